@@ -1,0 +1,42 @@
+"""Scriptfleet: run scripts on a fleet and know what each run cost.
+
+``import scriptfleet`` loads nothing heavy; the public names below resolve when first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from scriptfleet.domain.job import JobSpec as JobSpec
+    from scriptfleet.domain.limits import Limits as Limits
+    from scriptfleet.domain.retry import RetryPolicy as RetryPolicy
+    from scriptfleet.domain.state import State as State
+    from scriptfleet.domain.usage import Usage as Usage
+    from scriptfleet.queues.client import Client as Client
+    from scriptfleet.queues.job_handle import Job as Job
+
+_PUBLIC = {
+    "Client": "scriptfleet.queues.client",
+    "Job": "scriptfleet.queues.job_handle",
+    "JobSpec": "scriptfleet.domain.job",
+    "Limits": "scriptfleet.domain.limits",
+    "RetryPolicy": "scriptfleet.domain.retry",
+    "State": "scriptfleet.domain.state",
+    "Usage": "scriptfleet.domain.usage",
+}
+
+__all__ = ["Client", "Job", "JobSpec", "Limits", "RetryPolicy", "State", "Usage", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'scriptfleet' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, also those not loaded yet."""
+    return sorted(__all__)

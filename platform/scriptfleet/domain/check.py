@@ -1,0 +1,101 @@
+"""Checks at the edge: each gives the value back in its plain form or raises InvalidValue naming field and value."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from scriptfleet.errors import InvalidValue
+
+QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def text(field: str, value: object, longest: int = 4096, may_be_empty: bool = False) -> str:
+    """Accept a string that UTF-8 can carry, without NUL, up to ``longest`` characters."""
+    if not isinstance(value, str):
+        raise InvalidValue(field, value, "a string")
+    if "\0" in value or not _is_utf8(value):
+        raise InvalidValue(field, value, "text without NUL bytes or lone surrogates")
+    if not may_be_empty and not value.strip():
+        raise InvalidValue(field, value, "something that is not empty")
+    if len(value) > longest:
+        raise InvalidValue(field, value, f"at most {longest} characters, not {len(value)}")
+    return value
+
+
+def optional_text(field: str, value: object, longest: int = 4096) -> str | None:
+    """Accept None or a text."""
+    return None if value is None else text(field, value, longest)
+
+
+def number(field: str, value: object, least: float = 0.0, most: float = math.inf, above: bool = False) -> float:
+    """Accept a finite number in [least, most], or (least, most] with ``above``."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidValue(field, value, "a finite number")
+    if value < least or value > most or (above and value == least):
+        wanted = f"a number {'above' if above else 'from'} {least:g}"
+        raise InvalidValue(field, value, wanted if most == math.inf else f"{wanted} to {most:g}")
+    return float(value)
+
+
+def optional_number(field: str, value: object, least: float = 0.0, above: bool = False) -> float | None:
+    """Accept None or a number."""
+    return None if value is None else number(field, value, least, above=above)
+
+
+def integer(field: str, value: object, least: int, most: int) -> int:
+    """Accept a whole number in [least, most]."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise InvalidValue(field, value, f"a whole number from {least} to {most}")
+    return value
+
+
+def optional_integer(field: str, value: object, least: int, most: int) -> int | None:
+    """Accept None or a whole number in range."""
+    return None if value is None else integer(field, value, least, most)
+
+
+def queue_name(value: object, field: str = "queue") -> str:
+    """Accept a queue's name."""
+    if not isinstance(value, str) or not QUEUE_NAME.fullmatch(value):
+        raise InvalidValue(field, value, "1 to 64 letters, digits, '_', '-' or '.', the first a letter or digit")
+    return value
+
+
+def strings(field: str, value: object) -> tuple[str, ...]:
+    """Accept a list or tuple of strings; a bare string is refused, since it is usually a mistake."""
+    if not isinstance(value, list | tuple):
+        raise InvalidValue(field, value, "a list of strings")
+    return tuple(text(f"{field}[{at}]", item, longest=131_072, may_be_empty=True) for at, item in enumerate(value))
+
+
+def environment(field: str, value: object) -> dict[str, str]:
+    """Accept a mapping of environment variables."""
+    found = mapping(field, value)
+    for name, content in found.items():
+        if not ENV_NAME.fullmatch(name):
+            raise InvalidValue(field, name, "names of letters, digits and '_' that do not begin with a digit")
+        text(f"{field}[{name}]", content, longest=131_072, may_be_empty=True)
+    return found
+
+
+def labels(field: str, value: object) -> dict[str, str]:
+    """Accept a mapping of short strings."""
+    found = mapping(field, value)
+    return {text(field, key, 64): text(f"{field}[{key}]", item, 256, may_be_empty=True) for key, item in found.items()}
+
+
+def mapping(field: str, value: object) -> dict[str, Any]:
+    """Accept a mapping whose keys are strings."""
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidValue(field, value, "a mapping with string keys")
+    return dict(value)
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

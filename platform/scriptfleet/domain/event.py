@@ -1,0 +1,42 @@
+"""Events: the facts that go from broker and workers to the store.
+
+An event names its job and that job's revision, a number the broker raises with every change of the job; whoever
+applies events keeps the highest revision it has seen, so that repeats and late arrivals change nothing.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+EVENT_VERSION = 1
+
+
+class EventType(StrEnum):
+    """What happened. ``data`` of each is listed here."""
+
+    #: spec: the spec's own text; state: queued or delayed.
+    SUBMITTED = "submitted"
+    #: run_id, attempt, worker.
+    CLAIMED = "claimed"
+    #: run_id, record: a RunRecord; state: of the job now; stale: whether another claim owns the job by now.
+    FINISHED = "finished"
+    #: run_id, stream (stdout or stderr), number (from 0), body: base64 of zlib.
+    OUTPUT = "output"
+    #: state: the job moved without a run of its own ending: cancelled, expired, delayed, queued, lost;
+    #: run_id where a run was lost by it.
+    MOVED = "moved"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact, as read from the stream."""
+
+    #: The stream's own id of it.
+    entry_id: str
+    type: EventType
+    job_id: str
+    #: The job's revision after it.
+    revision: int
+    #: Server clock, milliseconds since the epoch.
+    at_ms: int
+    data: dict[str, Any]

@@ -1,0 +1,147 @@
+"""The spec of a job: what an app, a person or a schedule asks for. Immutable, and validated when it is made."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+from scriptfleet.domain import check
+from scriptfleet.domain.kinds import Source, check_config
+from scriptfleet.domain.limits import Limits
+from scriptfleet.domain.retry import RetryPolicy
+from scriptfleet.errors import InvalidValue
+
+SPEC_VERSION = 1
+
+#: Priorities run from 0 to 9; 9 goes first.
+LOWEST_PRIORITY, NORMAL_PRIORITY, HIGHEST_PRIORITY = 0, 5, 9
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """What to run, how, and within what bounds. Times are seconds since the epoch, durations are seconds."""
+
+    #: How it is run: the name of an executor, such as ``python_script``.
+    kind: str
+    #: What people see it as: the script's file name.
+    name: str
+    #: What the kind needs to know (see domain/kinds.py).
+    config: dict[str, Any] = field(default_factory=dict)
+    #: The bytes that travel with the job, or None.
+    source: Source | None = None
+    #: Arguments of the script, passed untouched.
+    args: tuple[str, ...] = ()
+    #: Environment variables of the run; never secrets.
+    env: dict[str, str] = field(default_factory=dict)
+    #: Names of secrets that the worker fetches and puts into the environment under the same name.
+    secrets: tuple[str, ...] = ()
+    #: Folder on the worker to run in; None means a fresh folder of the run's own.
+    working_dir: str | None = None
+    queue: str = "default"
+    priority: int = NORMAL_PRIORITY
+    #: Free-form marks to find jobs by.
+    labels: dict[str, str] = field(default_factory=dict)
+    #: The group it belongs to (a team, a project), or None.
+    group: str | None = None
+    #: Longest wall time of one run; None means no limit.
+    timeout_seconds: float | None = None
+    #: Between the polite TERM and the KILL.
+    grace_seconds: float = 5.0
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    limits: Limits = field(default_factory=Limits)
+    #: The same key with the same spec is the same job; None means every submit is a new one.
+    idempotency_key: str | None = None
+    #: Not to be started before this moment.
+    not_before: float | None = None
+    #: Not to be started after this moment.
+    expires_at: float | None = None
+    #: Who or what submitted it, as shown to people.
+    submitted_by: str | None = None
+    #: The schedule that fired it, or None.
+    schedule: str | None = None
+
+    def __post_init__(self) -> None:
+        check.text("name", self.name, 255)
+        check_config(self.kind, self.config, self.source)
+        self._check_surroundings()
+        self._check_times()
+
+    def _check_surroundings(self) -> None:
+        check.strings("args", self.args)
+        check.environment("env", self.env)
+        check.environment("secrets", dict.fromkeys(check.strings("secrets", self.secrets), ""))
+        check.optional_text("working_dir", self.working_dir)
+        check.queue_name(self.queue)
+        check.integer("priority", self.priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
+        check.labels("labels", self.labels)
+        for name in ("group", "idempotency_key", "submitted_by", "schedule"):
+            check.optional_text(name, getattr(self, name), 255)
+
+    def _check_times(self) -> None:
+        check.optional_number("timeout", self.timeout_seconds, above=True)
+        check.number("grace", self.grace_seconds, most=86_400)
+        check.optional_number("not_before", self.not_before)
+        check.optional_number("expires_at", self.expires_at)
+        if self.not_before and self.expires_at and self.expires_at <= self.not_before:
+            raise InvalidValue("expires_at", self.expires_at, f"a moment after not_before, {self.not_before}")
+
+    def display_args(self) -> str:
+        """Give the arguments as one short line for tables and Flower; secrets are never in them."""
+        if "command" in self.config:
+            return str(self.config["command"])[:200]
+        shown = self.args or (self.config.get("args") or ()) or (self.config.get("kwargs") or ())
+        return json.dumps(shown, ensure_ascii=False)[:200] if shown else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON data: only what differs from the defaults, and the version of this form."""
+        plain: dict[str, Any] = {"v": SPEC_VERSION, "kind": self.kind, "name": self.name}
+        for name in _PLAIN:
+            value = getattr(self, name)
+            if value not in (None, (), {}, _DEFAULTS.get(name)):
+                plain[name] = list(value) if isinstance(value, tuple) else value
+        for name, part in (("source", self.source), ("retry", self.retry), ("limits", self.limits)):
+            if part is not None and (found := part.to_dict()):
+                plain[name] = found
+        return plain
+
+    def to_json(self) -> str:
+        """Give the one text of this spec: equal specs give equal text."""
+        return json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what to_dict wrote; unknown names are refused, a newer version is refused by name."""
+        given = check.mapping("job", data)
+        version = given.pop("v", SPEC_VERSION)
+        if not isinstance(version, int) or version > SPEC_VERSION:
+            raise InvalidValue("job.v", version, f"a spec of version {SPEC_VERSION} or older: upgrade this worker")
+        known = {item.name for item in fields(cls)}
+        for name in given.keys() - known:
+            raise InvalidValue("job", name, f"one of {', '.join(sorted(known))}")
+        for name in ("kind", "name"):
+            if name not in given:
+                raise InvalidValue(f"job.{name}", None, "a value")
+        return cls(**_revived(given))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """Read what to_json wrote."""
+        try:
+            data = json.loads(text)
+        except ValueError as fault:
+            raise InvalidValue("job", text, f"JSON ({fault})") from fault
+        return cls.from_dict(data)
+
+
+def _revived(given: dict[str, Any]) -> dict[str, Any]:
+    for name in ("args", "secrets"):
+        if name in given:
+            given[name] = check.strings(name, given[name])
+    for name, form in (("source", Source), ("retry", RetryPolicy), ("limits", Limits)):
+        if given.get(name) is not None:
+            given[name] = form.from_dict(given[name])
+    return given
+
+
+_PLAIN = [item.name for item in fields(JobSpec) if item.name not in {"kind", "name", "source", "retry", "limits"}]
+_DEFAULTS = {"queue": "default", "priority": NORMAL_PRIORITY, "grace_seconds": 5.0}

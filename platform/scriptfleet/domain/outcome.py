@@ -1,0 +1,77 @@
+"""Why a run ended: read from how its process ended and from who ended it."""
+
+import re
+import signal
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scriptfleet.domain.state import State
+
+
+class StopReason(StrEnum):
+    """Who ended a run before it ended by itself."""
+
+    TIMEOUT = "timeout"
+    CANCELLED = "cancelled"
+    MEMORY = "memory"
+    CPU_TIME = "cpu_time"
+    PROCESSES = "processes"
+    LEASE = "lease"
+    SHUTDOWN = "shutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The outcome of a run and, unless it succeeded, its error in two forms."""
+
+    outcome: State
+    error_type: str | None = None
+    error_message: str | None = None
+
+
+#: The last line of a Python traceback: a dotted name, then perhaps a message.
+_EXCEPTION = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
+
+_STOPPED: dict[StopReason, tuple[State, str, str]] = {
+    StopReason.TIMEOUT: (State.TIMED_OUT, "Timeout", "over its time limit"),
+    StopReason.CANCELLED: (State.CANCELLED, "Cancelled", "cancelled while it ran"),
+    StopReason.MEMORY: (State.OUT_OF_MEMORY, "MemoryLimit", "over its memory limit"),
+    StopReason.CPU_TIME: (State.FAILED, "CpuTimeLimit", "over its CPU time limit"),
+    StopReason.PROCESSES: (State.FAILED, "ProcessLimit", "over its limit of processes"),
+    StopReason.LEASE: (State.LOST, "WorkerLost", "its worker could not renew the lease in time"),
+    StopReason.SHUTDOWN: (State.LOST, "WorkerLost", "its worker shut down"),
+}
+
+
+def judge(exit_code: int, signum: int | None, stopped: StopReason | None, detail: str, stderr_tail: str) -> Verdict:
+    """Tell the outcome.
+
+    ``stopped`` is who ended the run, or None; ``detail`` is the limit or time to name; ``stderr_tail`` is the end of
+    what the script wrote to standard error, from which a Python exception is read.
+    """
+    if stopped is not None:
+        outcome, kind, what = _STOPPED[stopped]
+        return Verdict(outcome, kind, f"{what}{f': {detail}' if detail else ''}")
+    if signum is not None:
+        name = signal_name(signum)
+        return Verdict(State.FAILED, name, f"ended by {name}")
+    if exit_code == 0:
+        return Verdict(State.SUCCEEDED)
+    return _failed(exit_code, stderr_tail)
+
+
+def signal_name(signum: int) -> str:
+    """Give a signal's name, such as SIGSEGV."""
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"
+
+
+def _failed(exit_code: int, stderr_tail: str) -> Verdict:
+    lines = [line for line in stderr_tail.splitlines() if line.strip()]
+    last = lines[-1].strip()[:500] if lines else ""
+    found = _EXCEPTION.match(last) if "Traceback (most recent call last)" in stderr_tail else None
+    if found:
+        return Verdict(State.FAILED, found["type"], last)
+    return Verdict(State.FAILED, "ExitCode", f"exit code {exit_code}{f': {last}' if last else ''}")

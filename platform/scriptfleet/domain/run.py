@@ -1,0 +1,77 @@
+"""A run: one attempt at a job, from its claim to its end."""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from scriptfleet.domain.state import State
+from scriptfleet.domain.usage import Usage
+
+RECORD_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class OutputTail:
+    """The end of one output stream, as it travels with the record. Bytes, decoded with replacement."""
+
+    text: str
+    #: Bytes of the whole stream that the stored output does not hold.
+    cut_bytes: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON data."""
+        return {"text": self.text, "cut_bytes": self.cut_bytes}
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """All that is known of a run once it has ended: what a worker reports and `result()` gives."""
+
+    run_id: str
+    job_id: str
+    #: Counts against the retry policy, from 1.
+    attempt: int
+    worker: str
+    host: str
+    #: Why it ended, apart from its exit code.
+    outcome: State
+    usage: Usage
+    stdout: OutputTail = OutputTail("")
+    stderr: OutputTail = OutputTail("")
+    #: What a python_function returned.
+    output_data: Any = None
+    #: Points of the cost curve: (seconds since start, CPU percent, resident MiB, processes).
+    curve: list[tuple[float, float, float, int]] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON data, with unknown measures left out."""
+        return {
+            "v": RECORD_VERSION,
+            "run_id": self.run_id,
+            "job_id": self.job_id,
+            "attempt": self.attempt,
+            "worker": self.worker,
+            "host": self.host,
+            "outcome": str(self.outcome),
+            "usage": {name: value for name, value in self.usage.to_dict().items() if value is not None},
+            "stdout": self.stdout.to_dict(),
+            "stderr": self.stderr.to_dict(),
+            "output_data": self.output_data,
+            "curve": self.curve,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read what to_dict wrote."""
+        return cls(
+            run_id=data["run_id"],
+            job_id=data["job_id"],
+            attempt=data["attempt"],
+            worker=data["worker"],
+            host=data["host"],
+            outcome=State(data["outcome"]),
+            usage=Usage.from_dict(data["usage"]),
+            stdout=OutputTail(**data["stdout"]),
+            stderr=OutputTail(**data["stderr"]),
+            output_data=data.get("output_data"),
+            curve=[(at, cpu, rss, pids) for at, cpu, rss, pids in data.get("curve", [])],
+        )

@@ -1,0 +1,111 @@
+"""The error tree. Each class carries its data and builds its own message: what happened, the value, what to do.
+
+ScriptfleetError
+├── InvalidValue            a field that cannot be: names field, value and what is allowed (also a ValueError)
+│   └── BlobTooLarge        a script or bundle over the size limit
+├── JobNotFound             no such job in the broker
+├── RunNotFound             no such run in the store
+├── IdempotencyConflict     the same key was used for another spec
+├── SubmitUncertain         the broker went away mid-submit: the job may exist, its id is known
+├── WaitTimedOut            a job did not end in the time given to wait
+├── BrokerUnreachable       Redis cannot be reached or refuses
+├── StoreUnreachable        the database cannot be reached or has another schema
+├── BlobMissing             a script's bytes are not where they should be, or are not what was sent
+└── EngineFailed            the engine itself, not the script, could not go on
+"""
+
+
+class ScriptfleetError(Exception):
+    """Root of every error this package raises on purpose."""
+
+
+class InvalidValue(ScriptfleetError, ValueError):
+    """A value at the edge that cannot be accepted."""
+
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        self.field, self.value, self.expected = field, value, expected
+        super().__init__(f"{field}: {_short(value)} is not accepted: expected {expected}")
+
+
+class BlobTooLarge(InvalidValue):
+    """A script or bundle larger than the broker may hold."""
+
+    def __init__(self, name: str, size_bytes: int, limit_bytes: int) -> None:
+        self.size_bytes, self.limit_bytes = size_bytes, limit_bytes
+        allowed = f"at most {limit_bytes:,} bytes (SCRIPTFLEET_BLOB_MAX_BYTES raises the limit)"
+        super().__init__("script size", f"{name}, {size_bytes:,} bytes", allowed)
+
+
+class JobNotFound(ScriptfleetError):
+    """The broker knows no such job."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        super().__init__(f"job not found: {job_id} (finished jobs leave the broker after some hours: ask the server)")
+
+
+class RunNotFound(ScriptfleetError):
+    """The store knows no such run."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"run not found: {run_id}")
+
+
+class IdempotencyConflict(ScriptfleetError):
+    """An idempotency key that already stands for another spec."""
+
+    def __init__(self, key: str, job_id: str) -> None:
+        self.key, self.job_id = key, job_id
+        super().__init__(f"idempotency key {key!r} already belongs to job {job_id} with another spec: use a new key")
+
+
+class SubmitUncertain(ScriptfleetError):
+    """The submit was sent and no answer came: the job may or may not exist."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        self.job_id, self.reason = job_id, reason
+        super().__init__(f"no answer to submitting job {job_id} ({reason}): submit again with this id, or look it up")
+
+
+class WaitTimedOut(ScriptfleetError, TimeoutError):
+    """A job was still going when the time to wait was over; the job itself goes on."""
+
+    def __init__(self, job_id: str, seconds: float, state: str) -> None:
+        self.job_id, self.seconds, self.state = job_id, seconds, state
+        super().__init__(f"job {job_id} is still {state} after {seconds:g} s: wait longer, or cancel it")
+
+
+class BrokerUnreachable(ScriptfleetError, ConnectionError):
+    """Redis is away, refuses the login, or is not one that fits."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(
+            f"no broker at {url}: {reason} (start one with `scriptfleet up`, or set SCRIPTFLEET_REDIS_URL)"
+        )
+
+
+class StoreUnreachable(ScriptfleetError):
+    """The database is away or does not have the schema this version needs."""
+
+    def __init__(self, url: str, reason: str) -> None:
+        self.url, self.reason = url, reason
+        super().__init__(f"no usable database at {url}: {reason}")
+
+
+class BlobMissing(ScriptfleetError):
+    """A script's bytes are gone from the broker, or arrived changed."""
+
+    def __init__(self, sha256: str, reason: str) -> None:
+        self.sha256, self.reason = sha256, reason
+        super().__init__(f"script bytes {sha256[:12]}: {reason}: submit the job again")
+
+
+class EngineFailed(ScriptfleetError):
+    """The launcher or a shim failed; the script is not to blame."""
+
+
+def _short(value: object, limit: int = 120) -> str:
+    text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

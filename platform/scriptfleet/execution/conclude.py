@@ -1,0 +1,200 @@
+"""From how a run ended and what was read of it to its record. Pure but for reading the kept output."""
+
+import datetime
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from scriptfleet.domain.job import JobSpec
+from scriptfleet.domain.outcome import StopReason, Verdict, judge
+from scriptfleet.domain.run import OutputTail, RunRecord
+from scriptfleet.domain.state import State
+from scriptfleet.domain.usage import Usage
+from scriptfleet.execution.monitor.sampler import Watched
+from scriptfleet.execution.plan import Account, Ended, StreamCount
+
+TAIL_BYTES: Final = 64 * 1024
+_MIB: Final = 1024 * 1024
+_BLOCK_BYTES: Final = 512
+_MOST_RESULT_BYTES: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which run it is and where it ran."""
+
+    run_id: str
+    job_id: str
+    attempt: int
+    worker: str
+    host: str
+    platform: str
+    queue_wait_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that a run left behind."""
+
+    ended: Ended
+    watched: Watched
+    stdout: Path
+    stderr: Path
+    python_version: str | None
+    result: Path | None
+
+
+def conclude(who: Identity, spec: JobSpec, facts: Facts) -> RunRecord:
+    """Make the record of a run that was started."""
+    ended = facts.ended
+    stdout, stderr = tail_of(facts.stdout, ended.stdout.cut_bytes), tail_of(facts.stderr, ended.stderr.cut_bytes)
+    verdict = judge(ended.exit_code, ended.signal, ended.stopped, _detail(spec, ended.stopped), stderr.text)
+    output_data, verdict = _output_data(facts.result, verdict)
+    usage = _usage(who, spec, facts, verdict)
+    return RunRecord(
+        run_id=who.run_id,
+        job_id=who.job_id,
+        attempt=who.attempt,
+        worker=who.worker,
+        host=who.host,
+        outcome=verdict.outcome,
+        usage=usage,
+        stdout=stdout,
+        stderr=stderr,
+        output_data=output_data,
+        curve=list(facts.watched.curve.points()),
+    )
+
+
+def not_started(who: Identity, outcome: State, error_type: str, message: str, at: float) -> RunRecord:
+    """Make the record of a run whose script never started, or whose account was lost; ``at`` is the wall clock."""
+    moment = _iso(at)
+    usage = Usage(
+        start_time=moment,
+        end_time=moment,
+        success=False,
+        error_type=error_type,
+        error_message=message,
+        platform=who.platform,
+        queue_wait_seconds=who.queue_wait_seconds,
+    )
+    return RunRecord(who.run_id, who.job_id, who.attempt, who.worker, who.host, outcome, usage)
+
+
+def tail_of(path: Path, cut_bytes: int) -> OutputTail:
+    """Give the end of a stream's kept output, decoded with replacement."""
+    with path.open("rb") as kept:
+        size = kept.seek(0, 2)
+        kept.seek(max(0, size - TAIL_BYTES))
+        content = kept.read()
+    return OutputTail(content.decode("utf-8", "replace"), cut_bytes + max(0, size - TAIL_BYTES))
+
+
+def _usage(who: Identity, spec: JobSpec, facts: Facts, verdict: Verdict) -> Usage:
+    ended = facts.ended
+    return Usage(
+        start_time=_iso(ended.started_wall),
+        end_time=_iso(ended.ended_wall),
+        execution_time_seconds=ended.seconds,
+        exit_code=ended.exit_code,
+        signal=ended.signal,
+        success=verdict.outcome is State.SUCCEEDED,
+        error_message=verdict.error_message,
+        error_type=verdict.error_type,
+        python_version=facts.python_version,
+        platform=who.platform,
+        queue_wait_seconds=who.queue_wait_seconds,
+        **_accounted(ended.account, ended.seconds),
+        **_memory(facts.watched, ended, spec.limits.memory_mb),
+        **_watched(facts.watched),
+        **_streams(ended.stdout, ended.stderr),
+    )
+
+
+def _accounted(account: Account, seconds: float) -> dict[str, Any]:
+    cpu = account.user_seconds + account.system_seconds
+    return {
+        "user_time_seconds": account.user_seconds,
+        "system_time_seconds": account.system_seconds,
+        "cpu_avg": 100.0 * cpu / seconds if seconds > 0 else None,
+        "cpu_method": "rusage",
+        "page_faults_minor": account.minor_faults,
+        "page_faults_major": account.major_faults,
+        "voluntary_context_switches": account.voluntary_switches,
+        "involuntary_context_switches": account.involuntary_switches,
+        "block_io_read_bytes": account.blocks_in * _BLOCK_BYTES,
+        "block_io_write_bytes": account.blocks_out * _BLOCK_BYTES,
+        "io_method": "rusage",
+    }
+
+
+def _memory(watched: Watched, ended: Ended, limit_mb: float | None) -> dict[str, Any]:
+    """Give the peak: the greater of the sampled sum over the tree and the kernel's peak of one process.
+
+    A process inherits the peak of the one that started it, here the shim; a kernel's peak that is not above the
+    shim's own says nothing about the script and is not used.
+    """
+    sampled = watched.rss_max_bytes
+    kernel = ended.account.peak_kb * 1024 if ended.account.peak_kb > ended.own_peak_kb else None
+    peak = max((value for value in (sampled, kernel) if value is not None), default=None)
+    peak_mb = None if peak is None else peak / _MIB
+    return {
+        "memory_max_mb": peak_mb,
+        "memory_avg_mb": None if watched.rss_avg_bytes is None else watched.rss_avg_bytes / _MIB,
+        "memory_min_mb": None if watched.rss_min_bytes is None else watched.rss_min_bytes / _MIB,
+        "memory_method": None if peak is None else ("rusage" if peak == kernel else "sampled"),
+        "memory_limit_mb": limit_mb,
+        "memory_percent": None if peak_mb is None or not limit_mb else 100.0 * peak_mb / limit_mb,
+    }
+
+
+def _watched(watched: Watched) -> dict[str, Any]:
+    return {
+        "cpu_max": watched.cpu_max,
+        "cpu_min": watched.cpu_min,
+        "num_threads": watched.threads or None,
+        "num_fds": watched.files or None,
+        "pids_count": watched.processes or None,
+        "pids_method": "sampled" if watched.processes else None,
+    }
+
+
+def _streams(stdout: StreamCount, stderr: StreamCount) -> dict[str, Any]:
+    return {
+        "stdout_lines": stdout.lines,
+        "stderr_lines": stderr.lines,
+        "stdout_size_bytes": stdout.size_bytes,
+        "stderr_size_bytes": stderr.size_bytes,
+    }
+
+
+def _detail(spec: JobSpec, stopped: StopReason | None) -> str:
+    """Name the bound that a run went over."""
+    limits = spec.limits
+    bounds = {
+        StopReason.TIMEOUT: f"{spec.timeout_seconds:g} s" if spec.timeout_seconds else "",
+        StopReason.MEMORY: f"{limits.memory_mb:g} MiB" if limits.memory_mb else "",
+        StopReason.CPU_TIME: f"{limits.cpu_seconds:g} s" if limits.cpu_seconds else "",
+        StopReason.PROCESSES: str(limits.processes or ""),
+    }
+    return bounds.get(stopped, "") if stopped else ""
+
+
+def _output_data(result: Path | None, verdict: Verdict) -> tuple[Any, Verdict]:
+    if result is None or verdict.outcome is not State.SUCCEEDED:
+        return None, verdict
+    try:
+        if result.stat().st_size > _MOST_RESULT_BYTES:
+            return None, _bad_result(f"the function returned more than {_MOST_RESULT_BYTES:,} bytes of JSON")
+        return json.loads(result.read_text()), verdict
+    except (OSError, ValueError) as fault:
+        return None, _bad_result(f"the function ended without a result ({fault})")
+
+
+def _bad_result(message: str) -> Verdict:
+    return Verdict(State.FAILED, "ResultMissing", message)
+
+
+def _iso(wall: float) -> str:
+    return datetime.datetime.fromtimestamp(wall).astimezone().isoformat()

@@ -1,0 +1,124 @@
+"""The worker's end of launcher and shims: starts the launcher once, asks it for shims, speaks with each by its line."""
+
+import array
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any, Final
+
+import scriptfleet
+from scriptfleet.errors import EngineFailed
+from scriptfleet.execution.shim import wire
+
+_READY_SECONDS: Final = 10.0
+_ROOT: Final = str(Path(scriptfleet.__file__).parents[1])
+_PROGRAM: Final = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from scriptfleet.execution.shim.launcher import main; main(int(sys.argv[2]))"
+)
+
+
+class Line:
+    """The line to one shim."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._socket, self._inbox = end, wire.Inbox()
+        self._waiting: list[dict[str, Any]] = []
+        self._sending = threading.Lock()
+        #: The shim's process; every process of its run is below it.
+        self.shim_pid = 0
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Send a message; safe from any thread. Raises EngineFailed when the shim is gone."""
+        try:
+            with self._sending:
+                self._socket.sendall(wire.pack(message))
+        except OSError as fault:
+            raise EngineFailed(f"the shim {self.shim_pid} is gone ({fault})") from fault
+
+    def receive(self, timeout_seconds: float | None = None) -> dict[str, Any] | None:
+        """Give the next message, or None when the shim is gone. Raises EngineFailed when none comes in time."""
+        self._socket.settimeout(timeout_seconds)
+        try:
+            while not self._waiting:
+                arrived = self._socket.recv(65_536)
+                if not arrived:
+                    return None
+                self._waiting += self._inbox.feed(arrived)
+        except TimeoutError as fault:
+            raise EngineFailed(f"the shim did not answer within {timeout_seconds:g} s") from fault
+        except ConnectionError:
+            return None
+        return self._waiting.pop(0)
+
+    def close(self) -> None:
+        """Close the line; the shim ends what it runs, then itself."""
+        self._socket.close()
+
+
+class Launcher:
+    """One launcher process, started when the first shim is wanted and again should it have died."""
+
+    def __init__(self, inherit_stdio: bool = False) -> None:
+        self._inherit = inherit_stdio
+        self._starting = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
+
+    def new_shim(self) -> Line:
+        """Have a shim forked and give the line to it. Raises EngineFailed."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._ask(theirs)
+        line = Line(ours)
+        hello = line.receive(_READY_SECONDS)
+        if hello is None:
+            raise EngineFailed("a shim died before it was ready")
+        line.shim_pid = hello["pid"]
+        return line
+
+    def close(self) -> None:
+        """End the launcher; shims end with their own lines."""
+        with self._starting:
+            self._stop()
+
+    def _ask(self, theirs: socket.socket) -> None:
+        fds = array.array("i", [theirs.fileno()])
+        with self._starting:
+            for is_last in (False, True):
+                line = self._line if self._is_alive() and self._line else self._start()
+                try:
+                    line.sendmsg([b"s"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+                except OSError as fault:
+                    self._stop()
+                    if is_last:
+                        raise EngineFailed(f"the launcher cannot be reached ({fault})") from fault
+                else:
+                    return
+
+    def _is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def _start(self) -> socket.socket:
+        self._stop()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=None if self._inherit else subprocess.DEVNULL,
+                start_new_session=True,
+                env={},
+            )
+        self._line = ours
+        return ours
+
+    def _stop(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        if self._process is not None:
+            self._process.wait()
+            self._process = None

@@ -1,0 +1,78 @@
+"""A run on this machine with no server: the same engine, the same record."""
+
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from scriptfleet.config import own_environment
+from scriptfleet.domain.ids import new_job_id, new_run_id
+from scriptfleet.domain.job import JobSpec
+from scriptfleet.domain.outcome import StopReason
+from scriptfleet.domain.run import RunRecord
+from scriptfleet.execution import environment
+from scriptfleet.execution.conclude import Identity
+from scriptfleet.execution.engine import Engine, Running
+from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
+from scriptfleet.execution.workspace import Workspace
+
+#: Dense enough for a curve of a run of some seconds.
+DEFAULT_INTERVAL_SECONDS = 0.1
+
+
+def run_local(
+    spec: JobSpec,
+    *,
+    script: Path | None = None,
+    echo: bool = True,
+    interval_seconds: float = DEFAULT_INTERVAL_SECONDS,
+) -> RunRecord:
+    """Run a job here and now, in the current folder and environment, and give its record.
+
+    ``script`` is run where it lies. With ``echo`` its output is passed on as it comes and it may read standard input.
+    SIGINT and SIGTERM to this process end the run politely; the record then says cancelled.
+    """
+    engine = Engine(interval_seconds, inherit_stdio=echo)
+    own = own_environment()
+    around = Surroundings(engine, environment.whole(own), own, cache=None, is_interactive=echo)
+    who = Identity(new_run_id(), new_job_id(), 1, "local", this_host(), this_platform())
+    with tempfile.TemporaryDirectory(prefix="scriptfleet-") as folder, _ended_by_signals() as on_start:
+        workspace = Workspace(Path(folder) / who.run_id)
+        assignment = Assignment(who, spec, workspace, script and script.absolute(), cwd=Path.cwd())
+        try:
+            return execute(around, assignment, on_start)
+        finally:
+            engine.close()
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator["_Stopper"]:
+    stopper = _Stopper()
+    before = {signum: signal.signal(signum, stopper.on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stopper
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+class _Stopper:
+    """Ends the run on a signal, also on one that came before the run had started."""
+
+    def __init__(self) -> None:
+        self._running: Running | None = None
+        self._is_asked = False
+
+    def __call__(self, running: Running) -> None:
+        self._running = running
+        if self._is_asked:
+            running.stop(StopReason.CANCELLED)
+
+    def on_signal(self, _signum: int, _frame: FrameType | None) -> None:
+        # A second one will not wait for the grace.
+        grace = 0.0 if self._is_asked else None
+        self._is_asked = True
+        if self._running is not None:
+            self._running.stop(StopReason.CANCELLED, grace)

@@ -1,0 +1,1 @@
+"""Watching runs: readings of a process tree while it runs."""

@@ -1,0 +1,89 @@
+"""What the engine is asked to run, and what it answers. Plain values; all paths and variables already decided."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scriptfleet.domain.limits import Limits
+from scriptfleet.domain.outcome import StopReason
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One process to start and the bounds it runs in."""
+
+    #: The program's absolute path, then its arguments.
+    argv: Sequence[str]
+    env: dict[str, str]
+    cwd: Path
+    #: Where standard output and standard error are kept.
+    stdout: Path
+    stderr: Path
+    timeout_seconds: float | None = None
+    grace_seconds: float = 5.0
+    limits: Limits = field(default_factory=Limits)
+    #: CLOCK_MONOTONIC moment at which the shim ends the run unless told a later one; None means never.
+    lease_until: float | None = None
+    #: Whether output is also passed on to the standard output and error of this process.
+    echo: bool = False
+    #: ``null``, or ``inherit`` for this process's own.
+    stdin: str = "null"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamCount:
+    """What one output stream amounted to."""
+
+    size_bytes: int
+    lines: int
+    #: Bytes that were not kept.
+    cut_bytes: int
+    #: Why, where it was not the cap: such as a full disk.
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The kernel's own account of everything a shim waited for: getrusage(2), summed; the peak is of one process."""
+
+    user_seconds: float
+    system_seconds: float
+    peak_kb: int
+    minor_faults: int
+    major_faults: int
+    voluntary_switches: int
+    involuntary_switches: int
+    #: In blocks of 512 bytes.
+    blocks_in: int
+    blocks_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended and what it was accounted."""
+
+    #: As wait(2) gives it.
+    status: int
+    #: Who ended it, or None when it ended by itself.
+    stopped: StopReason | None
+    #: Monotonic, from the start of the process to its end.
+    seconds: float
+    started_wall: float
+    ended_wall: float
+    account: Account
+    #: Resident peak of the shim itself: an rusage peak that is not above it says nothing about the script.
+    own_peak_kb: int
+    #: Processes the script left behind, ended after it.
+    orphans_ended: int
+    stdout: StreamCount
+    stderr: StreamCount
+
+    @property
+    def signal(self) -> int | None:
+        """The signal that ended the script, or None."""
+        return self.status & 0x7F or None
+
+    @property
+    def exit_code(self) -> int:
+        """The script's exit code; 128+N when signal N ended it."""
+        return 128 + self.signal if self.signal else self.status >> 8

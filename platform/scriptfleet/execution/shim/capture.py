@@ -1,0 +1,102 @@
+"""Output of a run: from a pipe to disk, counted exactly, kept up to a cap: its beginning and its end."""
+
+import os
+from collections import deque
+
+_CHUNK = 65_536
+_LONGEST_TAIL = 262_144
+
+
+class Capture:
+    """One stream. Keeps the first part in the file and the last part in memory until the end is known."""
+
+    def __init__(self, path: str, cap_bytes: int, echo_fd: int | None) -> None:
+        self.read_fd, self.write_fd = os.pipe()
+        os.set_blocking(self.read_fd, False)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._tail_cap = min(cap_bytes // 4, _LONGEST_TAIL)
+        self._head_left = cap_bytes - self._tail_cap
+        self._tail: deque[bytes] = deque()
+        self._tail_bytes = 0
+        self._echo_fd = echo_fd
+        self.size_bytes = self.lines = self.cut_bytes = 0
+        self._ends_open = False
+        #: Why nothing more can be kept, such as a full disk.
+        self.trouble = ""
+
+    def close_writer(self) -> None:
+        """Close our copy of the writing end, once the script has its own."""
+        if self.write_fd >= 0:
+            os.close(self.write_fd)
+            self.write_fd = -1
+
+    def pump(self) -> bool:
+        """Take one chunk; give False at the end of the stream or when nothing is there."""
+        try:
+            chunk = os.read(self.read_fd, _CHUNK)
+        except BlockingIOError:
+            return False
+        if not chunk:
+            return False
+        self._count(chunk)
+        self._keep(chunk)
+        if self._echo_fd is not None:
+            self._echo(self._echo_fd, chunk)
+        return True
+
+    def finish(self) -> None:
+        """Take what is left in the pipe, write the tail and close everything."""
+        self.close_writer()
+        while self.pump():
+            pass
+        self._write_tail()
+        os.close(self.read_fd)
+        os.close(self._file)
+
+    def counts(self) -> dict[str, int | str]:
+        """Give what the stream amounted to."""
+        lines = self.lines + (1 if self._ends_open else 0)
+        return {"size_bytes": self.size_bytes, "lines": lines, "cut_bytes": self.cut_bytes, "trouble": self.trouble}
+
+    def _count(self, chunk: bytes) -> None:
+        self.size_bytes += len(chunk)
+        self.lines += chunk.count(b"\n")
+        self._ends_open = not chunk.endswith(b"\n")
+
+    def _keep(self, chunk: bytes) -> None:
+        head, rest = chunk[: self._head_left], chunk[self._head_left :]
+        if head:
+            self._head_left -= len(head)
+            self._write(head)
+        if rest:
+            self._tail.append(rest)
+            self._tail_bytes += len(rest)
+            while self._tail and self._tail_bytes - len(self._tail[0]) >= self._tail_cap:
+                dropped = self._tail.popleft()
+                self._tail_bytes -= len(dropped)
+                self.cut_bytes += len(dropped)
+
+    def _write_tail(self) -> None:
+        tail = b"".join(self._tail)
+        over = max(0, len(tail) - self._tail_cap)
+        self.cut_bytes += over
+        if self.cut_bytes and not self.trouble:
+            self._write(b"\n[scriptfleet: %d bytes cut here]\n" % self.cut_bytes)
+        self._write(tail[over:])
+
+    def _write(self, content: bytes) -> None:
+        try:
+            while content and not self.trouble:
+                content = content[os.write(self._file, content) :]
+        except OSError as fault:
+            # A full disk must not end the script: what cannot be kept is counted as cut.
+            self.trouble = fault.strerror or str(fault)
+        self.cut_bytes += len(content)
+
+    def _echo(self, fd: int, chunk: bytes) -> None:
+        try:
+            while chunk:
+                chunk = chunk[os.write(fd, chunk) :]
+        except OSError:
+            # Whoever read along has gone; the script goes on.
+            self._echo_fd = None

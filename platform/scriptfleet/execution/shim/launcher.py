@@ -1,0 +1,100 @@
+"""The launcher: single-threaded, small, the parent of all shims of one worker.
+
+Started as ``python -I -S -c "…" <fd>`` by execution/launcher.py. On its line come descriptors, one for each shim
+wanted; it forks a shim for each. It ends when the line closes.
+"""
+
+import array
+import os
+import select
+import signal
+from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
+from typing import NoReturn
+
+from scriptfleet.execution.shim import tree
+from scriptfleet.execution.shim.kernel import become_subreaper
+from scriptfleet.execution.shim.slot import Slot
+
+
+def main(line_fd: int) -> None:
+    """Serve until the worker closes the line."""
+    line = socket(AF_UNIX, SOCK_STREAM, 0, line_fd)
+    os.set_inheritable(line_fd, False)
+    os.chdir("/")
+    become_subreaper()
+    _ignore_terminal_signals()
+    wake_read = _wake_on_child()
+    shims: set[int] = set()
+    poller = select.poll()
+    poller.register(line_fd, select.POLLIN)
+    poller.register(wake_read, select.POLLIN)
+    while True:
+        ready = {fd for fd, _ in poller.poll()}
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+            _reap(shims)
+        if line_fd in ready:
+            fd = _next_descriptor(line)
+            if fd is None:
+                return
+            shims.add(_fork_shim(fd, line))
+
+
+def _fork_shim(fd: int, line: socket) -> int:
+    pid = os.fork()
+    if pid == 0:
+        _be_shim(fd, line)
+    os.close(fd)
+    return pid
+
+
+def _be_shim(fd: int, line: socket) -> NoReturn:
+    code = 1
+    try:
+        line.close()
+        # A script that kills its parent's process group must not reach the launcher or other shims.
+        os.setsid()
+        os.set_inheritable(fd, False)
+        Slot(socket(AF_UNIX, SOCK_STREAM, 0, fd)).serve()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def _reap(shims: set[int]) -> None:
+    """Collect shims that ended. When one died by violence its run comes to us, and is ended here."""
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            break
+        shims.discard(pid)
+    for orphan in set(tree.children_of(os.getpid())) - shims:
+        tree.kill_with_tree(orphan)
+
+
+def _next_descriptor(line: socket) -> int | None:
+    fds = array.array("i")
+    message, ancillary, _, _ = line.recvmsg(1, CMSG_LEN(fds.itemsize))
+    if not message:
+        return None
+    for level, kind, data in ancillary:
+        if level == SOL_SOCKET and kind == SCM_RIGHTS:
+            fds.frombytes(data[: fds.itemsize])
+    return fds[0]
+
+
+def _wake_on_child() -> int:
+    wake_read, wake_write = os.pipe()
+    os.set_blocking(wake_write, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    return wake_read
+
+
+def _ignore_terminal_signals() -> None:
+    # Ctrl-C goes to the worker or the command line, which decide; the line's end tells this process.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGQUIT, signal.SIG_IGN)

@@ -1,0 +1,99 @@
+"""The shim: one process per slot, kept from run to run. It alone starts, waits for, accounts and ends a run's tree.
+
+It ends the run at the time limit, at the lease's deadline, when told to, and when its line to the worker closes.
+"""
+
+import os
+import select
+import signal
+from _socket import socket
+from typing import Any
+
+from scriptfleet.execution.shim import wire
+from scriptfleet.execution.shim.kernel import become_subreaper
+from scriptfleet.execution.shim.tracked import Tracked
+
+_READ = 65_536
+
+
+class Slot:
+    """Serves runs, one after another, to the worker at the other end of ``line``."""
+
+    def __init__(self, line: socket) -> None:
+        self._line, self._inbox = line, wire.Inbox()
+        self._wake_read, wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(wake_write, False)
+        # A Python-level handler is what makes the kernel's signal write to the wake-up pipe.
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+
+    def serve(self) -> None:
+        """Say hello, then serve until the worker closes the line."""
+        become_subreaper()
+        self._tell({"event": "ready", "pid": os.getpid()})
+        while (messages := self._receive()) is not None:
+            for message in messages:
+                if message["op"] == "run" and not self._run(message):
+                    return
+
+    def _run(self, request: dict[str, Any]) -> bool:
+        """Run one request to its end; give False when the worker went away meanwhile."""
+        run = Tracked(request)
+        failure = run.start()
+        if failure is not None:
+            self._tell({"event": "failed", **failure})
+            return True
+        self._tell({"event": "started", **run.started()})
+        is_worker_there = self._watch(run)
+        report = run.finish()
+        if is_worker_there:
+            self._tell({"event": "ended", **report})
+        return is_worker_there
+
+    def _watch(self, run: Tracked) -> bool:
+        poller = select.poll()
+        for fd in (self._line.fileno(), self._wake_read, *run.output_fds()):
+            poller.register(fd, select.POLLIN)
+        while not run.is_over():
+            ready = {fd for fd, _ in poller.poll(run.milliseconds_to_next())}
+            for fd in ready & set(run.output_fds()):
+                if not run.pump(fd):
+                    poller.unregister(fd)
+            if self._wake_read in ready:
+                self._drain_wakeups()
+            if self._line.fileno() in ready and not self._hear(run):
+                run.kill_now()
+                return False
+            run.step()
+        return True
+
+    def _hear(self, run: Tracked) -> bool:
+        messages = self._receive()
+        for message in messages or []:
+            if message["op"] == "stop":
+                run.stop(message["reason"], message["grace"])
+            elif message["op"] == "lease":
+                run.lease_until = message["until"]
+        return messages is not None
+
+    def _receive(self) -> list[dict[str, Any]] | None:
+        try:
+            arrived = self._line.recv(_READ)
+        except ConnectionError:
+            return None
+        return self._inbox.feed(arrived) if arrived else None
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        try:
+            self._line.sendall(wire.pack(message))
+        except (BrokenPipeError, ConnectionError):
+            # The worker is gone; the next receive says so and ends this process.
+            return
+
+    def _drain_wakeups(self) -> None:
+        try:
+            while os.read(self._wake_read, 4096):
+                pass
+        except BlockingIOError:
+            return

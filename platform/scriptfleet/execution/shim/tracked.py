@@ -1,0 +1,177 @@
+"""One run as its shim sees it: a state machine over the script's exit, its orphans, deadlines and orders to stop."""
+
+import os
+import resource
+import select
+import signal
+import time
+from typing import Any
+
+from scriptfleet.execution.shim import tree
+from scriptfleet.execution.shim.capture import Capture
+from scriptfleet.execution.shim.first_look import first_look
+from scriptfleet.execution.shim.spawn import spawn
+
+#: What the script left running gets so long between TERM and KILL once the script itself has ended.
+_ORPHAN_GRACE_SECONDS = 0.5
+#: Between KILL and the next, for what was being created at that moment.
+_KILL_AGAIN_SECONDS = 0.05
+
+
+class Tracked:
+    """A run from start to end. ``step`` moves it on after every wake-up."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self._request = request
+        self.lease_until: float | None = request["lease_until"]
+        self._main_pid = 0
+        self._status: int | None = None
+        self._ended_at = self._ended_wall = 0.0
+        self._reason = ""
+        self._grace = float(request["grace"])
+        self._kill_at: float | None = None
+        self._usages: list[resource.struct_rusage] = []
+        self._has_children = True
+        self._orphans_ended = 0
+
+    def start(self) -> dict[str, Any] | None:
+        """Start the script; give None, or why it could not be started."""
+        request = self._request
+        echo = (1, 2) if request["echo"] else (None, None)
+        self._own_peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self._captures = [
+            Capture(request[name], request["cap_bytes"], fd)
+            for name, fd in zip(("stdout", "stderr"), echo, strict=True)
+        ]
+        self._started_wall, self._started_at = time.time(), time.monotonic()
+        try:
+            self._main_pid = spawn(request, self._captures[0].write_fd, self._captures[1].write_fd)
+        except OSError as fault:
+            for capture in self._captures:
+                capture.finish()
+            return {"errno": fault.errno or 0, "reason": fault.strerror or str(fault)}
+        for capture in self._captures:
+            capture.close_writer()
+        timeout = request["timeout"]
+        self._deadline = None if timeout is None else self._started_at + timeout
+        return None
+
+    def started(self) -> dict[str, Any]:
+        """Give the facts of the start, with a first reading of the process."""
+        return {
+            "pid": self._main_pid,
+            "started_at": self._started_at,
+            "started_wall": self._started_wall,
+            "first": first_look(self._main_pid),
+        }
+
+    def output_fds(self) -> list[int]:
+        """Give the descriptors that output comes from."""
+        return [capture.read_fd for capture in self._captures]
+
+    def pump(self, fd: int) -> bool:
+        """Take output from a descriptor; give False when its stream has ended."""
+        capture = next(one for one in self._captures if one.read_fd == fd)
+        return capture.pump()
+
+    def milliseconds_to_next(self) -> float | None:
+        """Give how long nothing needs to be done unless something happens; None means for ever."""
+        moments = [at for at in (self._deadline, self.lease_until, self._kill_at) if at is not None]
+        return max(0.0, min(moments) - time.monotonic()) * 1000 + 1 if moments else None
+
+    def is_over(self) -> bool:
+        """Tell whether the script and all it started are gone."""
+        return not self._has_children
+
+    def stop(self, reason: str, grace_seconds: float) -> None:
+        """End the run politely; the first reason given stands."""
+        if self._status is not None:
+            return
+        self._reason = self._reason or reason
+        self._end_tree(grace_seconds)
+
+    def kill_now(self) -> None:
+        """End the run at once and wait until nothing of it is left."""
+        self._reason = self._reason or "lease"
+        while self._has_children:
+            tree.kill_tree(os.getpid())
+            self._reap()
+            if self._has_children:
+                select.select([], [], [], _KILL_AGAIN_SECONDS)
+
+    def step(self) -> None:
+        """Reap what has ended, and act on what is due."""
+        self._reap()
+        if not self._has_children:
+            return
+        now = time.monotonic()
+        if self._status is not None and self._kill_at is None:
+            self._orphans_ended = tree.signal_tree(os.getpid(), signal.SIGTERM)
+            self._kill_at = now + _ORPHAN_GRACE_SECONDS
+        self._act_on_deadlines(now)
+
+    def finish(self) -> dict[str, Any]:
+        """Close the output and give the whole account of the run."""
+        for capture in self._captures:
+            capture.finish()
+        return {
+            "status": self._status,
+            "reason": self._reason,
+            "seconds": self._ended_at - self._started_at,
+            "ended_at": self._ended_at,
+            "ended_wall": self._ended_wall,
+            "usage": self._account(),
+            "own_peak_kb": self._own_peak_kb,
+            "orphans_ended": self._orphans_ended,
+            "stdout": self._captures[0].counts(),
+            "stderr": self._captures[1].counts(),
+        }
+
+    def _act_on_deadlines(self, now: float) -> None:
+        if self._kill_at is not None:
+            if now >= self._kill_at:
+                tree.kill_tree(os.getpid())
+                self._kill_at = now + _KILL_AGAIN_SECONDS
+        elif self._deadline is not None and now >= self._deadline:
+            self._reason = self._reason or "timeout"
+            self._end_tree(self._grace)
+        elif self.lease_until is not None and now >= self.lease_until:
+            self._reason = self._reason or "lease"
+            self._end_tree(0.0)
+
+    def _end_tree(self, grace_seconds: float) -> None:
+        if self._kill_at is None:
+            tree.signal_tree(os.getpid(), signal.SIGTERM)
+            # A stopped process would not see the TERM.
+            tree.signal_tree(os.getpid(), signal.SIGCONT)
+            self._kill_at = time.monotonic() + grace_seconds
+            self._deadline = self.lease_until = None
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                self._has_children = False
+                return
+            if pid == 0:
+                return
+            self._usages.append(usage)
+            if pid == self._main_pid:
+                self._status = status
+                self._ended_at, self._ended_wall = time.monotonic(), time.time()
+
+    def _account(self) -> dict[str, float]:
+        """Add up what the kernel accounted for everything this shim waited for; see getrusage(2)."""
+        usages = self._usages
+        return {
+            "user": sum(usage.ru_utime for usage in usages),
+            "system": sum(usage.ru_stime for usage in usages),
+            "peak_kb": max(usage.ru_maxrss for usage in usages),
+            "minor_faults": sum(usage.ru_minflt for usage in usages),
+            "major_faults": sum(usage.ru_majflt for usage in usages),
+            "voluntary": sum(usage.ru_nvcsw for usage in usages),
+            "involuntary": sum(usage.ru_nivcsw for usage in usages),
+            "blocks_in": sum(usage.ru_inblock for usage in usages),
+            "blocks_out": sum(usage.ru_oublock for usage in usages),
+        }

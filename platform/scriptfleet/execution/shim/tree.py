@@ -1,0 +1,69 @@
+"""The tree of a run: every process below its shim. Orphans come back to the shim, so the tree is whole."""
+
+import os
+from collections.abc import Iterable
+
+_SIGKILL, _SIGSTOP = 9, 19
+#: Rounds of looking for new processes before the kill; a fork bomb is frozen in a few.
+_ROUNDS = 50
+
+
+def children_of(pid: int) -> list[int]:
+    """Give the children of a process, of all its threads; empty when it is gone."""
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+    found: list[int] = []
+    for thread in threads:
+        try:
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as listing:
+                found += map(int, listing.read().split())
+        except OSError:
+            continue
+    return found
+
+
+def descendants_of(pid: int) -> list[int]:
+    """Give every process below ``pid``, parents before children."""
+    found: list[int] = []
+    waiting = children_of(pid)
+    while waiting:
+        here = waiting.pop()
+        found.append(here)
+        waiting += children_of(here)
+    return found
+
+
+def signal_tree(pid: int, signum: int) -> int:
+    """Send a signal to every process below ``pid``; give how many there were."""
+    return _send(descendants_of(pid), signum)
+
+
+def kill_tree(pid: int) -> int:
+    """Kill every process below ``pid``. All are stopped first, so that none can fork away meanwhile."""
+    known: set[int] = set()
+    for _ in range(_ROUNDS):
+        fresh = set(descendants_of(pid)) - known
+        if not fresh:
+            break
+        _send(fresh, _SIGSTOP)
+        known |= fresh
+    return _send(known, _SIGKILL)
+
+
+def kill_with_tree(pid: int) -> None:
+    """Kill a process and every process below it."""
+    kill_tree(pid)
+    _send([pid], _SIGKILL)
+
+
+def _send(pids: Iterable[int], signum: int) -> int:
+    count = 0
+    for pid in pids:
+        try:
+            os.kill(pid, signum)
+            count += 1
+        except (ProcessLookupError, PermissionError):
+            continue
+    return count

@@ -1,0 +1,125 @@
+"""The worker's side of the broker: claim, renew, finish and tick, each one atomic script."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import redis
+
+from scriptfleet.domain.state import State
+from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.message import template
+from scriptfleet.queues.scripts import Scripts
+
+#: A young run's lease; it grows with the run's age, see lease_seconds.
+SHORTEST_LEASE_SECONDS: Final = 15.0
+LONGEST_LEASE_SECONDS: Final = 300.0
+#: A job whose worker was lost more often than this is given up.
+LOSSES_ALLOWED: Final = 5
+#: A message that is this old and unclaimed may have been lost between Redis and a worker.
+DOUBT_SECONDS: Final = 10.0
+#: A worker that gave no sign of life for so long is taken off the list.
+WORKER_LIFETIME_SECONDS: Final = 30.0
+_MOST_PER_TICK: Final = 200
+
+
+def lease_seconds(age_seconds: float) -> float:
+    """Give the lease of a run of this age: an eighth of it, between 15 s and 5 minutes.
+
+    A job two hours in can wait that long to be rescued; one that just began cannot cost more than seconds.
+    """
+    return min(max(SHORTEST_LEASE_SECONDS, age_seconds / 8), LONGEST_LEASE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to run a job, and the job."""
+
+    job_id: str
+    run_id: str
+    spec: str
+    signature: str
+    attempt: int
+    #: Seconds it waited since it was ready to run.
+    waited_seconds: float
+    #: Seconds since its first attempt started.
+    elapsed_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """One lease to renew."""
+
+    job_id: str
+    run_id: str
+    lease_seconds: float
+    #: Last reading of the run as JSON, or empty.
+    reading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """What one tick did."""
+
+    moved: int
+    expired: int
+    rescued: int
+    resent: int
+
+
+class Claims:
+    """Claims jobs for one worker. Raises the client library's errors: the caller decides what an outage means."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, worker: str, keep_seconds: float) -> None:
+        self._scripts = Scripts(client, keys)
+        self._worker, self._keep_ms = worker, round(keep_seconds * 1000)
+        self._template = template()
+
+    def claim(self, job_id: str, run_id: str) -> Claim | str:
+        """Take the job; or give the state, or 'gone', that stands against it."""
+        lease_ms = round(SHORTEST_LEASE_SECONDS * 1000)
+        answer = self._scripts.call("claim", job_id, run_id, self._worker, lease_ms, self._template, self._keep_ms)
+        if answer[0] != b"claimed":
+            return str(answer[0].decode())
+        _, spec, signature, attempt, ready_ms, now_ms, first_ms = answer
+        return Claim(
+            job_id=job_id,
+            run_id=run_id,
+            spec=spec.decode(),
+            signature=signature.decode(),
+            attempt=int(attempt),
+            waited_seconds=max(0, int(now_ms) - int(ready_ms)) / 1000,
+            elapsed_seconds=max(0, int(now_ms) - int(first_ms)) / 1000,
+        )
+
+    def renew(self, renewals: list[Renewal]) -> dict[str, str]:
+        """Renew leases; give 'kept', 'cancel' or 'lost' by run id."""
+        flat: list[str | int] = []
+        for one in renewals:
+            flat += [one.job_id, one.run_id, round(one.lease_seconds * 1000), one.reading]
+        answer = self._scripts.call("renew", *flat)
+        return {one.run_id: word.decode() for one, word in zip(renewals, answer, strict=True)}
+
+    def finish(
+        self, job_id: str, run_id: str, record: str, state: State, delay_seconds: float = 0.0, now: float = 0.0
+    ) -> bool:
+        """End the run with its record (JSON); ``state`` is the job's now. Give whether the claim still held.
+
+        For state delayed, ``now`` is the wall clock and the next attempt is due ``delay_seconds`` later.
+        Safe to repeat.
+        """
+        due = round((now + delay_seconds) * 1000) if state is State.DELAYED else 0
+        answer = self._scripts.call("finish", job_id, run_id, record, state, due, self._template, self._keep_ms)
+        return bool(answer == b"done")
+
+    def tick(self) -> Tick:
+        """Move due jobs, end expired ones, rescue lost runs, fill the windows."""
+        answer = self._scripts.call(
+            "tick",
+            self._template,
+            self._keep_ms,
+            _MOST_PER_TICK,
+            LOSSES_ALLOWED,
+            round(DOUBT_SECONDS * 1000),
+            round(WORKER_LIFETIME_SECONDS * 1000),
+        )
+        return Tick(*(int(count) for count in answer))

@@ -1,0 +1,208 @@
+"""The Client: how an app submits jobs. Submitting is idempotent: the client mints the id, the broker keeps one."""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Unpack
+
+import redis
+
+from scriptfleet.config import Settings, load_settings, without_password
+from scriptfleet.domain.ids import new_job_id
+from scriptfleet.domain.job import JobSpec
+from scriptfleet.errors import BrokerUnreachable, IdempotencyConflict, SubmitUncertain
+from scriptfleet.queues import drafts
+from scriptfleet.queues.blobs import LIFETIME_SECONDS, BlobStore
+from scriptfleet.queues.connection import connect, reason_of, told_plainly
+from scriptfleet.queues.drafts import Draft, Options
+from scriptfleet.queues.job_handle import Job
+from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.live_output import LiveOutput
+from scriptfleet.queues.message import template
+from scriptfleet.queues.scripts import Scripts
+from scriptfleet.queues.signing import sign
+
+#: An answer that takes longer counts as none; with the connect time and the tries it stays under 5 s.
+_ANSWER_SECONDS: Final = 3.0
+#: A submit is tried again until so long after the first try began.
+_TRY_SECONDS: Final = 1.5
+_PER_CALL: Final = 100
+
+
+@dataclass(frozen=True)
+class Broker:
+    """A connection to the broker and what is said over it."""
+
+    settings: Settings
+
+    @property
+    def url(self) -> str:
+        """The address."""
+        return self.settings.broker_url()
+
+    @cached_property
+    def redis(self) -> redis.Redis:
+        """The connection pool."""
+        return connect(self.url, answer_seconds=_ANSWER_SECONDS)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Names of keys."""
+        return Keys(self.settings.namespace)
+
+    @cached_property
+    def scripts(self) -> Scripts:
+        """The Lua scripts."""
+        return Scripts(self.redis, self.keys)
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """Bytes of scripts."""
+        return BlobStore(self.redis, self.keys, self.settings.blob_max_bytes)
+
+    @cached_property
+    def live_output(self) -> LiveOutput:
+        """Output of running jobs."""
+        return LiveOutput(self.redis, self.keys)
+
+    @property
+    def keep_ms(self) -> int:
+        """How long a finished job stays."""
+        return round(self.settings.result_hours * 3_600_000)
+
+    def cancel(self, job_ids: Sequence[str]) -> list[str]:
+        """Cancel jobs; give the state each was found in, or 'gone'."""
+        with told_plainly(self.url):
+            return [found.decode() for found in self.scripts.call("cancel", template(), self.keep_ms, *job_ids)]
+
+
+class Client:
+    """Submits jobs to a fleet. Needs Redis alone; safe to share between threads.
+
+    Every ``submit`` raises InvalidValue for what cannot be, BrokerUnreachable when the broker is away,
+    SubmitUncertain (with the id) when it went away before it answered, IdempotencyConflict for a key in use.
+    """
+
+    def __init__(self, redis_url: str | None = None, *, settings: Settings | None = None) -> None:
+        found = settings or load_settings()
+        self._broker = Broker(found.with_urls(redis_url=redis_url))
+        self._template = template()
+
+    @property
+    def broker(self) -> Broker:
+        """The broker this client speaks to."""
+        return self._broker
+
+    def submit(
+        self, script: str | Path, args: Sequence[str] = (), *, entry: str | None = None, **options: Unpack[Options]
+    ) -> Job:
+        """Submit a script file, or a folder with an ``entry`` script in it. The bytes travel with the job."""
+        return self.submit_draft(drafts.of_script(script, args, self._limit, entry, **options))
+
+    def submit_code(self, code: str, args: Sequence[str] = (), **options: Unpack[Options]) -> Job:
+        """Submit Python source text."""
+        return self.submit_draft(drafts.of_code(code, args, self._limit, **options))
+
+    def submit_shell(self, command: str, *, shell: str = "sh", **options: Unpack[Options]) -> Job:
+        """Submit a shell command line."""
+        return self.submit_draft(drafts.of_command(command, shell, **options))
+
+    def submit_function(
+        self,
+        function: str | Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        folder: str | Path | None = None,
+        **options: Unpack[Options],
+    ) -> Job:
+        """Submit a function (``module:function`` or the function); what it returns is ``result().output_data``."""
+        return self.submit_draft(drafts.of_function(function, args, kwargs or {}, self._limit, folder, **options))
+
+    def submit_many(self, jobs: Iterable[str | Path | JobSpec | Draft]) -> list[Job]:
+        """Submit many jobs - scripts by path, specs, or drafts - in few round trips; give handles in their order."""
+        made = [self._draft(job) for job in jobs]
+        handles: list[Job] = []
+        for start in range(0, len(made), _PER_CALL):
+            handles += self._submit([(new_job_id(), draft) for draft in made[start : start + _PER_CALL]])
+        return handles
+
+    def submit_draft(self, draft: Draft, job_id: str | None = None) -> Job:
+        """Submit a draft; with the id of an earlier, uncertain submit it is that same job."""
+        return self._submit([(job_id or new_job_id(), draft)])[0]
+
+    def job(self, job_id: str) -> Job:
+        """Give a handle on a job that is already there."""
+        return Job(job_id, self._broker)
+
+    @property
+    def _limit(self) -> int:
+        return self._broker.settings.blob_max_bytes
+
+    def _draft(self, job: str | Path | JobSpec | Draft) -> Draft:
+        if isinstance(job, Draft):
+            return job
+        return Draft(job) if isinstance(job, JobSpec) else drafts.of_script(job, (), self._limit)
+
+    def _submit(self, jobs: list[tuple[str, Draft]]) -> list[Job]:
+        with told_plainly(self._broker.url):
+            for _, draft in jobs:
+                self._put_blob(draft)
+        flat: list[str | int] = [self._template, len(jobs)]
+        for job_id, draft in jobs:
+            flat += self._arguments(job_id, draft.spec)
+        answer = self._call_until_answered(jobs[0][0], flat)
+        return [self._handle(jobs[at][1].spec, *answer[2 * at : 2 * at + 2]) for at in range(len(jobs))]
+
+    def _handle(self, spec: JobSpec, job_id: bytes, how: bytes) -> Job:
+        if how == b"conflict":
+            raise IdempotencyConflict(spec.idempotency_key or "", job_id.decode())
+        return Job(job_id.decode(), self._broker)
+
+    def _put_blob(self, draft: Draft) -> None:
+        if draft.content is not None:
+            ahead = max(0.0, (draft.spec.not_before or 0.0) - time.time())
+            self._broker.blobs.put(draft.spec.name, draft.content, LIFETIME_SECONDS + ahead)
+
+    def _arguments(self, job_id: str, spec: JobSpec) -> list[str | int]:
+        text = spec.to_json()
+        return [
+            job_id,
+            text,
+            sign(self._broker.settings.signing_key, job_id, text),
+            spec.kind,
+            spec.name,
+            spec.display_args(),
+            spec.queue,
+            spec.priority,
+            round((spec.not_before or 0) * 1000),
+            round((spec.expires_at or 0) * 1000),
+            spec.idempotency_key or "",
+            hashlib.sha256(text.encode()).hexdigest() if spec.idempotency_key else "",
+        ]
+
+    def _call_until_answered(self, first_id: str, arguments: list[str | int]) -> list[bytes]:
+        started, was_sent = time.monotonic(), False
+        while True:
+            try:
+                answer: list[bytes] = self._broker.scripts.call("submit", *arguments)
+            except (redis.ConnectionError, redis.TimeoutError) as fault:
+                was_sent = was_sent or not _is_connecting(fault)
+                if time.monotonic() - started < _TRY_SECONDS and not isinstance(fault, redis.AuthenticationError):
+                    threading.Event().wait(0.1)
+                    continue
+                if was_sent:
+                    raise SubmitUncertain(first_id, reason_of(fault)) from fault
+                raise BrokerUnreachable(without_password(self._broker.url), reason_of(fault)) from fault
+            except redis.ResponseError as fault:
+                raise BrokerUnreachable(without_password(self._broker.url), f"it answered: {fault}") from fault
+            return answer
+
+
+def _is_connecting(fault: Exception) -> bool:
+    """Tell whether the fault came before anything was sent."""
+    return " connecting to " in str(fault)

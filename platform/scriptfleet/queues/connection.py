@@ -1,0 +1,64 @@
+"""The connection to the broker: made from an address, with its faults told in one sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from scriptfleet.config import without_password
+from scriptfleet.errors import BrokerUnreachable, InvalidValue
+
+CONNECT_SECONDS: Final = 3.0
+ANSWER_SECONDS: Final = 10.0
+_LEAST_VERSION = (7, 0)
+
+
+def connect(url: str, *, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
+    """Make a client for ``url``; nothing is sent yet.
+
+    Commands are never repeated by the client: only the scripts that are safe to repeat are, by their callers.
+    """
+    try:
+        return redis.Redis.from_url(
+            url,
+            socket_connect_timeout=CONNECT_SECONDS,
+            socket_timeout=answer_seconds,
+            socket_keepalive=True,
+            health_check_interval=30,
+            retry=Retry(NoBackoff(), 0),
+        )
+    except ValueError as fault:
+        shown = without_password(url)
+        raise InvalidValue("SCRIPTFLEET_REDIS_URL", shown, f"redis://HOST:PORT/DB or unix:///PATH ({fault})") from fault
+
+
+@contextmanager
+def told_plainly(url: str) -> Iterator[None]:
+    """Turn the client library's faults into BrokerUnreachable with a plain reason."""
+    try:
+        yield
+    except redis.AuthenticationError as fault:
+        raise BrokerUnreachable(without_password(url), f"login refused ({fault})") from fault
+    except (redis.ConnectionError, redis.TimeoutError) as fault:
+        raise BrokerUnreachable(without_password(url), reason_of(fault)) from fault
+    except redis.ResponseError as fault:
+        raise BrokerUnreachable(without_password(url), f"it answered: {fault}") from fault
+
+
+def reason_of(fault: Exception) -> str:
+    """Give the innermost cause in a few words, without the client library's prefixes."""
+    text = str(fault).strip() or type(fault).__name__
+    return text.split(" connecting to ")[0].rstrip(".")
+
+
+def check_server(client: redis.Redis, url: str) -> str:
+    """Give the server's version; refuse one that is too old or cannot be reached."""
+    with told_plainly(url):
+        info = client.info("server")
+    version = str(info.get("redis_version", "0"))
+    if tuple(int(part) for part in version.split(".")[:2]) < _LEAST_VERSION:
+        raise BrokerUnreachable(without_password(url), f"it is version {version}; Redis 7.0 or Valkey is needed")
+    return version

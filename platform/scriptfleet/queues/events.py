@@ -1,0 +1,146 @@
+"""The stream of facts: written with every change of a job, read in a group by the results service.
+
+Facts are deleted once they are stored, never trimmed by length: trimming would lose what nobody has read yet.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import redis
+
+from scriptfleet.domain.event import EVENT_VERSION, Event, EventType
+from scriptfleet.queues.keys import Keys
+
+GROUP: Final = "store"
+#: Output travels to the store in pieces of so many bytes before compression.
+OUTPUT_PIECE_BYTES: Final = 256 * 1024
+#: What a consumer took and did not finish in this time is taken over by another: longer than any write to the database.
+_ABANDONED_MS: Final = 60_000
+
+_Entry = tuple[bytes, dict[bytes, bytes] | None]
+
+
+class EventReader:
+    """Reads facts for one consumer of the group; each fact goes to one consumer until it is done or abandoned."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, consumer: str) -> None:
+        self._client, self._stream, self._consumer = client, keys("events"), consumer
+        self._dead = keys("events", "dead")
+        self._own_next: str | None = "0"
+        self._is_group_made = False
+
+    def read(self, count: int = 500, block_ms: int = 500) -> list[Event]:
+        """Give the next facts: first what this consumer left unfinished, then what dead ones left, then new ones."""
+        self._make_group()
+        entries = self._own_pending(count) or self._abandoned(count) or self._new(count, block_ms)
+        return list(self._parsed(entries))
+
+    def done(self, entry_ids: Sequence[str]) -> None:
+        """Forget facts that are stored."""
+        if entry_ids:
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.xack(self._stream, GROUP, *entry_ids)
+            pipeline.xdel(self._stream, *entry_ids)
+            pipeline.execute()
+
+    def start_over(self) -> None:
+        """Read again what was read and not done, after a write that failed."""
+        self._own_next = "0"
+
+    def backlog(self) -> int:
+        """Give how many facts are not stored yet."""
+        return int(self._client.xlen(self._stream))
+
+    def bury(self, entry_id: str, reason: str) -> None:
+        """Set a fact aside that no store can take; it stays in the stream of the dead with the reason."""
+        found = self._client.xrange(self._stream, entry_id, entry_id)
+        for _, fields in found:
+            self._client.xadd(self._dead, {**fields, b"reason": reason.encode(), b"entry": entry_id.encode()})
+        self.done([entry_id])
+
+    def _make_group(self) -> None:
+        if self._is_group_made:
+            return
+        try:
+            self._client.xgroup_create(self._stream, GROUP, id="0", mkstream=True)
+        except redis.ResponseError as fault:
+            if "BUSYGROUP" not in str(fault):
+                raise
+        self._is_group_made = True
+
+    def _own_pending(self, count: int) -> list[_Entry]:
+        if self._own_next is None:
+            return []
+        entries = self._group_read(self._own_next, count, None)
+        self._own_next = entries[-1][0].decode() if entries else None
+        return entries
+
+    def _abandoned(self, count: int) -> list[_Entry]:
+        answer = self._client.xautoclaim(self._stream, GROUP, self._consumer, _ABANDONED_MS, start_id="0", count=count)
+        return list(answer[1])
+
+    def _new(self, count: int, block_ms: int) -> list[_Entry]:
+        return self._group_read(">", count, block_ms)
+
+    def _group_read(self, start: str, count: int, block_ms: int | None) -> list[_Entry]:
+        try:
+            answer = self._client.xreadgroup(GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms)
+        except redis.ResponseError as fault:
+            if "NOGROUP" not in str(fault):
+                raise
+            self._is_group_made = False
+            return []
+        return [entry for _, entries in _streams(answer) for entry in entries]
+
+    def _parsed(self, entries: Iterable[_Entry]) -> Iterator[Event]:
+        for entry_id, fields in entries:
+            if not fields:
+                self.done([entry_id.decode()])
+                continue
+            try:
+                yield _event(entry_id.decode(), fields)
+            except (KeyError, ValueError, TypeError) as fault:
+                self.bury(entry_id.decode(), f"not readable: {fault!r}")
+
+
+class OutputPublisher:
+    """Sends the stored output of a run towards the store, in pieces."""
+
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client, self._stream = client, keys("events")
+
+    def publish(self, job_id: str, run_id: str, stream: str, content: Iterable[bytes], at_ms: int) -> None:
+        """Send pieces, each of at most OUTPUT_PIECE_BYTES."""
+        for number, piece in enumerate(content):
+            body = base64.b64encode(zlib.compress(piece, 6)).decode()
+            data = {"run_id": run_id, "stream": stream, "number": number, "body": body}
+            self._client.xadd(
+                self._stream,
+                {"v": EVENT_VERSION, "t": EventType.OUTPUT, "j": job_id, "r": 0, "at": at_ms, "d": json.dumps(data)},
+            )
+
+
+def _streams(answer: Any) -> list[tuple[bytes, list[_Entry]]]:
+    if isinstance(answer, dict):
+        return [(name, [entry for part in parts for entry in part]) for name, parts in answer.items()]
+    return list(answer or [])
+
+
+def _event(entry_id: str, fields: dict[bytes, bytes]) -> Event:
+    version = int(fields[b"v"])
+    if version > EVENT_VERSION:
+        raise ValueError(f"version {version} is newer than {EVENT_VERSION}")
+    data = json.loads(fields[b"d"])
+    if not isinstance(data, dict):
+        raise TypeError("data is not an object")
+    return Event(
+        entry_id=entry_id,
+        type=EventType(fields[b"t"].decode()),
+        job_id=fields[b"j"].decode(),
+        revision=int(fields[b"r"]),
+        at_ms=int(fields[b"at"]),
+        data=data,
+    )

@@ -1,0 +1,48 @@
+"""Every key in Redis, once. `N` is the namespace; the braces keep all keys in one slot of a cluster.
+
+| key | type | what |
+| --- | --- | --- |
+| {N}:job:<id> | hash | a job: spec, sig, state, rev, attempt, claim, worker, … (fields in lua/common.lua) |
+| {N}:ready:<queue> | zset | jobs that wait; score = submit time less a head start by priority, ms |
+| {N}:admitted:<queue> | zset | jobs whose message is with Celery, not yet claimed; score = when admitted, ms |
+| {N}:running:<queue> | set | jobs of the queue that run |
+| {N}:window:<queue> | string | how many may be admitted at once; set by the workers' ticks |
+| {N}:delayed | zset | jobs not due yet; score = when due, ms |
+| {N}:expiring | zset | jobs that expire; score = when, ms |
+| {N}:leases | zset | running jobs; score = when the lease ends, ms |
+| {N}:queues | set | names of queues ever used |
+| {N}:idem:<key> | hash | idempotency key: id and hash of the spec it stands for |
+| {N}:blob:<sha256> | string | compressed bytes of a script or bundle; lives for a week after its last submit |
+| {N}:output:<run id> | stream | live output of a run; capped; gone some hours after its end |
+| {N}:live | hash | last reading of each running run, JSON by job id |
+| {N}:events | stream | facts on their way to the store; read by group, deleted after the commit |
+| {N}:events:dead | stream | facts that no store could take, with the reason |
+| {N}:workers | zset | worker names; score = last sign of life, ms |
+| {N}:worker:<name> | hash | what a worker says of itself |
+| {N}:celery:* |  | Celery's own keys: the lists of messages, bindings, events, remote control |
+| {N}:done:<id> | pubsub | told when a job ends |
+| {N}:control | pubsub | told to all workers: a job to stop |
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Names of keys in one namespace."""
+
+    namespace: str
+
+    @property
+    def prefix(self) -> str:
+        """First part of every key; the Lua scripts build theirs from it."""
+        return f"{{{self.namespace}}}:"
+
+    @property
+    def celery_prefix(self) -> str:
+        """Prefix that Celery puts before its own keys."""
+        return f"{self.prefix}celery:"
+
+    def __call__(self, *parts: str) -> str:
+        """Give the key made of these parts, such as keys("job", job_id)."""
+        return self.prefix + ":".join(parts)

@@ -1,0 +1,89 @@
+-- Shared by all scripts; put before each. KEYS[1] is the prefix of every key (see queues/keys.py).
+-- Fields of job:<id>: spec sig kind name argsrepr queue prio state rev submitted ready_at attempt losses
+--   claim worker started ended cancel record reported expires idem reason first_start
+local P = KEYS[1]
+-- A step of priority is worth ten minutes of waiting, so nothing starves.
+local HEAD_START_MS = 600000
+local DEFAULT_WINDOW = 16
+local FINAL = { succeeded = 1, failed = 1, timed_out = 1, out_of_memory = 1, cancelled = 1, expired = 1,
+  rejected = 1, lost = 1, skipped = 1 }
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+-- Whole milliseconds as text: Lua's own would print 1.7e+12.
+local function ms(n) return string.format('%.0f', n) end
+
+local function job_key(id) return P .. 'job:' .. id end
+
+local function emit(kind, id, rev, at, data)
+  redis.call('XADD', P .. 'events', '*', 'v', '1', 't', kind, 'j', id, 'r', rev, 'at', ms(at), 'd', data)
+end
+
+local function put_ready(id, queue, prio, at)
+  redis.call('ZADD', P .. 'ready:' .. queue, ms(at - tonumber(prio) * HEAD_START_MS), id)
+end
+
+-- Hands waiting jobs to Celery until the queue's window is full. `template` is a Celery message with @MARKS@.
+local function admit(queue, template, at)
+  local admitted = P .. 'admitted:' .. queue
+  local window = tonumber(redis.call('GET', P .. 'window:' .. queue) or DEFAULT_WINDOW)
+  local free = window - redis.call('ZCARD', admitted)
+  if free <= 0 then return 0 end
+  local ids = redis.call('ZPOPMIN', P .. 'ready:' .. queue, free)
+  for i = 1, #ids, 2 do
+    local id = ids[i]
+    local f = redis.call('HMGET', job_key(id), 'kind', 'name', 'argsrepr')
+    if f[1] then
+      local marks = { ID = cjson.encode(id), TAG = cjson.encode(id .. ':' .. ms(at)), QUEUE = cjson.encode(queue),
+        TASK = cjson.encode('scriptfleet.' .. f[1]), NAME = cjson.encode(f[2]), ARGS = cjson.encode(f[3]) }
+      redis.call('LPUSH', P .. 'celery:' .. queue, (string.gsub(template, '@(%u+)@', marks)))
+      redis.call('ZADD', admitted, ms(at), id)
+    end
+  end
+  return #ids / 2
+end
+
+local function leave_waiting(id, queue)
+  redis.call('ZREM', P .. 'ready:' .. queue, id)
+  redis.call('ZREM', P .. 'admitted:' .. queue, id)
+  redis.call('ZREM', P .. 'delayed', id)
+  redis.call('ZREM', P .. 'expiring', id)
+end
+
+local function leave_running(id, queue)
+  redis.call('ZREM', P .. 'leases', id)
+  redis.call('SREM', P .. 'running:' .. queue, id)
+  redis.call('HDEL', P .. 'live', id)
+end
+
+-- The last step of every job, whatever ended it.
+local function close(id, state, at, keep_ms)
+  redis.call('HSET', job_key(id), 'state', state, 'ended', ms(at))
+  redis.call('PEXPIRE', job_key(id), keep_ms)
+  local key = redis.call('HGET', job_key(id), 'idem')
+  if key then redis.call('PEXPIRE', P .. 'idem:' .. key, keep_ms) end
+  redis.call('PUBLISH', P .. 'done:' .. id, state)
+end
+
+-- Ends a job that never ran, or whose run will report no more.
+local function end_unrun(id, queue, state, reason, at, keep_ms, run_id)
+  leave_waiting(id, queue)
+  leave_running(id, queue)
+  local rev = redis.call('HINCRBY', job_key(id), 'rev', 1)
+  redis.call('HSET', job_key(id), 'reason', reason)
+  close(id, state, at, keep_ms)
+  emit('moved', id, rev, at, cjson.encode({ state = state, reason = reason, run_id = run_id }))
+end
+
+local function to_delayed(id, due)
+  redis.call('HSET', job_key(id), 'state', 'delayed', 'ready_at', ms(due))
+  redis.call('ZADD', P .. 'delayed', ms(due), id)
+end
+
+local function to_queued(id, queue, prio, at)
+  redis.call('HSET', job_key(id), 'state', 'queued', 'ready_at', ms(at))
+  put_ready(id, queue, prio, at)
+end

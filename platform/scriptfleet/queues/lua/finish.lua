@@ -1,0 +1,35 @@
+#!lua flags=allow-oom
+-- Ends a run. ARGV: job, claim id, record (JSON), state of the job now, ready at ms or 0, message template, keep ms.
+-- State 'delayed' with a moment means another attempt; 'queued' gives the job back at once.
+-- Gives 'done', or 'stale' when another claim owns the job by now: the record is kept, the job is not touched.
+local id, claim, record, state, due = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local template, keep, at = ARGV[6], ARGV[7], now_ms()
+local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio')
+
+local function told(rev, stale)
+  -- The record goes in as it came: through cjson an empty list would turn into an object.
+  local data = '{"run_id":' .. cjson.encode(claim) .. ',"state":' .. cjson.encode(state) ..
+    ',"stale":' .. stale .. ',"record":' .. record .. '}'
+  emit('finished', id, rev, at, data)
+end
+
+if f[1] ~= claim or f[2] ~= 'running' then
+  -- Asking twice after a lost answer is harmless: the first one stands.
+  if f[1] == claim and redis.call('HGET', job_key(id), 'reported') == claim then return 'done' end
+  told(0, 'true')
+  return 'stale'
+end
+local queue, rev = f[3], redis.call('HINCRBY', job_key(id), 'rev', 1)
+leave_running(id, queue)
+redis.call('HSET', job_key(id), 'record', record, 'reported', claim)
+told(rev, 'false')
+if state == 'delayed' then
+  to_delayed(id, due)
+elseif state == 'queued' then
+  redis.call('HINCRBY', job_key(id), 'attempt', -1)
+  to_queued(id, queue, f[4], at)
+else
+  close(id, state, at, keep)
+end
+admit(queue, template, at)
+return 'done'

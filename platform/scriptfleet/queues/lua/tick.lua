@@ -1,0 +1,102 @@
+#!lua flags=allow-oom
+-- What every worker does about once a second, no leader: due jobs move on, expired ones end, lost runs are rescued,
+-- windows are set and filled, messages that Redis lost are sent again.
+-- ARGV: message template, keep ms, most per step, losses allowed, age of a message to doubt in ms, worker lifetime ms.
+-- Gives {moved, expired, rescued, resent}.
+local template, keep, most, losses = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local doubt, lifetime, at = tonumber(ARGV[5]), tonumber(ARGV[6]), now_ms()
+local moved, expired, rescued, resent = 0, 0, 0, 0
+
+local function due_in(name)
+  return redis.call('ZRANGEBYSCORE', P .. name, '-inf', ms(at), 'LIMIT', 0, most)
+end
+
+for _, id in ipairs(due_in('expiring')) do
+  local f = redis.call('HMGET', job_key(id), 'state', 'queue')
+  redis.call('ZREM', P .. 'expiring', id)
+  if f[1] == 'queued' or f[1] == 'delayed' then
+    end_unrun(id, f[2], 'expired', 'expired before it could start', at, keep)
+    expired = expired + 1
+  end
+end
+
+for _, id in ipairs(due_in('delayed')) do
+  local f = redis.call('HMGET', job_key(id), 'state', 'queue', 'prio')
+  redis.call('ZREM', P .. 'delayed', id)
+  if f[1] == 'delayed' then
+    to_queued(id, f[2], f[3], at)
+    emit('moved', id, redis.call('HINCRBY', job_key(id), 'rev', 1), at, '{"state":"queued"}')
+    moved = moved + 1
+  end
+end
+
+local function rescue(id, queue, prio, claim)
+  leave_running(id, queue)
+  if redis.call('HINCRBY', job_key(id), 'losses', 1) > losses then
+    return end_unrun(id, queue, 'lost', 'its workers were lost too often', at, keep, claim)
+  end
+  -- A lost worker is no fault of the script: the attempt does not count.
+  redis.call('HINCRBY', job_key(id), 'attempt', -1)
+  redis.call('HDEL', job_key(id), 'claim')
+  to_queued(id, queue, prio, at)
+  local rev = redis.call('HINCRBY', job_key(id), 'rev', 1)
+  emit('moved', id, rev, at, cjson.encode({ state = 'queued', reason = 'its worker was lost', run_id = claim }))
+end
+
+for _, id in ipairs(due_in('leases')) do
+  local f = redis.call('HMGET', job_key(id), 'state', 'queue', 'prio', 'claim', 'cancel')
+  redis.call('ZREM', P .. 'leases', id)
+  if f[1] == 'running' then
+    if f[5] then
+      end_unrun(id, f[2], 'cancelled', 'cancelled; its worker was lost', at, keep, f[4])
+    else
+      rescue(id, f[2], f[3], f[4])
+    end
+    rescued = rescued + 1
+  end
+end
+
+-- Live workers, and with them the window of each queue: about twice the slots that serve it.
+redis.call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', ms(at - lifetime))
+local slots = {}
+for _, name in ipairs(redis.call('ZRANGE', P .. 'workers', 0, -1)) do
+  local f = redis.call('HMGET', P .. 'worker:' .. name, 'slots', 'queues')
+  if f[1] then
+    for queue in string.gmatch(f[2], '[^,]+') do slots[queue] = (slots[queue] or 0) + tonumber(f[1]) end
+  end
+end
+
+-- BRPOP is not atomic: a message taken by a worker that died at that moment is in no list any more.
+local function resend_lost(queue)
+  local admitted = P .. 'admitted:' .. queue
+  local old = redis.call('ZRANGEBYSCORE', admitted, '-inf', ms(at - doubt), 'LIMIT', 0, most)
+  if #old == 0 then return end
+  local listed = {}
+  for _, message in ipairs(redis.call('LRANGE', P .. 'celery:' .. queue, 0, -1)) do
+    local id = string.match(message, '"id": ?"([%w-]+)"')
+    if id then listed[id] = true end
+  end
+  for _, id in ipairs(old) do
+    redis.call('ZREM', admitted, id)
+    local f = redis.call('HMGET', job_key(id), 'state', 'prio', 'ready_at')
+    if f[1] == 'queued' then
+      if listed[id] then
+        redis.call('ZADD', admitted, ms(at), id)
+      else
+        put_ready(id, queue, f[2], tonumber(f[3]))
+        resent = resent + 1
+      end
+    end
+  end
+end
+
+for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
+  if slots[queue] then
+    redis.call('SET', P .. 'window:' .. queue, slots[queue] * 2)
+    resend_lost(queue)
+  else
+    redis.call('DEL', P .. 'window:' .. queue)
+  end
+  admit(queue, template, at)
+end
+return { moved, expired, rescued, resent }
