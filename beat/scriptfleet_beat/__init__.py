@@ -1,0 +1,1 @@
+"""Celery beat over the store: schedules live in the database, any number of beats may run."""

@@ -1,0 +1,105 @@
+"""Runs that this worker has claimed and not reported yet: what heartbeat, live output and orders to stop act on."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from scriptfleet.domain.outcome import StopReason
+from scriptfleet.execution.engine import Running
+from scriptfleet.execution.workspace import Workspace
+from scriptfleet.queues.claims import SHORTEST_LEASE_SECONDS, Claim, lease_seconds
+
+#: The shim's deadline is this much before the server's, so that no two runs of a job overlap.
+LEASE_MARGIN_SECONDS: Final = 1.0
+
+
+class ActiveRun:
+    """One claimed run. Moments are CLOCK_MONOTONIC."""
+
+    def __init__(self, claim: Claim, workspace: Workspace, asked_at: float) -> None:
+        self.claim, self.workspace = claim, workspace
+        self.claimed_at = asked_at
+        #: Bytes of each stream that went to the live output.
+        self.sent = {"stdout": 0, "stderr": 0}
+        self._lock = threading.Lock()
+        self._running: Running | None = None
+        self._stop: StopReason | None = None
+        self._is_over = False
+        self.lease_until = self.renew_at = 0.0
+        self.renewed(asked_at, SHORTEST_LEASE_SECONDS)
+
+    @property
+    def lease_seconds(self) -> float:
+        """The lease that fits its age now."""
+        return lease_seconds(time.monotonic() - self.claimed_at)
+
+    @property
+    def running(self) -> Running | None:
+        """The started run, or None before and after."""
+        return None if self._is_over else self._running
+
+    def renewed(self, asked_at: float, seconds: float) -> None:
+        """Note a lease that the server granted no earlier than ``asked_at``, and tell the shim."""
+        self.lease_until = asked_at + seconds - LEASE_MARGIN_SECONDS
+        self.renew_at = asked_at + seconds / 3
+        with self._lock:
+            if self._running is not None:
+                self._running.extend_lease(self.lease_until)
+
+    def started(self, running: Running) -> None:
+        """Note the start; what was asked for before it happens now."""
+        with self._lock:
+            self._running = running
+            running.extend_lease(self.lease_until)
+            if self._stop is not None:
+                running.stop(self._stop)
+
+    def stop(self, reason: StopReason, grace_seconds: float | None = None) -> None:
+        """End the run, or keep it from starting for long."""
+        with self._lock:
+            self._stop = self._stop or reason
+            if self._running is not None and not self._is_over:
+                self._running.stop(reason, grace_seconds)
+
+    def over(self) -> None:
+        """Note that the script has ended: its slot's shim belongs to another run from now on."""
+        with self._lock:
+            self._is_over = True
+            self._running = None
+
+
+class ActiveRuns:
+    """All of them, by run id; safe from any thread."""
+
+    def __init__(self) -> None:
+        #: Folder of this process below ``runs``.
+        self.folder = str(os.getpid())
+        self._guard = threading.Lock()
+        self._runs: dict[str, ActiveRun] = {}
+
+    @contextmanager
+    def entered(self, claim: Claim, workspace: Workspace, asked_at: float) -> Iterator[ActiveRun]:
+        """Hold the run while the block lasts."""
+        run = ActiveRun(claim, workspace, asked_at)
+        with self._guard:
+            self._runs[claim.run_id] = run
+        try:
+            yield run
+        finally:
+            with self._guard:
+                del self._runs[claim.run_id]
+
+    def all(self) -> list[ActiveRun]:
+        """Give the runs as they are now."""
+        with self._guard:
+            return list(self._runs.values())
+
+    def of_job(self, job_id: str) -> list[ActiveRun]:
+        """Give the runs of a job; normally one at most."""
+        return [run for run in self.all() if run.claim.job_id == job_id]
+
+    def __len__(self) -> int:
+        return len(self._runs)

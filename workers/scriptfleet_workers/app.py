@@ -1,0 +1,55 @@
+"""The worker's Celery app: `celery -A scriptfleet_workers.app worker`. The one place where a worker is put together."""
+
+import logging
+import threading
+import time
+from typing import Any, Final
+
+from celery import Celery, signals
+
+from scriptfleet.config import load_settings
+from scriptfleet.errors import BrokerUnreachable
+from scriptfleet_workers import revoked, tasks
+from scriptfleet_workers.celery_config import celery_config
+from scriptfleet_workers.member import Member
+
+log = logging.getLogger("scriptfleet.worker")
+
+#: A worker that starts together with its broker waits so long for it.
+_PATIENCE_SECONDS: Final = 30.0
+
+settings = load_settings()
+app = Celery("scriptfleet")
+app.conf.update(celery_config(settings))
+
+
+def _join_fleet(sender: str, instance: Any, **_: Any) -> None:
+    """Make this process a member of the fleet before it takes its first message."""
+    queues = sorted(instance.app.amqp.queues.consume_from)
+    slots = instance.max_concurrency or instance.concurrency
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            Member.join(settings, sender, queues, slots)
+        except BrokerUnreachable as fault:
+            log.warning("broker_away reason=%s", fault)
+            if time.monotonic() > deadline:
+                raise SystemExit(f"scriptfleet: {fault}") from fault
+            threading.Event().wait(1.0)
+        except Exception as fault:
+            # Celery logs what a signal's receiver raises and goes on: a worker that is no member must not.
+            log.exception("join_failed")
+            raise SystemExit(f"scriptfleet: {fault}") from fault
+        else:
+            return
+
+
+def _leave_fleet(**_: Any) -> None:
+    """Leave once the pool has finished its runs."""
+    Member.leave()
+
+
+tasks.register(app)
+revoked.register()
+signals.celeryd_after_setup.connect(_join_fleet, weak=False)
+signals.worker_shutdown.connect(_leave_fleet, weak=False)

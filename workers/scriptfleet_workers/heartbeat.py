@@ -1,0 +1,93 @@
+"""The heartbeat: one thread that renews all leases of this worker, says that it lives, and ticks."""
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+import redis
+
+from scriptfleet.domain.outcome import StopReason
+from scriptfleet.queues.claims import Claims, Renewal
+from scriptfleet.queues.fleet import Presence
+from scriptfleet_workers.active import ActiveRun, ActiveRuns
+
+log = logging.getLogger("scriptfleet.heartbeat")
+
+_EVERY_SECONDS: Final = 1.0
+_MIB: Final = 1024 * 1024
+
+
+class Heartbeat:
+    """Beats once a second. When the broker is away it goes on trying: the shims end what is not renewed in time."""
+
+    def __init__(
+        self, claims: Claims, active: ActiveRuns, presence: Presence, tell: Callable[[Presence], None]
+    ) -> None:
+        self._claims, self._active, self._presence, self._tell = claims, active, presence, tell
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="heartbeat", daemon=True)
+        self._is_away = False
+
+    def start(self) -> None:
+        """Say that this worker is there, then beat."""
+        self._beat()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop beating, and leave the list of workers."""
+        self._stop.set()
+        self._thread.join()
+        try:
+            self._presence.leave()
+        except redis.RedisError as fault:
+            log.warning("leave_failed reason=%s: the list forgets this worker by itself", fault)
+
+    def _loop(self) -> None:
+        while not self._stop.wait(_EVERY_SECONDS):
+            self._beat()
+
+    def _beat(self) -> None:
+        try:
+            self._renew()
+            self._tell(self._presence)
+            done = self._claims.tick()
+        except redis.RedisError as fault:
+            if not self._is_away:
+                log.warning("broker_away reason=%s", fault)
+            self._is_away = True
+            return
+        if self._is_away:
+            log.warning("broker_back")
+            self._is_away = False
+        if done.rescued or done.resent:
+            log.warning("tick rescued=%d resent=%d", done.rescued, done.resent)
+
+    def _renew(self) -> None:
+        now = time.monotonic()
+        due = {run.claim.run_id: run for run in self._active.all() if run.renew_at <= now}
+        if not due:
+            return
+        granted = {run_id: run.lease_seconds for run_id, run in due.items()}
+        wanted = [Renewal(run.claim.job_id, run_id, granted[run_id], _reading(run)) for run_id, run in due.items()]
+        for run_id, answer in self._claims.renew(wanted).items():
+            run = due[run_id]
+            if answer == "lost":
+                log.warning("lease_lost job=%s run=%s: stopping it", run.claim.job_id, run_id)
+                run.stop(StopReason.LEASE, 0.0)
+                continue
+            run.renewed(now, granted[run_id])
+            if answer == "cancel":
+                run.stop(StopReason.CANCELLED)
+
+
+def _reading(run: ActiveRun) -> str:
+    running = run.running
+    watched = running.watched if running else None
+    points = watched.curve.points() if watched else []
+    if not points:
+        return ""
+    at, cpu, memory, processes = points[-1]
+    return json.dumps({"seconds": at, "cpu_percent": cpu, "memory_mb": memory, "processes": processes})

@@ -1,0 +1,72 @@
+"""The live pump: one thread that passes on what running scripts have written since it last looked."""
+
+import logging
+import threading
+from pathlib import Path
+from typing import Final
+
+import redis
+
+from scriptfleet.queues.live_output import PIECE_BYTES, LiveOutput
+from scriptfleet_workers.active import ActiveRun, ActiveRuns
+
+log = logging.getLogger("scriptfleet.live")
+
+_EVERY_SECONDS: Final = 0.2
+#: What one look passes on of one stream; a script that writes faster is shown with gaps, and kept whole on disk.
+_MOST_PER_LOOK: Final = 8 * PIECE_BYTES
+
+
+class LivePump:
+    """Passes on live output. Live output is for watching: when the broker is away it is left out, not kept."""
+
+    def __init__(self, live: LiveOutput, active: ActiveRuns, keep_seconds: float) -> None:
+        self._live, self._active, self._keep_seconds = live, active, keep_seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="live-output", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def finish(self, run: ActiveRun) -> None:
+        """Pass on the rest of a run that was shown live, and mark its end. Short runs never were: nothing is sent."""
+        if any(run.sent.values()):
+            self._live.write(_fresh(run))
+            self._live.end(run.claim.run_id, self._keep_seconds)
+
+    def _loop(self) -> None:
+        while not self._stop.wait(_EVERY_SECONDS):
+            pieces = [piece for run in self._active.all() if run.running for piece in _fresh(run)]
+            if not pieces:
+                continue
+            try:
+                self._live.write(pieces)
+            except redis.RedisError as fault:
+                log.warning("live_output_left_out pieces=%d reason=%s", len(pieces), fault)
+
+
+def _fresh(run: ActiveRun) -> list[tuple[str, str, bytes]]:
+    found = []
+    for stream, path in (("stdout", run.workspace.stdout), ("stderr", run.workspace.stderr)):
+        content = _read_from(path, run, stream)
+        for start in range(0, len(content), PIECE_BYTES):
+            found.append((run.claim.run_id, stream, content[start : start + PIECE_BYTES]))
+    return found
+
+
+def _read_from(path: Path, run: ActiveRun, stream: str) -> bytes:
+    try:
+        with path.open("rb") as kept:
+            size = kept.seek(0, 2)
+            kept.seek(max(run.sent[stream], size - _MOST_PER_LOOK))
+            content = kept.read(_MOST_PER_LOOK)
+            run.sent[stream] = kept.tell()
+    except FileNotFoundError:
+        return b""
+    return content

@@ -1,0 +1,76 @@
+"""The pool: threads that each supervise one run. Unlike Celery's thread pool it can end a run, grow and shrink."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+from celery.concurrency.base import apply_target
+from celery.concurrency.thread import ApplyResult
+from celery.concurrency.thread import TaskPool as ThreadPool
+
+from scriptfleet.domain.outcome import StopReason
+from scriptfleet_workers.member import Member
+
+
+class Applied(ApplyResult):  # type: ignore[misc]
+    """A task handed to a thread."""
+
+    def terminate(self, signum: int) -> None:
+        """Nothing to do here: Celery has called the pool's terminate_job before."""
+
+
+class TaskPool(ThreadPool):  # type: ignore[misc]
+    """Threads with process control; `revoke(terminate=True)` and Flower's Terminate end the run's whole tree."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._tokens = itertools.count(1)
+        self._jobs: dict[int, str] = {}
+
+    def on_apply(
+        self,
+        target: Callable[..., Any],
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
+        callback: Callable[..., Any] | None = None,
+        accept_callback: Callable[..., Any] | None = None,
+        correlation_id: str = "",
+        **_: Any,
+    ) -> Applied:
+        """Run one task in a thread. Its token stands where Celery expects the number of a process."""
+        token = next(self._tokens)
+        self._jobs[token] = correlation_id
+
+        def supervise() -> None:
+            try:
+                apply_target(target, args, kwargs, callback, accept_callback, getpid=lambda: token)
+            finally:
+                self._jobs.pop(token, None)
+
+        return Applied(self.executor.submit(supervise))
+
+    def terminate_job(self, pid: int, signal: int | None = None) -> None:
+        """End the run with this token, as Celery's revoke with terminate asks."""
+        job_id = self._jobs.get(pid)
+        if job_id is not None:
+            Member.current().stop_here(job_id, StopReason.CANCELLED)
+
+    def on_terminate(self) -> None:
+        """A cold shutdown: end the runs and give their jobs back."""
+        Member.current().stop_all(StopReason.SHUTDOWN)
+        self.executor.shutdown(cancel_futures=True)
+        Member.leave()
+
+    def grow(self, n: int = 1) -> None:
+        """Allow n more runs at once."""
+        self._resize(self.limit + n)
+
+    def shrink(self, n: int = 1) -> None:
+        """Allow n fewer; what runs goes on."""
+        self._resize(max(1, self.limit - n))
+
+    def _resize(self, limit: int) -> None:
+        self.limit = limit
+        # Threads are made on demand; idle ones stay parked, and prefetch bounds what is taken.
+        self.executor._max_workers = limit
+        Member.current().slots = limit

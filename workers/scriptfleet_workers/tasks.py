@@ -1,0 +1,35 @@
+"""Celery's tasks: one name a kind, all with one body. The task's id is the job's."""
+
+from typing import Any
+
+from celery import Celery
+from celery.exceptions import Ignore
+
+from scriptfleet.domain.state import State
+from scriptfleet.execution.executor import EXECUTORS
+from scriptfleet.queues.message import task_name
+from scriptfleet_workers.member import Member
+from scriptfleet_workers.run import NotClaimed
+
+
+class RunFailed(Exception):
+    """How a run that did not succeed looks to Celery and Flower; the record has the whole story."""
+
+
+def register(app: Celery) -> None:
+    """Give the app a task for each kind."""
+    for kind in EXECUTORS:
+        app.task(name=task_name(kind), bind=True, throws=(RunFailed,), ignore_result=True)(_run)
+
+
+def _run(task: Any) -> str:
+    answer = Member.current().run_job(task.request.id)
+    if isinstance(answer, NotClaimed):
+        # A repeated message, or a job that was cancelled meanwhile: nothing happened here.
+        raise Ignore
+    if answer.outcome is State.CANCELLED:
+        task.send_event("task-revoked", terminated=True, signum=15, expired=False)
+        raise Ignore
+    if answer.outcome is not State.SUCCEEDED:
+        raise RunFailed(f"{answer.outcome}: {answer.usage.error_message}")
+    return f"exit {answer.usage.exit_code} after {answer.usage.execution_time_seconds:.3f} s"
