@@ -1,0 +1,120 @@
+"""Opening a database and bringing it to the schema of this version; one body for every kind of database."""
+
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from tests import event_factory as make
+
+from scriptfleet.errors import InvalidValue, StoreUnreachable
+from scriptfleet.storage import migrate
+from scriptfleet.storage.engine import open_store
+from scriptfleet.storage.ingest_store import IngestStore
+from scriptfleet.storage.tables import metadata
+
+
+def test_an_empty_database_comes_to_exactly_the_tables_that_the_code_uses(empty_database_url: str) -> None:
+    assert migrate.current(empty_database_url) is None
+
+    migrate.upgrade(empty_database_url)
+
+    assert migrate.current(empty_database_url) == migrate.head()
+    database = open_store(empty_database_url)
+    with database.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    database.close()
+
+
+def test_upgrading_again_keeps_every_row(database_url: str) -> None:
+    database = open_store(database_url)
+    IngestStore(database).apply(make.whole_job())
+
+    migrate.upgrade(database_url)
+
+    with database.reading() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM runs")).scalar() == 1
+    database.close()
+
+
+def test_two_that_upgrade_at_once_make_one_schema(empty_database_url: str) -> None:
+    open_store(empty_database_url).close()
+    faults: list[BaseException] = []
+
+    def upgrade() -> None:
+        try:
+            migrate.upgrade(empty_database_url)
+        except BaseException as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=upgrade) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert faults == []
+    assert migrate.current(empty_database_url) == migrate.head()
+
+
+def test_a_missing_schema_is_refused_with_the_command_that_makes_it(empty_database_url: str) -> None:
+    database = open_store(empty_database_url)
+
+    assert not migrate.is_current(database)
+    with pytest.raises(StoreUnreachable, match=r"its schema is missing, this version needs .*`scriptfleet db upgrade`"):
+        migrate.require_current(database)
+    database.close()
+
+
+def test_a_newer_schema_is_refused_by_name_and_left_alone(database_url: str) -> None:
+    database = open_store(database_url)
+    with database.writing() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(StoreUnreachable, match=r"its schema 9999 is newer than .*: upgrade scriptfleet"):
+        migrate.require_current(database)
+    with pytest.raises(StoreUnreachable, match="9999"):
+        migrate.upgrade(database_url)
+    assert migrate.current(database_url) == "9999"
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "nonsense", "mysql://host/db", "sqlite://", "sqlite:///:memory:", "postgresql://h"]
+)
+def test_an_address_that_cannot_be_is_refused(url: str) -> None:
+    with pytest.raises(InvalidValue, match="expected sqlite:"):
+        open_store(url)
+
+
+def test_a_database_that_is_away_is_named_without_its_password() -> None:
+    database = open_store("postgres://me:secret@127.0.0.1:1/fleet")
+
+    with pytest.raises(StoreUnreachable, match=r"postgres://me:\*\*\*@127.0.0.1:1/fleet: .*refused") as caught:
+        database.ping()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_sqlite_file_is_private_and_its_folder_is_made(tmp_path: Path) -> None:
+    open_store(f"sqlite:///{tmp_path}/new/store.db").close()
+
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    assert stat.S_IMODE((tmp_path / "new" / "store.db").stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("not a database, but long enough to look like one" * 100)
+    database = open_store(f"sqlite:///{tmp_path}/notes.txt")
+
+    with pytest.raises(StoreUnreachable, match="file is not a database") as caught:
+        database.ping()
+    assert "\n" not in str(caught.value)
+    database.close()
+
+
+def test_a_path_that_is_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnreachable, match="Is a directory"):
+        open_store(f"sqlite:///{tmp_path}")

@@ -1,0 +1,206 @@
+"""The ingest with a real broker and a real database, and with each of them failing."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import pytest
+import redis
+import sqlalchemy as sa
+from tests import event_factory as make
+from tests.eventually import eventually
+
+from scriptfleet.domain.event import EVENT_VERSION, Event
+from scriptfleet.domain.state import State
+from scriptfleet.errors import StoreUnreachable
+from scriptfleet.queues.events import EventReader
+from scriptfleet.queues.keys import Keys
+from scriptfleet.results.ingest import Ingest
+from scriptfleet.storage.engine import Database, open_store
+from scriptfleet.storage.ingest_store import FinishedRun, IngestStore
+from scriptfleet.storage.paging import PageRequest
+from scriptfleet.storage.run_store import RunFilter, RunStore
+
+KEYS = Keys("scriptfleet")
+
+
+def send(client: redis.Redis, events: Sequence[Event]) -> None:
+    for event in events:
+        fields = {"v": EVENT_VERSION, "t": str(event.type), "j": event.job_id, "r": event.revision, "at": event.at_ms}
+        client.xadd(KEYS("events"), {**fields, "d": json.dumps(event.data)})
+
+
+def runs_in(database: Database) -> list[State | None]:
+    return [run.outcome for run in RunStore(database).page(RunFilter(), PageRequest(500)).items]
+
+
+class FailingStore:
+    """The real store, with its first tries failing."""
+
+    def __init__(self, database: Database, times: int) -> None:
+        self._store, self.left = IngestStore(database), times
+
+    def apply(self, events: Sequence[Event]) -> Sequence[FinishedRun]:
+        if self.left:
+            self.left -= 1
+            raise StoreUnreachable("postgresql://away", "connection refused")
+        return self._store.apply(events)
+
+
+class ForgetfulReader(EventReader):
+    """The real reader, whose first `done` is lost on its way."""
+
+    losses = 1
+
+    def done(self, entry_ids: Sequence[str]) -> None:
+        if self.losses:
+            self.losses -= 1
+            raise redis.ConnectionError("connection reset")
+        super().done(entry_ids)
+
+
+@contextmanager
+def ingesting(ingest: Ingest) -> Iterator[Ingest]:
+    ingest.start()
+    try:
+        yield ingest
+    finally:
+        ingest.stop()
+
+
+Start = Callable[[Database, str], Ingest]
+
+
+@pytest.fixture
+def counted() -> list[FinishedRun]:
+    return []
+
+
+def reader(client: redis.Redis, name: str = "one") -> EventReader:
+    return EventReader(client, KEYS, name)
+
+
+def test_what_the_broker_holds_comes_into_the_store_and_is_forgotten(
+    redis_client: redis.Redis, database: Database, counted: list[FinishedRun]
+) -> None:
+    send(redis_client, [event for _ in range(20) for event in make.whole_job()])
+
+    with ingesting(Ingest(reader(redis_client), IngestStore(database), counted.append)) as ingest:
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
+        eventually(lambda: ingest.lag_seconds() == 0.0)
+        assert ingest.backlog() == 0
+        assert ingest.trouble is None
+
+    assert runs_in(database) == [State.SUCCEEDED] * 20
+    assert len(counted) == 20
+    assert not ingest.is_alive()
+
+
+def test_while_the_database_is_away_events_wait_and_none_is_lost(
+    redis_client: redis.Redis, sqlite_url: str, counted: list[FinishedRun]
+) -> None:
+    database = open_store(sqlite_url)
+    send(redis_client, make.whole_job())
+    store = FailingStore(database, times=2)
+
+    with ingesting(Ingest(reader(redis_client), store, counted.append)) as ingest:
+        eventually(lambda: "connection refused" in (ingest.trouble or ""))
+        assert redis_client.xlen(KEYS("events")) == 3
+        assert ingest.lag_seconds() >= 0
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
+        eventually(lambda: ingest.trouble is None)
+
+    assert runs_in(database) == [State.SUCCEEDED]
+    assert len(counted) == 1
+    database.close()
+
+
+def test_a_stop_while_the_database_is_away_leaves_the_events_to_the_next(
+    redis_client: redis.Redis, sqlite_url: str, counted: list[FinishedRun]
+) -> None:
+    database = open_store(sqlite_url)
+    send(redis_client, make.whole_job())
+    with ingesting(Ingest(reader(redis_client), FailingStore(database, times=999), counted.append)) as ingest:
+        eventually(lambda: ingest.trouble is not None)
+
+    assert not ingest.is_alive()
+    assert redis_client.xlen(KEYS("events")) == 3
+    with ingesting(Ingest(reader(redis_client), IngestStore(database), counted.append)):
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
+    assert runs_in(database) == [State.SUCCEEDED]
+    database.close()
+
+
+def test_a_bad_event_is_buried_with_its_reason_and_the_others_are_stored(
+    redis_client: redis.Redis, database: Database, counted: list[FinishedRun]
+) -> None:
+    events = [event for _ in range(10) for event in make.whole_job()]
+    bad = make.finished(make.record("job-bad", "run-bad", usage=make.usage(exit_code="zero \ud800")))
+    send(redis_client, [*events[:13], bad, *events[13:], make.claimed("job-odd", "")])
+
+    with ingesting(Ingest(reader(redis_client), IngestStore(database), counted.append)):
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
+
+    assert runs_in(database) == [State.SUCCEEDED] * 10
+    assert len(counted) == 10
+    dead = [fields for _, fields in redis_client.xrange(KEYS("events", "dead"))]
+    assert [fields[b"j"] for fields in dead] == [b"job-bad", b"job-odd"]
+    assert b"exit_code: 'zero" in dead[0][b"reason"]
+
+
+def test_events_that_were_stored_but_not_forgotten_are_counted_once(
+    redis_client: redis.Redis, sqlite_url: str, counted: list[FinishedRun]
+) -> None:
+    database = open_store(sqlite_url)
+    send(redis_client, make.whole_job())
+
+    with ingesting(Ingest(ForgetfulReader(redis_client, KEYS, "one"), IngestStore(database), counted.append)):
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
+
+    assert runs_in(database) == [State.SUCCEEDED]
+    assert len(counted) == 1
+    database.close()
+
+
+def test_a_broker_that_is_away_is_told_and_the_thread_lives(sqlite_url: str, counted: list[FinishedRun]) -> None:
+    database = open_store(sqlite_url)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        client = redis.Redis(port=unused.getsockname()[1])
+        with ingesting(Ingest(reader(client), IngestStore(database), counted.append)) as ingest:
+            eventually(lambda: "refused" in (ingest.trouble or ""))
+            assert ingest.is_alive()
+        client.close()
+    database.close()
+
+
+@pytest.mark.postgres
+def test_two_ingests_on_one_database_store_every_run_once(
+    redis_client: redis.Redis, postgres_database_url: str, counted: list[FinishedRun]
+) -> None:
+    databases = [open_store(postgres_database_url) for _ in range(2)]
+    jobs = [make.whole_job() for _ in range(150)]
+    for part in range(3):
+        send(redis_client, [events[part] for events in jobs])
+
+    first, second = (
+        Ingest(SmallReads(redis_client, KEYS, f"ingest-{at}"), IngestStore(database), counted.append)
+        for at, database in enumerate(databases)
+    )
+    with ingesting(first), ingesting(second):
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0, within=30)
+
+    with databases[0].reading() as connection:
+        named = connection.execute(sa.text("SELECT count(*) FROM runs WHERE name = 'hello.sh'")).scalar()
+    assert (len(runs_in(databases[0])), named) == (150, 150)
+    assert len({run.record.run_id for run in counted}) == len(counted) == 150
+    for database in databases:
+        database.close()
+
+
+class SmallReads(EventReader):
+    """The real reader, in small batches, so that two share the work."""
+
+    def read(self, count: int = 500, block_ms: int = 500) -> list[Event]:
+        return super().read(min(count, 7), block_ms)

@@ -1,0 +1,186 @@
+"""The pages over real HTTP: readable, safe against what scripts print, usable without a mouse."""
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+
+import pytest
+from tests import event_factory as make
+from tests.results_service import Service, running
+
+from scriptfleet.domain.run import OutputTail
+from scriptfleet.domain.state import State
+from scriptfleet.storage.engine import open_store
+
+JOB, RUN = "0a6e9f0e-5d83-4d0b-8f3c-0c2b9e2a7f10", "a" * 32
+HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x1b[2J\x1b]0;owned\x07\u202eevil\x00"
+
+
+@pytest.fixture
+def service(sqlite_url: str) -> Iterator[Service]:
+    database = open_store(sqlite_url)
+    with running(database) as found:
+        yield found
+    database.close()
+
+
+class Page(HTMLParser):
+    """What is on a page: its tags, its attributes, its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page(service: Service, path: str) -> Page:
+    answer = service.client.get(path)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return Page(answer.text)
+
+
+def store_one(service: Service, outcome: State = State.SUCCEEDED) -> None:
+    service.store.apply([make.submitted(JOB), make.claimed(JOB, RUN), make.finished(make.record(JOB, RUN, outcome))])
+
+
+def test_the_list_shows_what_each_run_cost(service: Service) -> None:
+    store_one(service)
+
+    found = page(service, "/")
+
+    for text in ("hello.sh", "succeeded", "1.50 s", "1.25 s", "48.5 MiB", "worker-1@host-1", JOB[:8], "14:13:21"):
+        assert text in found.text
+    assert ("href", f"/runs/{RUN}") in found.attributes
+    assert ("href", f"/jobs/{JOB}") in found.attributes
+
+
+def test_an_empty_list_says_what_to_do(service: Service) -> None:
+    assert "No runs yet: submit one with scriptfleet submit" in page(service, "/").text
+
+
+def test_a_run_shows_every_measure_its_output_and_the_other_attempts(service: Service) -> None:
+    store_one(service, State.FAILED)
+    service.store.apply([make.claimed(JOB, "b" * 32, 4, attempt=2), make.output(JOB, RUN, b"line one\nline two\n")])
+
+    found = page(service, f"/runs/{RUN}")
+
+    for text in ("line one", "user_time_seconds", "rusage", "memory_charged_max_mb", "custom.rows", "Attempts of this"):
+        assert text in found.text
+    assert ("href", f"/runs/{'b' * 32}") in found.attributes
+    assert ("href", f"/api/v1/runs/{RUN}/output?stream=stdout") in found.attributes
+
+
+def test_a_job_shows_what_was_submitted_and_its_runs(service: Service) -> None:
+    store_one(service)
+
+    found = page(service, f"/jobs/{JOB}")
+
+    for text in ("hello.sh", "succeeded", "default", "Runs of this job", JOB):
+        assert text in found.text
+
+
+def test_a_long_output_shows_its_end_and_leads_to_the_rest(service: Service) -> None:
+    store_one(service)
+    service.store.apply([make.output(JOB, RUN, b"START" + b"x" * 100_000 + b"END")])
+
+    found = page(service, f"/runs/{RUN}")
+
+    assert "The end of it:" in found.text
+    assert "xEND" in found.text
+    assert "START" not in found.text
+
+
+def test_nothing_that_a_script_prints_or_is_called_can_act_on_a_page(service: Service) -> None:
+    named = HOSTILE.replace("\x00", "")
+    spec = make.shell_spec(named, labels={named[:60]: named}, group=named, submitted_by=named)
+    usage = make.usage(error_message=HOSTILE, platform=HOSTILE, custom={HOSTILE: 1.0})
+    made = make.record(JOB, RUN, State.FAILED, usage=usage, worker=HOSTILE, host=HOSTILE, stderr=OutputTail(HOSTILE))
+    hostile_output = make.output(JOB, RUN, HOSTILE.encode() + b"\xff")
+    service.store.apply([make.submitted(JOB, spec), make.claimed(JOB, RUN), hostile_output, make.finished(made)])
+
+    for path in ("/", f"/runs/{RUN}", f"/jobs/{JOB}", "/?name=" + "%3Cscript%3E%1b%22"):
+        html = service.client.get(path).text
+        found = Page(html)
+        assert "script" not in found.tags
+        assert "img" not in found.tags
+        assert not [name for name, _ in found.attributes if name.startswith("on") or name == "style"]
+        assert re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html) == []
+        assert re.findall("&#(x0*1b|0*27);", html, re.IGNORECASE) == []
+
+
+def test_every_answer_forbids_frames_scripts_and_keeping(service: Service) -> None:
+    store_one(service)
+    for path in ("/", f"/runs/{RUN}", f"/jobs/{JOB}", "/nowhere", "/api/v1/jobs", f"/api/v1/runs/{RUN}/output"):
+        headers = service.client.get(path).headers
+        assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'self';")
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["cache-control"] == "no-store"
+        assert "server" not in headers
+
+
+def test_pages_load_nothing_but_their_own_style_sheet(service: Service) -> None:
+    store_one(service)
+    html = service.client.get("/").text
+
+    assert "script" not in Page(html).tags
+    assert re.findall(r'<link[^>]*href="([^"]*)"', html) == ["/style.css"]
+    assert "//" not in html.replace("<!doctype html>", "")
+    style = service.client.get("/style.css")
+    assert style.headers["content-type"] == "text/css; charset=utf-8"
+    assert "prefers-color-scheme: dark" in style.text
+    assert "url(" not in style.text
+
+
+def test_tables_have_captions_and_headings_and_fields_have_labels(service: Service) -> None:
+    store_one(service)
+    for path in ("/", f"/runs/{RUN}", f"/jobs/{JOB}"):
+        found = page(service, path)
+        assert found.tags.count("caption") == found.tags.count("table") > 0
+        assert found.tags.count("h1") == 1
+        assert "main" in found.tags
+        assert ("lang", "en") in found.attributes
+        assert ("name", "viewport") in found.attributes
+    list_page = page(service, "/")
+    assert list_page.tags.count("label") == 1
+    assert ("for", "name") in list_page.attributes
+
+
+def test_the_list_refreshes_by_itself_until_paused_and_a_finished_run_does_not(service: Service) -> None:
+    store_one(service)
+
+    assert "meta" in page(service, "/").tags
+    assert ("http-equiv", "refresh") in page(service, "/").attributes
+    assert ("http-equiv", "refresh") not in page(service, "/?refresh=false").attributes
+    assert ("http-equiv", "refresh") not in page(service, f"/runs/{RUN}").attributes
+
+
+def test_outcomes_and_names_narrow_the_list_and_older_runs_are_a_page_away(service: Service) -> None:
+    for at in range(60):
+        spec = make.shell_spec("a&b.sh" if at % 2 else "other.sh")
+        service.store.apply(make.whole_job(spec, at_ms=make.START_MS + at * 1000))
+
+    first = page(service, "/")
+    older = next(value for name, value in first.attributes if name == "href" and value and "cursor=" in value)
+
+    assert page(service, older).text.count("other.sh") == 5
+    assert page(service, "/?name=a%26b.sh").text.count("other.sh") == 0
+    assert "No runs like these" in page(service, "/?outcome=failed").text
+
+
+def test_what_is_not_there_is_told_on_a_page_to_browsers(service: Service) -> None:
+    answer = service.client.get("/runs/%3Cscript%3E", headers={"Accept": "text/html,*/*"})
+
+    assert answer.status_code == 404
+    assert "run not found: &lt;script&gt;" in answer.text

@@ -1,0 +1,92 @@
+"""The results service over real HTTP, in this process, with a fleet that is scripted."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import redis
+import uvicorn
+from tests.eventually import eventually
+
+from scriptfleet.config import Settings
+from scriptfleet.queues.fleet import QueueDepth, WorkerInfo
+from scriptfleet.results.app import Parts, create_app
+from scriptfleet.results.health import Health
+from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
+from scriptfleet.results.serve import listen, url_of
+from scriptfleet.storage.engine import Database
+from scriptfleet.storage.ingest_store import IngestStore
+
+
+@dataclass
+class ScriptedFleet:
+    """Stands for the broker: what it knows of the fleet, and whether it answers."""
+
+    is_away: bool = False
+    depths: dict[str, QueueDepth] = field(default_factory=lambda: {"default": QueueDepth(5, 2, 1, 7)})
+
+    def ping(self) -> bool:
+        if self.is_away:
+            raise redis.ConnectionError("Connection refused")
+        return True
+
+    def queues(self) -> dict[str, QueueDepth]:
+        self.ping()
+        return self.depths
+
+    def workers(self) -> list[WorkerInfo]:
+        self.ping()
+        return [WorkerInfo(f"w{at}", "host-1", 4, 1, ["default"], 0, "0.1.0") for at in range(2)]
+
+
+@dataclass
+class ScriptedIngest:
+    """Stands for the ingest's thread."""
+
+    trouble: str | None = None
+    runs: bool = True
+
+    def is_alive(self) -> bool:
+        return self.runs
+
+    def backlog(self) -> int:
+        return 3
+
+    def lag_seconds(self) -> float:
+        return 1.5
+
+
+@dataclass
+class Service:
+    """A running service and a client for it."""
+
+    client: httpx.Client
+    store: IngestStore
+    metrics: RunMetrics
+    fleet: ScriptedFleet
+    ingest: ScriptedIngest
+
+
+@contextmanager
+def running(database: Database, token: str = "") -> Iterator[Service]:
+    """Serve until the end of the block."""
+    fleet, ingest, registry = ScriptedFleet(), ScriptedIngest(), new_registry()
+    metrics = RunMetrics(registry)
+    registry.register(FleetMetrics(fleet, ingest))
+    settings = Settings(Path("/nowhere"), api_token=token)
+    app = create_app(settings, Parts(database, Health(database, fleet, ingest), registry))
+    listener = listen("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        eventually(lambda: server.started)
+        with httpx.Client(base_url=url_of(listener), verify=False) as client:
+            yield Service(client, IngestStore(database), metrics, fleet, ingest)
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listener.close()
