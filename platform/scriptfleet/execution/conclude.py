@@ -105,20 +105,21 @@ def _usage(who: Identity, spec: JobSpec, facts: Facts, verdict: Verdict) -> Usag
         python_version=facts.python_version,
         platform=who.platform,
         queue_wait_seconds=who.queue_wait_seconds,
-        **_accounted(ended.account, ended.seconds),
+        **_accounted(ended),
         **_memory(facts.watched, ended, spec.limits.memory_mb),
         **_watched(facts.watched),
         **_streams(ended.stdout, ended.stderr),
     )
 
 
-def _accounted(account: Account, seconds: float) -> dict[str, Any]:
-    cpu = account.user_seconds + account.system_seconds
+def _accounted(ended: Ended) -> dict[str, Any]:
+    account = ended.account
+    user, system = _split(ended.cpu_seconds, account)
     return {
-        "user_time_seconds": account.user_seconds,
-        "system_time_seconds": account.system_seconds,
-        "cpu_avg": 100.0 * cpu / seconds if seconds > 0 else None,
-        "cpu_method": "rusage",
+        "user_time_seconds": user,
+        "system_time_seconds": system,
+        "cpu_avg": 100.0 * ended.cpu_seconds / ended.seconds if ended.seconds > 0 else None,
+        "cpu_method": ended.method,
         "page_faults_minor": account.minor_faults,
         "page_faults_major": account.major_faults,
         "voluntary_context_switches": account.voluntary_switches,
@@ -127,6 +128,14 @@ def _accounted(account: Account, seconds: float) -> dict[str, Any]:
         "block_io_write_bytes": account.blocks_out * _BLOCK_BYTES,
         "io_method": "rusage",
     }
+
+
+def _split(total: float, account: Account) -> tuple[float, float]:
+    """Share the exact total out as the kernel's account has it: groups split theirs in ticks of 10 ms only."""
+    accounted = account.user_seconds + account.system_seconds
+    if accounted <= 0:
+        return total, 0.0
+    return total * account.user_seconds / accounted, total * account.system_seconds / accounted
 
 
 def _memory(watched: Watched, ended: Ended, limit_mb: float | None) -> dict[str, Any]:
@@ -138,15 +147,20 @@ def _memory(watched: Watched, ended: Ended, limit_mb: float | None) -> dict[str,
     sampled = watched.rss_max_bytes
     kernel = ended.account.peak_kb * 1024 if ended.account.peak_kb > ended.own_peak_kb else None
     peak = max((value for value in (sampled, kernel) if value is not None), default=None)
-    peak_mb = None if peak is None else peak / _MIB
+    peak_mb = _mib(peak)
     return {
         "memory_max_mb": peak_mb,
-        "memory_avg_mb": None if watched.rss_avg_bytes is None else watched.rss_avg_bytes / _MIB,
-        "memory_min_mb": None if watched.rss_min_bytes is None else watched.rss_min_bytes / _MIB,
+        "memory_avg_mb": _mib(watched.rss_avg_bytes),
+        "memory_min_mb": _mib(watched.rss_min_bytes),
+        "memory_charged_max_mb": _mib(ended.group.charged_peak_bytes) if ended.group else None,
         "memory_method": None if peak is None else ("rusage" if peak == kernel else "sampled"),
         "memory_limit_mb": limit_mb,
         "memory_percent": None if peak_mb is None or not limit_mb else 100.0 * peak_mb / limit_mb,
     }
+
+
+def _mib(size_bytes: float | None) -> float | None:
+    return None if size_bytes is None else size_bytes / _MIB
 
 
 def _watched(watched: Watched) -> dict[str, Any]:

@@ -1,16 +1,24 @@
 """The engine: runs plans on shims, watched by one sampler. One per process; safe to use from many threads."""
 
+import itertools
+import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from scriptfleet.domain.limits import Limits
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet.errors import EngineFailed
+from scriptfleet.execution.cgroups.find import Method, find_hierarchy, group_name
+from scriptfleet.execution.cgroups.group import GroupReading, RunGroup
 from scriptfleet.execution.launcher import Launcher, Line
 from scriptfleet.execution.monitor.sampler import Sampler, Watched
 from scriptfleet.execution.plan import Account, Ended, Plan, StreamCount
+
+log = logging.getLogger("scriptfleet.engine")
 
 
 class CouldNotStart(EngineFailed):
@@ -24,8 +32,9 @@ class Supervisor(EngineFailed):
 class Running:
     """A run that has started: its orders go through here, from any thread."""
 
-    def __init__(self, line: Line, plan: Plan, started: dict[str, Any]) -> None:
+    def __init__(self, line: Line, plan: Plan, started: dict[str, Any], group: RunGroup | None) -> None:
         self._line, self._grace = line, plan.grace_seconds
+        self.group = group
         self.limits: Limits = plan.limits
         self.shim_pid = line.shim_pid
         self.main_pid: int = started["pid"]
@@ -34,6 +43,9 @@ class Running:
         self.started_wall: float = started["started_wall"]
         #: Readings so far.
         self.watched: Watched | None = None
+        # Reentrant: a signal handler may stop the run while this very thread gives another order.
+        self._guard = threading.RLock()
+        self._is_over = False
 
     def stop(self, reason: StopReason, grace_seconds: float | None = None) -> None:
         """End the run: TERM to its tree, KILL after the grace. The first reason stands."""
@@ -44,9 +56,16 @@ class Running:
         """Let the run go on until this CLOCK_MONOTONIC moment."""
         self._order({"op": "lease", "until": until})
 
+    def over(self) -> None:
+        """Note the end: from now on the shim belongs to other runs, and orders to this one change nothing."""
+        with self._guard:
+            self._is_over = True
+
     def _order(self, message: dict[str, Any]) -> None:
         try:
-            self._line.send(message)
+            with self._guard:
+                if not self._is_over:
+                    self._line.send(message)
         except EngineFailed:
             # The run's own thread finds the shim gone and reports it; an order more or less changes nothing.
             return
@@ -57,11 +76,20 @@ class Engine:
 
     _LOST: Final = "the process that watched the script was killed"
 
-    def __init__(self, interval_seconds: float | None = None, inherit_stdio: bool = False) -> None:
-        """Sample every ``interval_seconds``; None means densely at first, then once a second."""
+    def __init__(
+        self, interval_seconds: float | None = None, inherit_stdio: bool = False, method: Method = Method.AUTO
+    ) -> None:
+        """Sample every ``interval_seconds``; None means densely at first, then once a second.
+
+        Raises EngineFailed when a ``method`` that is asked for by name is not to be had here.
+        """
+        self.accounting = find_hierarchy(method)
+        self._numbers = itertools.count(1)
         self._launcher = Launcher(inherit_stdio)
         self._sampler = Sampler(interval_seconds)
         self._idle: list[Line] = []
+        self._busy: set[Line] = set()
+        self._is_closed = False
         self._guard = threading.Lock()
 
     def warm_up(self, count: int) -> None:
@@ -84,34 +112,65 @@ class Engine:
             is_sound = True
             raise
         finally:
-            if is_sound:
-                self._give_back(line)
-            else:
-                line.close()
+            self._give_back(line, is_sound)
         return outcome
 
     def close(self) -> None:
-        """End every shim, what they still run, and the launcher."""
+        """End every shim, what they still run, and the launcher. Runs that go on meanwhile end with Supervisor."""
         self._sampler.close()
         with self._guard:
+            self._is_closed = True
+            for line in self._busy:
+                line.hang_up()
             for line in self._idle:
                 line.close()
             self._idle.clear()
         self._launcher.close()
 
     def _run_on(self, line: Line, plan: Plan, on_start: Callable[[Running], None] | None) -> tuple[Ended, Watched]:
-        line.send(_request(plan))
+        with self._grouped(plan) as group:
+            return self._run_in(group, line, plan, on_start)
+
+    def _run_in(
+        self, group: RunGroup | None, line: Line, plan: Plan, on_start: Callable[[Running], None] | None
+    ) -> tuple[Ended, Watched]:
+        line.send(_request(plan) | self._group_request(group))
         first = self._next(line)
         if first["event"] == "failed":
             raise CouldNotStart(f"cannot execute {plan.argv[0]}: {first['reason']}")
-        running = Running(line, plan, first)
+        running = Running(line, plan, first, group)
         with self._sampler.watching(running, first["first"]) as watched:
             running.watched = watched
             if on_start is not None:
                 on_start(running)
-            ended = _ended(self._next(line), running.started_wall)
+            try:
+                ended = _ended(self._next(line), running)
+            finally:
+                running.over()
         watched.close(ended)
         return ended, watched
+
+    @contextmanager
+    def _grouped(self, plan: Plan) -> Iterator[RunGroup | None]:
+        """Make the run's control group where there can be one, and delete it after."""
+        group = None
+        if self.accounting.hierarchy is not None:
+            try:
+                group = self.accounting.hierarchy.make(group_name(next(self._numbers)), plan.limits)
+            except OSError as fault:
+                # The run is still accounted, by the shim; its record says so.
+                log.warning("no_group reason=%s", fault)
+        try:
+            yield group
+        finally:
+            if group is not None:
+                group.remove()
+
+    def _group_request(self, group: RunGroup | None) -> dict[str, Any]:
+        hierarchy = self.accounting.hierarchy
+        if group is None or hierarchy is None:
+            return {"enter": [], "home": [], "after_start": []}
+        return {"enter": group.enter(), "home": hierarchy.home, "after_start": group.after_start()}
 
     def _next(self, line: Line) -> dict[str, Any]:
         message = line.receive()
@@ -121,13 +180,19 @@ class Engine:
 
     def _take(self) -> Line:
         with self._guard:
-            if self._idle:
-                return self._idle.pop()
-        return self._launcher.new_shim()
-
-    def _give_back(self, line: Line) -> None:
+            line = self._idle.pop() if self._idle else None
+        line = line or self._launcher.new_shim()
         with self._guard:
-            self._idle.append(line)
+            self._busy.add(line)
+        return line
+
+    def _give_back(self, line: Line, is_sound: bool = True) -> None:
+        with self._guard:
+            self._busy.discard(line)
+            if is_sound and not self._is_closed:
+                self._idle.append(line)
+            else:
+                line.close()
 
 
 def _request(plan: Plan) -> dict[str, Any]:
@@ -159,13 +224,15 @@ def _kernel_limits(limits: Limits) -> dict[str, float]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _ended(report: dict[str, Any], started_wall: float) -> Ended:
+def _ended(report: dict[str, Any], running: Running) -> Ended:
     usage = report["usage"]
+    reading = _group_reading(running.group, report["own_seconds"])
+    reason = report["reason"] or _limit_met(reading, report["status"])
     return Ended(
         status=report["status"],
-        stopped=StopReason(report["reason"]) if report["reason"] else None,
+        stopped=StopReason(reason) if reason else None,
         seconds=report["seconds"],
-        started_wall=started_wall,
+        started_wall=running.started_wall,
         ended_wall=report["ended_wall"],
         account=Account(
             user_seconds=usage["user"],
@@ -179,7 +246,27 @@ def _ended(report: dict[str, Any], started_wall: float) -> Ended:
             blocks_out=usage["blocks_out"],
         ),
         own_peak_kb=report["own_peak_kb"],
+        group=reading,
+        method=running.group.method if running.group else "rusage",
         orphans_ended=report["orphans_ended"],
         stdout=StreamCount(**report["stdout"]),
         stderr=StreamCount(**report["stderr"]),
     )
+
+
+def _group_reading(group: RunGroup | None, own_seconds: float) -> GroupReading | None:
+    """Read the group once its processes are gone; what the shim used inside it is not the run's."""
+    if group is None:
+        return None
+    reading = group.read()
+    used = reading.cpu_seconds
+    return reading if used is None else replace(reading, cpu_seconds=max(0.0, used - own_seconds))
+
+
+def _limit_met(reading: GroupReading | None, status: int) -> StopReason | None:
+    """Tell which of the kernel's limits a run met that nobody had to end; a grandchild's death for memory counts."""
+    if reading is not None and reading.oom_kills:
+        return StopReason.MEMORY
+    if reading is not None and reading.forks_refused and status:
+        return StopReason.PROCESSES
+    return None

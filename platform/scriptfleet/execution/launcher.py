@@ -26,7 +26,8 @@ class Line:
     def __init__(self, end: socket.socket) -> None:
         self._socket, self._inbox = end, wire.Inbox()
         self._waiting: list[dict[str, Any]] = []
-        self._sending = threading.Lock()
+        # Reentrant: a signal handler may give an order while this very thread sends another.
+        self._sending = threading.RLock()
         #: The shim's process; every process of its run is below it.
         self.shim_pid = 0
 
@@ -52,6 +53,14 @@ class Line:
         except ConnectionError:
             return None
         return self._waiting.pop(0)
+
+    def hang_up(self) -> None:
+        """End the talk from another thread than the one that waits for messages: that one gets None."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            # The shim has hung up first.
+            return
 
     def close(self) -> None:
         """Close the line; the shim ends what it runs, then itself."""

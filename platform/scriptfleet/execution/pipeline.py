@@ -11,7 +11,7 @@ from pathlib import Path
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
-from scriptfleet.errors import EngineFailed, InvalidValue
+from scriptfleet.errors import BlobMissing, BrokerUnreachable, InvalidValue, ScriptfleetError
 from scriptfleet.execution import environment
 from scriptfleet.execution.conclude import Facts, Identity, conclude, not_started
 from scriptfleet.execution.engine import CouldNotStart, Engine, Running, Supervisor
@@ -50,22 +50,28 @@ class Assignment:
     lease_until: float | None = None
 
 
+#: What a run that could not go on amounts to, the first that fits: outcome, error type (None: its own name), prefix.
+_FAILURES: dict[type[Exception], tuple[State, str | None, str]] = {
+    InvalidValue: (State.REJECTED, "InvalidJob", ""),
+    Supervisor: (State.FAILED, "SupervisorKilled", ""),
+    CouldNotStart: (State.FAILED, None, ""),
+    BlobMissing: (State.REJECTED, None, ""),
+    # The job goes back to the queue: nothing of it has run.
+    BrokerUnreachable: (State.LOST, "WorkerLost", "cannot fetch the script: "),
+    ScriptfleetError: (State.REJECTED, None, ""),
+    OSError: (State.FAILED, "WorkerDisk", "cannot prepare the run: "),
+}
+
+
 def execute(around: Surroundings, run: Assignment, on_start: Callable[[Running], None] | None = None) -> RunRecord:
     """Do one run and give its record; whatever goes wrong is in the record. The workspace is left for the caller."""
     try:
         program = _prepare(around, run)
         plan = _plan(around, run, program)
         ended, watched = around.engine.run(plan, on_start)
-    except InvalidValue as fault:
-        return not_started(run.who, State.REJECTED, "InvalidJob", str(fault), time.time())
-    except Supervisor as fault:
-        return not_started(run.who, State.FAILED, "SupervisorKilled", str(fault), time.time())
-    except CouldNotStart as fault:
-        return not_started(run.who, State.FAILED, "CouldNotStart", str(fault), time.time())
-    except EngineFailed as fault:
-        return not_started(run.who, State.REJECTED, type(fault).__name__, str(fault), time.time())
-    except OSError as fault:
-        return not_started(run.who, State.FAILED, "WorkerDisk", f"cannot prepare the run: {fault}", time.time())
+    except (ScriptfleetError, OSError) as fault:
+        outcome, error_type, prefix = next(how for kind, how in _FAILURES.items() if isinstance(fault, kind))
+        return not_started(run.who, outcome, error_type or type(fault).__name__, f"{prefix}{fault}", time.time())
     facts = Facts(ended, watched, plan.stdout, plan.stderr, program.python_version, program.result)
     return conclude(run.who, run.spec, facts)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scriptfleet.domain.limits import Limits
 from scriptfleet.domain.outcome import StopReason
+from scriptfleet.execution.cgroups.group import GroupReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,21 @@ class Ended:
     account: Account
     #: Resident peak of the shim itself: an rusage peak that is not above it says nothing about the script.
     own_peak_kb: int
+    #: What the run's control group says, less the shim's own share; None without a group.
+    group: GroupReading | None
+    #: ``cgroup2``, ``cgroup1`` or ``rusage``.
+    method: str
     #: Processes the script left behind, ended after it.
     orphans_ended: int
     stdout: StreamCount
     stderr: StreamCount
+
+    @property
+    def cpu_seconds(self) -> float:
+        """User and system time of the whole tree: the group's where there is one, else the kernel's account."""
+        if self.group is not None and self.group.cpu_seconds is not None:
+            return self.group.cpu_seconds
+        return self.account.user_seconds + self.account.system_seconds
 
     @property
     def signal(self) -> int | None:

@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 from scriptfleet.domain.limits import Limits
 from scriptfleet.domain.outcome import StopReason
+from scriptfleet.execution.cgroups.group import GroupReading, RunGroup
 from scriptfleet.execution.monitor.curve import Curve
 from scriptfleet.execution.monitor.procfs import TreeReader
 from scriptfleet.execution.plan import Ended
@@ -28,6 +29,7 @@ class Run(Protocol):
     shim_pid: int
     started_at: float
     limits: Limits
+    group: RunGroup | None
 
     def stop(self, reason: StopReason, grace_seconds: float | None = None) -> None:
         """End the run."""
@@ -71,7 +73,7 @@ class Watched:
         """Take the last interval from the exact total, fall back to the first look, and close descriptors."""
         with self._lock:
             self._is_open = False
-            total = ended.account.user_seconds + ended.account.system_seconds
+            total = ended.cpu_seconds
             self._interval(self._run.started_at + ended.seconds, total, shortest=_YOUNG_INTERVAL / 2)
             if not self._readings and self._first:
                 self._add_memory(self._first["rss_kb"] * 1024)
@@ -94,7 +96,10 @@ class Watched:
         now = (before + time.monotonic()) / 2
         if not readings:
             return
-        cpu = sum(one.cpu_seconds + one.reaped_seconds for one in readings.values())
+        group = self._run.group.read() if self._run.group else GroupReading()
+        cpu = group.cpu_seconds
+        if cpu is None:
+            cpu = sum(one.cpu_seconds + one.reaped_seconds for one in readings.values())
         resident = sum(one.rss_bytes for one in readings.values())
         percent = self._interval(now, cpu)
         self._add_memory(resident)
@@ -105,7 +110,7 @@ class Watched:
         self._counted += 1
         point = (round(now - self._run.started_at, 3), round(percent, 1), round(resident / _MIB, 2), len(readings))
         self.curve.add(point)
-        self._enforce(cpu, resident, len(readings))
+        self._enforce(cpu, resident, len(readings), group)
 
     def _interval(self, now: float, cpu: float, shortest: float = 0.0) -> float:
         """Give the CPU percent since the last reading, and keep extremes.
@@ -130,13 +135,13 @@ class Watched:
         self.rss_max_bytes = max(self.rss_max_bytes or 0, resident)
         self.rss_min_bytes = resident if self.rss_min_bytes is None else min(self.rss_min_bytes, resident)
 
-    def _enforce(self, cpu: float, resident: int, processes: int) -> None:
+    def _enforce(self, cpu: float, resident: int, processes: int, group: GroupReading) -> None:
         limits = self._run.limits
-        if limits.memory_mb is not None and resident > limits.memory_mb * _MIB:
+        if group.oom_kills or (limits.memory_mb is not None and resident > limits.memory_mb * _MIB):
             self._run.stop(StopReason.MEMORY, 0.0)
         elif limits.cpu_seconds is not None and cpu > limits.cpu_seconds:
             self._run.stop(StopReason.CPU_TIME)
-        elif limits.processes is not None and processes > limits.processes:
+        elif limits.processes is not None and (processes > limits.processes or group.forks_refused):
             self._run.stop(StopReason.PROCESSES, 0.0)
 
 

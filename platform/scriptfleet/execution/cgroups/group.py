@@ -1,0 +1,84 @@
+"""The port of a run's control group, and the null object for machines without."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from scriptfleet.domain.limits import Limits
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReading:
+    """What the kernel says of a run's group. None where this kernel or hierarchy does not say it."""
+
+    #: User and system time of every process that ever was in it, seconds.
+    cpu_seconds: float | None = None
+    #: Largest charge so far, page cache included, bytes.
+    charged_peak_bytes: int | None = None
+    #: Processes the kernel killed for want of memory in it.
+    oom_kills: int = 0
+    #: Forks refused by its limit of processes.
+    forks_refused: int = 0
+    #: How long it was kept from running by a CPU quota, seconds.
+    throttled_seconds: float | None = None
+    #: Share of time in which some process of it waited for CPU, memory or I/O, seconds by kind (PSI); empty without.
+    stalled_seconds: tuple[tuple[str, float], ...] = ()
+
+
+class RunGroup(Protocol):
+    """The group of one run."""
+
+    #: ``cgroup2`` or ``cgroup1``.
+    method: str
+
+    def enter(self) -> list[str]:
+        """Give the files into which the shim writes itself before it starts the script."""
+
+    def after_start(self) -> list[tuple[str, str]]:
+        """Give (file, content) that the shim writes once it has left again."""
+
+    def read(self) -> GroupReading:
+        """Give what the kernel says now."""
+
+    def remove(self) -> None:
+        """Delete the group; its processes are gone."""
+
+
+class Hierarchy(Protocol):
+    """A place where groups can be made."""
+
+    #: ``cgroup2`` or ``cgroup1``.
+    method: str
+    #: Why this one, or what it lacks; for people.
+    why: str
+    #: The files by which a shim comes back to where it was started.
+    home: list[str]
+
+    def make(self, name: str, limits: Limits) -> RunGroup:
+        """Make the group of a run, with its limits. Raises OSError."""
+
+    def clean_up(self) -> None:
+        """Delete groups of processes of ours that are no more."""
+
+
+def read_text(path: str) -> str | None:
+    """Give a small file's text, or None when it is not there or not for us."""
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def write_text(path: str, content: str) -> None:
+    """Write a control file; raises OSError with the path in it."""
+    with open(path, "w", encoding="ascii") as file:
+        file.write(content)
+
+
+def field_of(text: str | None, name: str) -> int | None:
+    """Give the number behind a name in a file of ``name number`` lines."""
+    for line in (text or "").splitlines():
+        key, _, value = line.partition(" ")
+        if key == name:
+            return int(value)
+    return None
