@@ -8,12 +8,11 @@ import threading
 from pathlib import Path
 from typing import Any, Final
 
-import scriptfleet
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution.shim import wire
 
 _READY_SECONDS: Final = 10.0
-_ROOT: Final = str(Path(scriptfleet.__file__).parents[1])
+_ROOT: Final = str(Path(__file__).parents[2])
 _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv[1]); "
     "from scriptfleet.execution.shim.launcher import main; main(int(sys.argv[2]))"
