@@ -248,3 +248,29 @@ def test_every_type_of_event_has_a_reader(database: Database) -> None:
     for kind in EventType:
         with pytest.raises(InvalidValue, match=f"a well-formed {kind} event"):
             IngestStore(database).apply([make.event(kind, JOB, 1)])
+
+
+@pytest.mark.postgres
+def test_a_value_that_only_the_database_refuses_is_told_as_such(postgres_database_url: str) -> None:
+    database = open_store(postgres_database_url)
+    with database.writing() as connection:
+        connection.execute(sa.text("ALTER TABLE jobs ADD CONSTRAINT short CHECK (length(name) < 4)"))
+
+    with pytest.raises(InvalidValue, match=r'row: .* violates check constraint "short"'):
+        IngestStore(database).apply([make.submitted(JOB)])
+
+    assert not any(all_rows(database).values())
+    database.close()
+
+
+@pytest.mark.postgres
+def test_a_server_that_ends_the_connection_is_told_and_the_next_try_works(postgres_database_url: str) -> None:
+    database = open_store(postgres_database_url)
+    store = IngestStore(database)
+    events = make.whole_job()
+
+    with pytest.raises(StoreUnreachable), database.writing() as connection:
+        connection.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
+
+    assert len(store.apply(events)) == 1
+    database.close()

@@ -1,0 +1,57 @@
+"""Puts the service together from its parts. Nothing here opens or reads a setting by itself."""
+
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from scriptfleet import __version__
+from scriptfleet.config import Settings
+from scriptfleet.results import errors
+from scriptfleet.results.access import Access
+from scriptfleet.results.headers import SafeHeaders
+from scriptfleet.results.health import Health, health_routes
+from scriptfleet.results.metrics import metrics_routes
+from scriptfleet.results.page_routes import Pages, page_routes
+from scriptfleet.results.rest import rest_routes
+from scriptfleet.storage.engine import Database
+from scriptfleet.storage.job_store import JobStore
+from scriptfleet.storage.run_store import RunStore
+
+_DESCRIPTION = (
+    "Jobs and runs of a fleet, and what each run cost. With SCRIPTFLEET_API_TOKEN set, send it as "
+    "`Authorization: Bearer TOKEN`. Errors are application/problem+json with a stable `code`."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the service stands on."""
+
+    database: Database
+    health: Health
+    registry: CollectorRegistry
+
+
+def create_app(settings: Settings, parts: Parts) -> FastAPI:
+    """Make the web application."""
+    app = FastAPI(
+        title="Scriptfleet",
+        version=__version__,
+        description=_DESCRIPTION,
+        openapi_url="/api/v1/openapi.json",
+        # They would load scripts from another site.
+        docs_url=None,
+        redoc_url=None,
+    )
+    jobs, runs = JobStore(parts.database), RunStore(parts.database)
+    pages = Pages(jobs, runs)
+    app.include_router(rest_routes(jobs, runs))
+    app.include_router(health_routes(parts.health))
+    app.include_router(metrics_routes(parts.registry))
+    app.include_router(page_routes(pages))
+    errors.install(app, pages.problem)
+    # The last one added is asked first: refusals have the safe headers too.
+    app.add_middleware(Access, token=settings.api_token)
+    app.add_middleware(SafeHeaders)
+    return app

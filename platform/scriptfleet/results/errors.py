@@ -1,0 +1,108 @@
+"""Which HTTP answer each error gives: one table. Answers are application/problem+json (RFC 9457) with a stable code."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from scriptfleet import errors
+
+_log = logging.getLogger(__name__)
+
+#: Gives the answer of a page, from status, title and detail.
+PageOfProblem = Callable[["Problem", str], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One kind of answer. ``code`` is stable: programs may rely on it."""
+
+    status: HTTPStatus
+    code: str
+    title: str
+
+
+_UNPROCESSABLE = HTTPStatus(422)
+
+PROBLEMS: dict[type[errors.ScriptfleetError], Problem] = {
+    errors.InvalidValue: Problem(_UNPROCESSABLE, "invalid_value", "A value cannot be accepted"),
+    errors.BlobTooLarge: Problem(HTTPStatus(413), "blob_too_large", "The script is too large"),
+    errors.JobNotFound: Problem(HTTPStatus.NOT_FOUND, "job_not_found", "No such job"),
+    errors.RunNotFound: Problem(HTTPStatus.NOT_FOUND, "run_not_found", "No such run"),
+    errors.IdempotencyConflict: Problem(HTTPStatus.CONFLICT, "idempotency_conflict", "The key stands for another job"),
+    errors.SubmitUncertain: Problem(HTTPStatus.BAD_GATEWAY, "submit_uncertain", "The broker gave no answer"),
+    errors.WaitTimedOut: Problem(HTTPStatus.GATEWAY_TIMEOUT, "wait_timed_out", "The job is still going"),
+    errors.BrokerUnreachable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "broker_unreachable", "The broker is away"),
+    errors.StoreUnreachable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unreachable", "The database is away"),
+    errors.BlobMissing: Problem(HTTPStatus.GONE, "blob_missing", "The script's bytes are gone"),
+    errors.EngineFailed: Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "engine_failed", "The engine failed"),
+    errors.ScriptfleetError: Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed"),
+}
+
+UNAUTHORIZED = Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "A token is needed")
+HOST_REFUSED = Problem(HTTPStatus.FORBIDDEN, "host_refused", "This name is not served")
+INTERNAL = PROBLEMS[errors.ScriptfleetError]
+
+_BY_STATUS = {
+    404: Problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here"),
+    405: Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This method does not work here"),
+}
+
+
+def problem_of(error: errors.ScriptfleetError) -> Problem:
+    """Give the row of the error's own class, or of the nearest class above it."""
+    return next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
+
+
+def answer(problem: Problem, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Give the problem+json answer."""
+    body = {"type": "about:blank", "title": problem.title, "status": int(problem.status), "code": problem.code}
+    return JSONResponse({**body, "detail": detail}, int(problem.status), headers, media_type="application/problem+json")
+
+
+def install(app: FastAPI, page: PageOfProblem) -> None:
+    """Answer every error of the app by the table: programs get problem+json, browsers on a page get a page."""
+
+    def respond(request: Request, problem: Problem, detail: str) -> Response:
+        wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+        return page(problem, detail) if wants_page else answer(problem, detail)
+
+    def own(request: Request, error: Exception) -> Response:
+        if not isinstance(error, errors.ScriptfleetError):
+            raise TypeError(f"not an error of this package: {error!r}")
+        return respond(request, problem_of(error), _detail(error))
+
+    def invalid(request: Request, error: Exception) -> Response:
+        return respond(request, PROBLEMS[errors.InvalidValue], _first_fault(error))
+
+    def http(request: Request, error: Exception) -> Response:
+        status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else INTERNAL.status
+        problem = _BY_STATUS.get(int(status), Problem(status, status.name.lower(), status.phrase))
+        return respond(request, problem, f"{request.method} {request.url.path}: {status.phrase}")
+
+    def unexpected(request: Request, error: Exception) -> Response:
+        _log.error("request_failed path=%s", request.url.path, exc_info=error)
+        return respond(request, INTERNAL, "an unexpected fault: the service's log says more")
+
+    app.add_exception_handler(errors.ScriptfleetError, own)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(Exception, unexpected)
+
+
+def _detail(error: errors.ScriptfleetError) -> str:
+    # Its own text sends the reader to this very service.
+    return f"job not found: {error.job_id}" if isinstance(error, errors.JobNotFound) else str(error)
+
+
+def _first_fault(error: Exception) -> str:
+    if not isinstance(error, RequestValidationError) or not error.errors():
+        return str(error)
+    fault = error.errors()[0]
+    field = ".".join(str(part) for part in fault["loc"][1:]) or "request"
+    return f"{field}: {str(fault.get('input'))[:120]!r} is not accepted: {fault['msg']}"

@@ -1,0 +1,85 @@
+"""Whether the process lives, and whether it can do its work."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import redis
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from scriptfleet.errors import BrokerUnreachable, StoreUnreachable
+from scriptfleet.storage.engine import Database
+
+
+class Broker(Protocol):
+    """What readiness asks of the broker."""
+
+    def ping(self) -> object:
+        """Ask for a sign of life."""
+
+
+class IngestThread(Protocol):
+    """What readiness asks of the ingest."""
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last try failed; None when it went well."""
+
+    def is_alive(self) -> bool:
+        """Tell whether the thread runs."""
+
+
+class Health:
+    """Asks each part; an answer of None means well."""
+
+    def __init__(self, database: Database, broker: Broker, ingest: IngestThread) -> None:
+        self._database, self._broker, self._ingest = database, broker, ingest
+
+    def troubles(self) -> dict[str, str | None]:
+        """Give, for each part, what is wrong with it."""
+        asked: dict[str, Callable[[], str | None]] = {
+            "database": self._ask_database,
+            "broker": self._ask_broker,
+            "ingest": self._ask_ingest,
+        }
+        return {name: ask() for name, ask in asked.items()}
+
+    def _ask_database(self) -> str | None:
+        try:
+            self._database.ping()
+        except StoreUnreachable as fault:
+            return str(fault)
+        return None
+
+    def _ask_broker(self) -> str | None:
+        try:
+            self._broker.ping()
+        except (redis.RedisError, BrokerUnreachable) as fault:
+            return str(fault) or type(fault).__name__
+        return None
+
+    def _ask_ingest(self) -> str | None:
+        if not self._ingest.is_alive():
+            return f"the thread has ended: {self._ingest.trouble or 'it was stopped'}"
+        return self._ingest.trouble
+
+
+def health_routes(health: Health) -> APIRouter:
+    """Give the routes for orchestrators; they need no token."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz", summary="Whether the process lives")
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz", summary="Whether database, broker and ingest work", responses={503: {}})
+    def readyz() -> JSONResponse:
+        troubles = health.troubles()
+        is_ready = not any(troubles.values())
+        body = {
+            "status": "ready" if is_ready else "not ready",
+            "parts": {name: trouble or "ok" for name, trouble in troubles.items()},
+        }
+        return JSONResponse(body, 200 if is_ready else 503)
+
+    return router

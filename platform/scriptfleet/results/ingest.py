@@ -1,0 +1,172 @@
+"""Takes events from the broker into the store, in a thread of its own.
+
+An event is forgotten by the broker only after the commit. While the database is away, events wait there.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import redis
+
+from scriptfleet.domain.event import Event
+from scriptfleet.errors import BrokerUnreachable, InvalidValue, StoreUnreachable
+from scriptfleet.storage.ingest_store import FinishedRun
+
+_log = logging.getLogger(__name__)
+
+#: A piece of output may have 350 KB on its way, so this bounds memory too.
+BATCH_EVENTS = 500
+#: How long one read waits for events; also how late a stop is noticed.
+BLOCK_MS = 500
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
+_REASON_MAX_CHARS = 500
+
+_BROKER_FAULTS = (redis.RedisError, BrokerUnreachable)
+
+
+class EventSource(Protocol):
+    """Where events come from. Only what is done is forgotten."""
+
+    def read(self, count: int = ..., block_ms: int = ...) -> Sequence[Event]:
+        """Give the next events, none after ``block_ms`` without one."""
+
+    def done(self, entry_ids: Sequence[str]) -> None:
+        """Forget events that are stored."""
+
+    def start_over(self) -> None:
+        """Give again what was read and is not done."""
+
+    def backlog(self) -> int:
+        """Give how many events are not stored yet."""
+
+    def bury(self, entry_id: str, reason: str, /) -> None:
+        """Set aside an event that no store can take."""
+
+
+class EventStore(Protocol):
+    """Where events go."""
+
+    def apply(self, events: Sequence[Event]) -> Sequence[FinishedRun]:
+        """Take events in one transaction; give the runs whose records are new."""
+
+
+class Ingest:
+    """The thread. It ends only when told to, or by a fault of ours, which is logged and shown by /readyz."""
+
+    def __init__(self, source: EventSource, store: EventStore, observe: Callable[[FinishedRun], None]) -> None:
+        self._source, self._store, self._observe = source, store, observe
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
+        self._pause = FIRST_PAUSE_SECONDS
+        #: Server clock at the oldest event under way, milliseconds; None while there is none.
+        self._oldest_ms: int | None = None
+        self._last_lag = 0.0
+        #: Why the last try failed; None when it went well.
+        self.trouble: str | None = None
+
+    def start(self) -> None:
+        """Begin to take events."""
+        self._thread.start()
+
+    def stop(self, within_seconds: float = 30.0) -> None:
+        """End after the batch at hand; events that could not be stored stay with the broker."""
+        self._stopping.set()
+        self._thread.join(within_seconds)
+
+    def is_alive(self) -> bool:
+        """Tell whether the thread runs."""
+        return self._thread.is_alive()
+
+    def backlog(self) -> int:
+        """Give how many events are not stored yet."""
+        return self._source.backlog()
+
+    def lag_seconds(self) -> float:
+        """Give how old the oldest event under way is, or was when the last batch was stored; 0 when all is stored."""
+        oldest = self._oldest_ms
+        return self._last_lag if oldest is None else _age_seconds(oldest)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._step()
+        except Exception as fault:  # the edge of this thread: nothing above would tell
+            self.trouble = f"{type(fault).__name__}: {fault}"
+            _log.exception("ingest_ended")
+
+    def _step(self) -> None:
+        try:
+            events = self._source.read(BATCH_EVENTS, BLOCK_MS)
+        except _BROKER_FAULTS as fault:
+            self._wait_out(fault)
+            return
+        if events:
+            self._store_all(events)
+        else:
+            self._last_lag = 0.0
+            self._went_well()
+
+    def _store_all(self, events: Sequence[Event]) -> None:
+        self._oldest_ms = min(event.at_ms for event in events)
+        while not self._is_taken(events):
+            if self._stopping.is_set():
+                return
+        self._last_lag, self._oldest_ms = _age_seconds(self._oldest_ms), None
+
+    def _is_taken(self, events: Sequence[Event]) -> bool:
+        try:
+            self._take(events)
+        except StoreUnreachable as fault:
+            self._wait_out(fault)
+            return False
+        except _BROKER_FAULTS as fault:
+            # Stored, but not forgotten by the broker: it is read and stored again, which changes nothing.
+            self._wait_out(fault)
+            self._source.start_over()
+            return True
+        self._went_well()
+        return True
+
+    def _take(self, events: Sequence[Event]) -> None:
+        try:
+            new = self._store.apply(events)
+        except InvalidValue as fault:
+            self._take_without_bad_one(events, fault)
+            return
+        for run in new:
+            self._observe(run)
+        self._source.done([event.entry_id for event in events])
+
+    def _take_without_bad_one(self, events: Sequence[Event], fault: InvalidValue) -> None:
+        if len(events) > 1:
+            middle = len(events) // 2
+            self._take(events[:middle])
+            self._take(events[middle:])
+            return
+        bad = events[0]
+        _log.error("event_buried entry=%s type=%s job=%s reason=%s", bad.entry_id, bad.type, bad.job_id, fault)
+        self._source.bury(bad.entry_id, _sendable(str(fault)))
+
+    def _wait_out(self, fault: Exception) -> None:
+        if self.trouble is None:
+            _log.warning("ingest_waits reason=%s", fault)
+        self.trouble = str(fault)
+        self._stopping.wait(self._pause)
+        self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
+
+    def _went_well(self) -> None:
+        if self.trouble is not None:
+            _log.info("ingest_goes_on")
+        self.trouble, self._pause = None, FIRST_PAUSE_SECONDS
+
+
+def _age_seconds(at_ms: int) -> float:
+    # Two machines' clocks: the broker's may be ahead.
+    return max(0.0, time.time() - at_ms / 1000)
+
+
+def _sendable(reason: str) -> str:
+    return reason[:_REASON_MAX_CHARS].encode("ascii", "backslashreplace").decode()

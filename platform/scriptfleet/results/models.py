@@ -1,0 +1,232 @@
+"""What REST takes and gives. Moments are ISO 8601 in UTC; measures have their canonical names, null where unknown."""
+
+import json
+from datetime import UTC, datetime
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from scriptfleet.domain.state import State
+from scriptfleet.errors import InvalidValue
+from scriptfleet.storage.job_store import JobFilter, JobRow
+from scriptfleet.storage.paging import MOST_ROWS, PageRequest
+from scriptfleet.storage.run_store import RunFilter, RunRow
+
+Measure = bool | int | float | str | None
+
+#: PostgreSQL and Python both end before these.
+_EARLIEST, _LATEST = 0.0, 253_402_300_799.0
+
+_MOMENT = "ISO 8601 with offset, such as 2026-03-01T00:00:00Z, or seconds since the epoch."
+
+
+class PageQuery(BaseModel):
+    """Which page of a list. An unknown parameter is refused, since it is usually a filter misspelt."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    limit: int = Field(50, ge=1, le=MOST_ROWS, description="How many at most.")
+    cursor: str | None = Field(None, description="`next_cursor` of the page before.")
+
+    def page(self) -> PageRequest:
+        """Give what the store takes."""
+        return PageRequest(self.limit, self.cursor)
+
+
+class OutputQuery(BaseModel):
+    """Which output of a run."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stream: Literal["stdout", "stderr"] = "stdout"
+
+
+class JobQuery(PageQuery):
+    """Which jobs; all that is given must hold."""
+
+    state: State | None = None
+    name: str | None = None
+    kind: str | None = None
+    queue: str | None = None
+    group: str | None = None
+    schedule: str | None = None
+    since: str | None = Field(None, description=f"Submitted at this moment or later. {_MOMENT}")
+    until: str | None = Field(None, description=f"Submitted before this moment. {_MOMENT}")
+
+    def which(self) -> JobFilter:
+        """Give what the store takes; raises InvalidValue."""
+        return JobFilter(
+            state=self.state,
+            name=self.name,
+            kind=self.kind,
+            queue=self.queue,
+            group_name=self.group,
+            schedule=self.schedule,
+            since=seconds_of("since", self.since),
+            until=seconds_of("until", self.until),
+        )
+
+
+class RunQuery(PageQuery):
+    """Which runs; all that is given must hold. The outcome ``running`` finds those still under way."""
+
+    job_id: str | None = None
+    name: str | None = None
+    kind: str | None = None
+    queue: str | None = None
+    worker: str | None = None
+    outcome: State | None = None
+    since: str | None = Field(None, description=f"Begun at this moment or later. {_MOMENT}")
+    until: str | None = Field(None, description=f"Begun before this moment. {_MOMENT}")
+
+    def which(self) -> RunFilter:
+        """Give what the store takes; raises InvalidValue."""
+        return RunFilter(
+            job_id=self.job_id,
+            name=self.name,
+            kind=self.kind,
+            queue=self.queue,
+            worker=self.worker,
+            outcome=self.outcome,
+            since=seconds_of("since", self.since),
+            until=seconds_of("until", self.until),
+        )
+
+
+class RunView(BaseModel):
+    """A run."""
+
+    run_id: str
+    job_id: str
+    name: str | None
+    kind: str | None
+    queue: str | None
+    attempt: int | None
+    worker: str | None
+    host: str | None
+    outcome: State | None = Field(description="Why it ended; null while it runs.")
+    is_stale: bool = Field(description="Another run owned the job when this one ended.")
+    claimed_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    usage: dict[str, Measure] = Field(description="Every measure; what the script reported itself as `custom.NAME`.")
+    output_data: JsonValue
+    stdout_cut_bytes: int | None
+    stderr_cut_bytes: int | None
+
+    @classmethod
+    def of(cls, run: RunRow) -> Self:
+        """Give the view of a stored run."""
+        return cls.model_validate(_run_fields(run))
+
+
+class RunDetail(RunView):
+    """A run with its cost curve."""
+
+    curve: list[tuple[float, float, float, int]] = Field(
+        description="Points: seconds since start, CPU percent, resident MiB, processes."
+    )
+
+    @classmethod
+    def with_curve(cls, run: RunRow, curve: list[tuple[float, float, float, int]]) -> Self:
+        """Give the view of a stored run and its curve."""
+        return cls.model_validate({**_run_fields(run), "curve": curve})
+
+
+class JobView(BaseModel):
+    """A job."""
+
+    job_id: str
+    name: str | None
+    kind: str | None
+    queue: str | None
+    priority: int | None
+    group: str | None
+    labels: dict[str, str]
+    schedule: str | None
+    submitted_by: str | None
+    state: State
+    attempt: int
+    reason: str | None
+    last_run_id: str | None
+    submitted_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @classmethod
+    def of(cls, job: JobRow) -> Self:
+        """Give the view of a stored job."""
+        return cls.model_validate(_job_fields(job))
+
+
+class JobDetail(JobView):
+    """A job with its spec and its newest runs."""
+
+    spec: dict[str, JsonValue] | None
+    runs: list[RunView]
+
+    @classmethod
+    def with_runs(cls, job: JobRow, runs: list[RunRow]) -> Self:
+        """Give the view of a stored job and its runs."""
+        spec = json.loads(job.spec) if job.spec else None
+        return cls.model_validate({**_job_fields(job), "spec": spec, "runs": [RunView.of(run) for run in runs]})
+
+
+class JobPage(BaseModel):
+    """Some jobs, the last submitted first."""
+
+    jobs: list[JobView]
+    next_cursor: str | None
+
+
+class RunPage(BaseModel):
+    """Some runs, the last begun first."""
+
+    runs: list[RunView]
+    next_cursor: str | None
+
+
+def seconds_of(field: str, said: str | None) -> float | None:
+    """Read a moment as seconds since the epoch; raises InvalidValue."""
+    if said is None:
+        return None
+    found = _number(said) if _number(said) is not None else _iso(said)
+    if found is None or not _EARLIEST <= found <= _LATEST:
+        raise InvalidValue(field, said, "ISO 8601 with offset, or seconds since the epoch")
+    return found
+
+
+def _number(said: str) -> float | None:
+    try:
+        return float(said)
+    except ValueError:
+        return None
+
+
+def _iso(said: str) -> float | None:
+    try:
+        # An unescaped plus sign of an offset arrives as a space.
+        parsed = datetime.fromisoformat(said.strip().replace(" ", "+") if "T" in said else said)
+        return parsed.timestamp() if parsed.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def moment(seconds: float | None) -> datetime | None:
+    """Give a moment of the store as a datetime in UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _run_fields(run: RunRow) -> dict[str, object]:
+    same = ("run_id", "job_id", "name", "kind", "queue", "attempt", "worker", "host", "outcome", "is_stale")
+    rest = ("output_data", "stdout_cut_bytes", "stderr_cut_bytes")
+    found: dict[str, object] = {name: getattr(run, name) for name in (*same, *rest)}
+    moments = {name: moment(getattr(run, name)) for name in ("claimed_at", "started_at", "finished_at")}
+    return {**found, **moments, "usage": run.usage.to_dict()}
+
+
+def _job_fields(job: JobRow) -> dict[str, object]:
+    same = ("job_id", "name", "kind", "queue", "priority", "schedule", "submitted_by", "state", "attempt")
+    found: dict[str, object] = {name: getattr(job, name) for name in (*same, "reason", "last_run_id")}
+    moments = {name: moment(getattr(job, name)) for name in ("submitted_at", "started_at", "finished_at")}
+    return {**found, **moments, "group": job.group_name, "labels": job.labels or {}}

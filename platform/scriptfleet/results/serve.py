@@ -1,0 +1,127 @@
+"""Runs the service in this process, until a signal ends it."""
+
+import logging
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from types import FrameType
+
+import uvicorn
+
+from scriptfleet.config import Settings
+from scriptfleet.domain import check
+from scriptfleet.errors import InvalidValue
+from scriptfleet.queues.connection import connect
+from scriptfleet.queues.events import EventReader
+from scriptfleet.queues.fleet import FleetView
+from scriptfleet.queues.keys import Keys
+from scriptfleet.results.access import check_bind
+from scriptfleet.results.app import Parts, create_app
+from scriptfleet.results.health import Health
+from scriptfleet.results.ingest import Ingest
+from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
+from scriptfleet.storage.engine import Database, open_store
+from scriptfleet.storage.ingest_store import IngestStore
+from scriptfleet.storage.migrate import require_current, upgrade_open
+
+_log = logging.getLogger(__name__)
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: How long answers that are under way may take once a signal has come.
+_GRACE_SECONDS = 10
+_WAITING_CONNECTIONS = 2048
+
+
+def serve(
+    settings: Settings,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    migrate: bool = False,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve REST, pages, health and metrics, and take events into the store, until SIGTERM or SIGINT.
+
+    Port 0 takes a free one. ``on_ready`` is called with the address once connections are accepted. ``migrate``
+    brings the database to this version's schema first. Raises InvalidValue for an address that cannot be served,
+    StoreUnreachable when the database is away or has another schema.
+    """
+    check_bind(host, settings)
+    with closing(open_store(settings.store_url())) as database, closing(listen(host, port)) as listener:
+        if migrate:
+            upgrade_open(database)
+        require_current(database)
+        _serve(settings, database, listener, on_ready or (lambda url: None))
+
+
+def _serve(settings: Settings, database: Database, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
+    client, keys = connect(settings.broker_url()), Keys(settings.namespace)
+    registry = new_registry()
+    # The same name after a restart on this port: what it left unfinished is taken up at once.
+    reader = EventReader(client, keys, f"{socket.gethostname()}-{listener.getsockname()[1]}")
+    ingest = Ingest(reader, IngestStore(database), RunMetrics(registry).observe)
+    registry.register(FleetMetrics(FleetView(client, keys), ingest))
+    app = create_app(settings, Parts(database, Health(database, client, ingest), registry))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+    )
+    with _signals_end_quietly():
+        ingest.start()
+        try:
+            on_ready(url_of(listener))
+            server.run(sockets=[listener])
+        finally:
+            ingest.stop()
+            client.close()
+
+
+@contextmanager
+def _signals_end_quietly() -> Iterator[None]:
+    """Keep a stop signal, which uvicorn raises once more at its end, from ending the process before the ingest."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _noted) for number in _STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _noted(number: int, _frame: FrameType | None) -> None:
+    _log.info("signal_received signal=%s", signal.Signals(number).name)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Bind and listen; raises InvalidValue for an address or a port that cannot be had."""
+    # The C library would take the port modulo 65536.
+    check.integer("port", port, 0, 65_535)
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as fault:
+        raise InvalidValue("host", host, f"an address of this machine ({fault})") from fault
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_WAITING_CONNECTIONS)
+    except (OSError, UnicodeError) as fault:
+        listener.close()
+        raise InvalidValue("port", port, f"a port that is free on {host} ({fault})") from fault
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """Give the address that a browser would take."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,154 @@
+"""Opens the database: SQLite in a file, or PostgreSQL. Gives connections whose failures are errors of our own."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg2  # type: ignore[import-untyped]
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from scriptfleet.config import without_password
+from scriptfleet.errors import InvalidValue, StoreUnreachable
+
+ACCEPTED = "sqlite:////FOLDER/FILE.db or postgresql://USER@HOST:PORT/NAME"
+
+#: How long a writer waits for another one to commit, milliseconds.
+SQLITE_BUSY_TIMEOUT_MS = 10_000
+POSTGRES_CONNECT_SECONDS = 5
+
+
+class Database:
+    """An open database. Threads may share it; each block has a connection and a transaction of its own."""
+
+    def __init__(self, engine: sa.Engine, shown_url: str) -> None:
+        self.engine = engine
+        #: The address as it may be shown.
+        self.shown_url = shown_url
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether it is SQLite; PostgreSQL otherwise."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Give a connection to read with.
+
+        Raises StoreUnreachable when the database is away or lacks the schema.
+        """
+        with self._own_errors(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Give a connection whose changes are committed together at the end of the block, or not at all.
+
+        Raises StoreUnreachable as reading() does, and InvalidValue for values that the database refuses.
+        """
+        with self._own_errors(), self.engine.connect() as plain:
+            connection = plain.execution_options(scriptfleet_writes=True)
+            with connection.begin():
+                yield connection
+
+    def insert_into(self, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
+        """Give an INSERT that knows ON CONFLICT in this database's words."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def ping(self) -> None:
+        """Ask the database for a sign of life; raises StoreUnreachable."""
+        with self.reading() as connection:
+            connection.execute(sa.text("SELECT 1"))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+    @contextmanager
+    def _own_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (DataError, IntegrityError, psycopg2.DataError, psycopg2.IntegrityError) as fault:
+            raise InvalidValue("row", _first_line(fault), "values that the database takes") from fault
+        # The driver's own errors come from statements that go to it directly (see bulk.py).
+        except (DBAPIError, PoolTimeout, psycopg2.Error) as fault:
+            raise StoreUnreachable(self.shown_url, _first_line(fault)) from fault
+
+
+def open_store(url: str) -> Database:
+    """Open the database at ``url``; nothing is asked of it yet, except that a missing SQLite file is made.
+
+    Raises InvalidValue for an address that cannot be, StoreUnreachable for a folder that cannot be made.
+    """
+    parsed = _parse(url)
+    shown = without_password(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Database(_open_sqlite(parsed, shown), shown)
+    return Database(_open_postgresql(parsed), shown)
+
+
+def _parse(url: str) -> sa.URL:
+    shown = without_password(url)
+    try:
+        parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1))
+    except ArgumentError as fault:
+        raise InvalidValue("database", shown, ACCEPTED) from fault
+    backend = parsed.get_backend_name()
+    if backend not in {"sqlite", "postgresql"} or not parsed.database or ":memory:" in parsed.database:
+        raise InvalidValue("database", shown, ACCEPTED)
+    # Named in full: which driver stands behind the bare name changed with SQLAlchemy 2.1.
+    return parsed.set(drivername="sqlite+pysqlite" if backend == "sqlite" else "postgresql+psycopg2")
+
+
+def _open_sqlite(url: sa.URL, shown: str) -> sa.Engine:
+    _make_file(Path(str(url.database)), shown)
+    engine = sa.create_engine(url, pool_size=10, max_overflow=40)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _make_file(path: Path, shown: str) -> None:
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # What scripts print may be private, so only the owner reads it.
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    except OSError as fault:
+        raise StoreUnreachable(shown, fault.strerror or str(fault)) from fault
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver would begin transactions late, at the first write: begin is said by _begin_sqlite instead.
+    connection.isolation_level = None
+    for pragma in (
+        f"busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    # A writer takes the lock at once: a read that turns into a write fails, whatever the busy timeout.
+    writes = connection.get_execution_options().get("scriptfleet_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _open_postgresql(url: sa.URL) -> sa.Engine:
+    return sa.create_engine(
+        url,
+        pool_size=10,
+        max_overflow=40,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": POSTGRES_CONNECT_SECONDS, "application_name": "scriptfleet"},
+    )
+
+
+def _first_line(fault: Exception) -> str:
+    cause = fault.orig if isinstance(fault, StatementError) and fault.orig is not None else fault
+    return str(cause).strip().partition("\n")[0]

@@ -1,0 +1,236 @@
+"""From events to rows: what one batch of facts says about jobs, runs and outputs, folded so that order is no matter.
+
+Pure. Each part of a row has one rule of who wins: the event of the highest revision, the record over the claim, the
+earliest moment. The same rules stand in SQL in ingest_store.py, where a batch meets the rows that are there.
+"""
+
+import base64
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scriptfleet.domain.event import Event, EventType
+from scriptfleet.domain.job import NORMAL_PRIORITY
+from scriptfleet.domain.run import RunRecord
+from scriptfleet.domain.state import State
+from scriptfleet.errors import InvalidValue
+from scriptfleet.storage import curve_bytes, storable
+from scriptfleet.storage.bulk import Row
+
+STREAMS = ("stdout", "stderr")
+CHUNK_MAX_BYTES = 256 * 1024
+
+#: What a malformed event makes the code that reads it raise.
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, zlib.error)
+
+
+@dataclass
+class JobPatch:
+    """What a batch says of one job; the columns of its row, in their order there."""
+
+    job_id: str
+    submitted_at: float
+    kind: str | None = None
+    name: str | None = None
+    queue: str | None = None
+    priority: int | None = None
+    group_name: str | None = None
+    labels: object = None
+    schedule: str | None = None
+    submitted_by: str | None = None
+    spec: str | None = None
+    state: str = State.QUEUED
+    revision: int = 0
+    finished_at: float | None = None
+    reason: str | None = None
+    attempt: int = 0
+    last_run_id: str | None = None
+    run_revision: int = 0
+    started_at: float | None = None
+
+    def heard_at(self, moment: float) -> None:
+        """Take a moment as the job's beginning, while its submit is not known."""
+        if self.spec is None:
+            self.submitted_at = min(self.submitted_at, moment)
+
+    def move(self, event: Event, state: State, reason: str | None = None) -> None:
+        """Take the state of an event, unless a newer one is known."""
+        if event.revision > self.revision:
+            self.state, self.revision, self.reason = str(state), event.revision, reason
+            self.finished_at = _seconds(event) if state.is_final else None
+
+    def take_run(self, event: Event, run_id: str, attempt: int) -> None:
+        """Take a run as the last one, unless a newer one is known."""
+        if event.revision > self.run_revision:
+            self.last_run_id, self.attempt, self.run_revision = run_id, attempt, event.revision
+
+
+@dataclass
+class Batch:
+    """The rows of a batch, each once, by their keys."""
+
+    jobs: dict[str, JobPatch] = field(default_factory=dict)
+    claimed: dict[str, Row] = field(default_factory=dict)
+    finished: dict[str, Row] = field(default_factory=dict)
+    lost: dict[str, Row] = field(default_factory=dict)
+    curves: dict[str, Row] = field(default_factory=dict)
+    tails: dict[tuple[str, str], Row] = field(default_factory=dict)
+    outputs: dict[tuple[str, str, int], Row] = field(default_factory=dict)
+    #: The records behind ``finished``.
+    records: dict[str, RunRecord] = field(default_factory=dict)
+
+    def job(self, event: Event) -> JobPatch:
+        """Give the patch of the event's job."""
+        job_id = storable.needed_text("job_id", event.job_id)
+        patch = self.jobs.setdefault(job_id, JobPatch(job_id, submitted_at=_seconds(event)))
+        patch.heard_at(_seconds(event))
+        return patch
+
+
+def to_rows(events: Sequence[Event]) -> Batch:
+    """Fold events into rows; raises InvalidValue naming the first event that is malformed."""
+    batch = Batch()
+    for event in events:
+        try:
+            storable.integer("revision", event.revision)
+            _READERS[event.type](batch, event)
+        except _MALFORMED as fault:
+            said = f"{type(fault).__name__}: {fault}"
+            raise InvalidValue(f"event {event.entry_id}", said, f"a well-formed {event.type} event") from fault
+    return batch
+
+
+def _submitted(batch: Batch, event: Event) -> None:
+    patch, text = batch.job(event), storable.needed_text("spec", event.data["spec"])
+    state = State(event.data["state"])
+    # Read with leave: a spec of a newer version is stored and shown, though this one could not run it.
+    spec = json.loads(text)
+    patch.kind = storable.needed_text("kind", spec["kind"])
+    patch.name = storable.needed_text("name", spec["name"])
+    patch.queue = storable.needed_text("queue", spec.get("queue", "default"))
+    patch.priority = storable.small_integer("priority", spec.get("priority", NORMAL_PRIORITY))
+    patch.group_name = storable.text(spec.get("group"))
+    patch.labels = storable.json_value(spec.get("labels"))
+    patch.schedule = storable.text(spec.get("schedule"))
+    patch.submitted_by = storable.text(spec.get("submitted_by"))
+    patch.spec, patch.submitted_at = text, _seconds(event)
+    patch.move(event, state)
+
+
+def _claimed(batch: Batch, event: Event) -> None:
+    run_id = storable.needed_text("run_id", event.data["run_id"])
+    attempt = storable.small_integer("attempt", event.data["attempt"])
+    worker = storable.text(event.data["worker"])
+    patch, moment = batch.job(event), _seconds(event)
+    patch.move(event, State.RUNNING)
+    patch.take_run(event, run_id, attempt)
+    patch.started_at = moment if patch.started_at is None else min(patch.started_at, moment)
+    batch.claimed[run_id] = {**_run(run_id, patch), "attempt": attempt, "worker": worker, "claimed_at": moment}
+
+
+def _finished(batch: Batch, event: Event) -> None:
+    record, is_stale = RunRecord.from_dict(event.data["record"]), event.data["stale"]
+    run_id = storable.needed_text("run_id", record.run_id)
+    row = _finished_row(record, is_stale, _seconds(event))
+    state = State(event.data["state"])
+    curve = curve_bytes.pack(record.curve) if record.curve else None
+    patch = batch.job(event)
+    if not is_stale:
+        patch.move(event, state)
+        patch.take_run(event, run_id, record.attempt)
+    if run_id in batch.finished and (is_stale or not batch.finished[run_id]["is_stale"]):
+        return
+    batch.finished[run_id] = {**_run(run_id, patch), **row}
+    batch.records[run_id] = record
+    _keep_tails(batch, record, run_id)
+    if curve:
+        batch.curves[run_id] = {"run_id": run_id, "packed": curve}
+
+
+def _finished_row(record: RunRecord, is_stale: object, moment: float) -> Row:
+    if not isinstance(is_stale, bool):
+        raise InvalidValue("stale", is_stale, "true or false")
+    return {
+        "attempt": storable.small_integer("attempt", record.attempt),
+        "worker": storable.text(record.worker),
+        "host": storable.text(record.host),
+        "outcome": str(record.outcome),
+        "is_stale": is_stale,
+        "started_at": _moment(record.usage.start_time),
+        "finished_at": moment,
+        **storable.measures(record.usage),
+        "custom": storable.custom_measures(record.usage),
+        "output_data": storable.json_value(record.output_data),
+        "stdout_cut_bytes": storable.integer("cut_bytes", record.stdout.cut_bytes),
+        "stderr_cut_bytes": storable.integer("cut_bytes", record.stderr.cut_bytes),
+    }
+
+
+def _keep_tails(batch: Batch, record: RunRecord, run_id: str) -> None:
+    for stream, tail in zip(STREAMS, (record.stdout, record.stderr), strict=True):
+        content = storable.text(tail.text)
+        if content:
+            batch.tails[run_id, stream] = {"run_id": run_id, "stream": stream, "content": content}
+
+
+def _output(batch: Batch, event: Event) -> None:
+    run_id = storable.needed_text("run_id", event.data["run_id"])
+    stream, number = event.data["stream"], storable.small_integer("number", event.data["number"])
+    if stream not in STREAMS:
+        raise InvalidValue("stream", stream, "stdout or stderr")
+    body = base64.b64decode(event.data["body"], validate=True)
+    size = _size_of(body)
+    key = (run_id, stream, number)
+    batch.outputs[key] = {"run_id": run_id, "stream": stream, "number": number, "body": body, "size_bytes": size}
+
+
+def _size_of(body: bytes) -> int:
+    opened = zlib.decompressobj()
+    # Bounded, so that a few bytes can't unfold into gigabytes.
+    size = len(opened.decompress(body, CHUNK_MAX_BYTES + 1))
+    if size > CHUNK_MAX_BYTES or not opened.eof:
+        raise InvalidValue("body", f"{len(body)} bytes", f"a whole zlib stream of at most {CHUNK_MAX_BYTES} bytes")
+    return size
+
+
+def _moved(batch: Batch, event: Event) -> None:
+    state, reason = State(event.data["state"]), storable.text(event.data.get("reason"))
+    patch = batch.job(event)
+    patch.move(event, state, reason)
+    if event.data.get("run_id"):
+        run_id = storable.needed_text("run_id", event.data["run_id"])
+        batch.lost[run_id] = {
+            **_run(run_id, patch),
+            "outcome": str(State.LOST),
+            "finished_at": _seconds(event),
+            "success": False,
+            "error_type": "WorkerLost",
+            "error_message": reason,
+        }
+
+
+_READERS: dict[EventType, Callable[[Batch, Event], None]] = {
+    EventType.SUBMITTED: _submitted,
+    EventType.CLAIMED: _claimed,
+    EventType.FINISHED: _finished,
+    EventType.OUTPUT: _output,
+    EventType.MOVED: _moved,
+}
+
+
+def _run(run_id: str, patch: JobPatch) -> Row:
+    return {"run_id": run_id, "job_id": patch.job_id, "name": None, "kind": None, "queue": None}
+
+
+def _seconds(event: Event) -> float:
+    return event.at_ms / 1000
+
+
+def _moment(start_time: str | None) -> float | None:
+    try:
+        parsed = datetime.fromisoformat(start_time) if start_time else None
+    except ValueError:
+        return None
+    return parsed.timestamp() if parsed and parsed.tzinfo else None

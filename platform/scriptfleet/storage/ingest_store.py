@@ -1,0 +1,162 @@
+"""Takes batches of events into the tables. Repeats, late arrivals and several writers at once change nothing."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from scriptfleet.domain.event import Event
+from scriptfleet.domain.run import RunRecord
+from scriptfleet.storage.bulk import BulkInsert, Insert, Row
+from scriptfleet.storage.engine import Database
+from scriptfleet.storage.event_rows import Batch, JobPatch, to_rows
+from scriptfleet.storage.tables import curves, jobs, outputs, runs, tails
+
+_SPEC = ("kind", "name", "queue", "priority", "group_name", "labels", "schedule", "submitted_by", "spec")
+_STATE = ("state", "revision", "finished_at", "reason")
+_LAST_RUN = ("attempt", "last_run_id", "run_revision")
+_OF_JOB = ("name", "kind", "queue")
+#: Known from a claim or from no event at all, so that a record never sets it.
+_NOT_IN_RECORD = frozenset({"run_id", "claimed_at", "began_at", *_OF_JOB})
+
+#: The columns of each kind of row of a run, as event_rows.py makes them.
+_RUN = ("run_id", "job_id", *_OF_JOB)
+_CLAIM = ("attempt", "worker", "claimed_at")
+_LOSS = ("outcome", "finished_at", "success", "error_type", "error_message")
+_RECORD = tuple(column.name for column in runs.c if column.name not in {*_NOT_IN_RECORD, "job_id"})
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A run whose record was stored now, for the first time."""
+
+    record: RunRecord
+    #: Of its job; None while the submit has not been seen.
+    kind: str | None
+    is_stale: bool
+
+
+class IngestStore:
+    """Applies events. Its statements are built once, since a batch is written every few milliseconds."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._jobs = self._bulk(jobs, _jobs_upsert, [column.name for column in jobs.c])
+        self._claimed = self._bulk(runs, _claimed_upsert, [*_RUN, *_CLAIM])
+        self._finished = self._bulk(runs, _finished_upsert, [*_RUN, *_RECORD])
+        self._lost = self._bulk(runs, _lost_upsert, [*_RUN, *_LOSS])
+        self._ignoring = {
+            table.name: self._bulk(table, _ignore_repeats, [column.name for column in table.c])
+            for table in (curves, tails, outputs)
+        }
+
+    def apply(self, events: Sequence[Event]) -> list[FinishedRun]:
+        """Take events into the tables, in one transaction; give the runs whose records are new.
+
+        Raises InvalidValue when an event is malformed or refused by the database: then none was taken. Raises
+        StoreUnreachable when the database is away.
+        """
+        batch = to_rows(events)
+        with self._database.writing() as connection:
+            # The jobs' rows come first: they are the lock that orders two writers with events of one job.
+            self._jobs.write(connection, [_job_row(batch.jobs[job_id]) for job_id in sorted(batch.jobs)])
+            _fill_names(connection, batch)
+            seen = _recorded(connection, batch)
+            self._claimed.write(connection, _sorted(batch.claimed))
+            self._finished.write(connection, _sorted(batch.finished))
+            self._lost.write(connection, _sorted(batch.lost))
+            _name_earlier_runs(connection, batch)
+            for name, insert in self._ignoring.items():
+                insert.write(connection, _sorted(getattr(batch, name)))
+        return [_finished_run(batch, run_id) for run_id in batch.finished if run_id not in seen]
+
+    def _bulk(self, table: sa.Table, upsert: Callable[[Insert], Insert], columns: Sequence[str]) -> BulkInsert:
+        insert = upsert(self._database.insert_into(table))
+        return BulkInsert(insert, columns, self._database.engine.dialect)
+
+
+def _ignore_repeats(insert: Insert) -> Insert:
+    return insert.on_conflict_do_nothing()
+
+
+def _job_row(patch: JobPatch) -> Row:
+    return dict(vars(patch))
+
+
+def _finished_run(batch: Batch, run_id: str) -> FinishedRun:
+    row = batch.finished[run_id]
+    kind = row["kind"]
+    return FinishedRun(batch.records[run_id], kind if isinstance(kind, str) else None, bool(row["is_stale"]))
+
+
+def _sorted(rows: Mapping[Any, Row]) -> list[Row]:
+    return [rows[key] for key in sorted(rows)]
+
+
+def _fill_names(connection: sa.Connection, batch: Batch) -> None:
+    wanted = sa.select(jobs.c.job_id, *(jobs.c[name] for name in _OF_JOB)).where(jobs.c.job_id.in_(batch.jobs))
+    found = {row.job_id: {name: getattr(row, name) for name in _OF_JOB} for row in connection.execute(wanted)}
+    for rows in (batch.claimed, batch.finished, batch.lost):
+        for row in rows.values():
+            row.update(found[row["job_id"]])
+
+
+def _recorded(connection: sa.Connection, batch: Batch) -> set[str]:
+    if not batch.finished:
+        return set()
+    wanted = sa.select(runs.c.run_id).where(runs.c.run_id.in_(batch.finished), runs.c.is_stale.is_not(None))
+    return set(connection.scalars(wanted))
+
+
+def _name_earlier_runs(connection: sa.Connection, batch: Batch) -> None:
+    submitted = sorted(job_id for job_id, patch in batch.jobs.items() if patch.spec is not None)
+    if submitted:
+        nameless = runs.c.job_id.in_(submitted) & runs.c.name.is_(None) & (runs.c.job_id == jobs.c.job_id)
+        connection.execute(sa.update(runs).where(nameless).values({name: jobs.c[name] for name in _OF_JOB}))
+
+
+def _jobs_upsert(insert: Insert) -> Insert:
+    new = insert.excluded
+    is_newer = new.revision > jobs.c.revision
+    has_newer_run = new.run_revision > jobs.c.run_revision
+    chosen: dict[str, sa.ColumnElement[Any]] = {name: sa.func.coalesce(jobs.c[name], new[name]) for name in _SPEC}
+    chosen |= {name: sa.case((is_newer, new[name]), else_=jobs.c[name]) for name in _STATE}
+    chosen |= {name: sa.case((has_newer_run, new[name]), else_=jobs.c[name]) for name in _LAST_RUN}
+    chosen["started_at"] = _earliest(new.started_at, jobs.c.started_at)
+    chosen["submitted_at"] = sa.case(
+        (new.spec.is_not(None), new.submitted_at),
+        (jobs.c.spec.is_not(None), jobs.c.submitted_at),
+        else_=_earliest(new.submitted_at, jobs.c.submitted_at),
+    )
+    return insert.on_conflict_do_update(index_elements=[jobs.c.job_id], set_=chosen)
+
+
+def _claimed_upsert(insert: Insert) -> Insert:
+    return _fill_gaps(insert, *_CLAIM)
+
+
+def _lost_upsert(insert: Insert) -> Insert:
+    # A run that has an outcome keeps all it has: only the columns of a run still under way are open.
+    return _fill_gaps(insert, *_LOSS, only_open=True)
+
+
+def _fill_gaps(insert: Insert, *names: str, only_open: bool = False) -> Insert:
+    chosen = {name: sa.func.coalesce(runs.c[name], insert.excluded[name]) for name in (*names, *_OF_JOB)}
+    where = runs.c.outcome.is_(None) if only_open else None
+    return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen, where=where)
+
+
+def _finished_upsert(insert: Insert) -> Insert:
+    new = insert.excluded
+    chosen: dict[str, sa.ColumnElement[Any]] = {
+        column.name: new[column.name] for column in runs.c if column.name not in _NOT_IN_RECORD
+    }
+    chosen |= {name: sa.func.coalesce(runs.c[name], new[name]) for name in _OF_JOB}
+    # The record that came in time is the one that counts, should the same run have reported twice.
+    is_better = runs.c.is_stale.is_(None) | (runs.c.is_stale & ~new.is_stale)
+    return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen, where=is_better)
+
+
+def _earliest(one: sa.ColumnElement[float], other: sa.ColumnElement[float]) -> sa.ColumnElement[float]:
+    return sa.case((other.is_(None) | (one < other), one), else_=other)

@@ -1,0 +1,175 @@
+"""Runs as they are kept: their measures, output and curve."""
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+
+from scriptfleet.domain import check
+from scriptfleet.domain.state import State
+from scriptfleet.domain.usage import MEASURES, Usage
+from scriptfleet.errors import InvalidValue, RunNotFound
+from scriptfleet.storage import curve_bytes
+from scriptfleet.storage.engine import Database
+from scriptfleet.storage.event_rows import STREAMS
+from scriptfleet.storage.paging import Page, PageRequest, read_page
+from scriptfleet.storage.tables import curves, outputs, runs, tails
+
+_OWN = ("run_id", "job_id", "name", "kind", "queue", "attempt", "worker", "host")
+_TIMES = ("claimed_at", "started_at", "finished_at", "began_at")
+_ENDS = ("outcome", "is_stale", "output_data", "stdout_cut_bytes", "stderr_cut_bytes")
+_COLUMNS = [runs.c[name] for name in (*_OWN, *_TIMES, *_ENDS, "custom", *MEASURES)]
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A run as the store knows it. Moments are seconds since the epoch."""
+
+    run_id: str
+    job_id: str
+    #: Of its job; None until the submit has been seen.
+    name: str | None
+    kind: str | None
+    queue: str | None
+    #: What its worker says; None until the claim or the record has been seen.
+    attempt: int | None
+    worker: str | None
+    host: str | None
+    claimed_at: float | None
+    #: When its process started; None when it never did, or runs now.
+    started_at: float | None
+    #: When its record came, or when it was given up.
+    finished_at: float | None
+    #: The first of these three that is known: what runs are listed by.
+    began_at: float
+    #: None while it runs.
+    outcome: State | None
+    #: Whether another run owned the job when this one ended.
+    is_stale: bool
+    output_data: object
+    stdout_cut_bytes: int | None
+    stderr_cut_bytes: int | None
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs; None means any. ``since`` is included, ``until`` is not."""
+
+    job_id: str | None = None
+    name: str | None = None
+    kind: str | None = None
+    queue: str | None = None
+    worker: str | None = None
+    outcome: State | None = None
+    since: float | None = None
+    until: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("job_id", "name", "kind", "queue", "worker"):
+            check.optional_text(name, getattr(self, name), 255)
+        check.optional_number("since", self.since)
+        check.optional_number("until", self.until)
+
+
+_EQUAL = ("job_id", "name", "kind", "queue", "worker")
+
+
+class RunStore:
+    """Reads runs; they are written by the ingest store. Each method raises StoreUnreachable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, run_id: str) -> RunRow:
+        """Give one run; raises RunNotFound."""
+        wanted = sa.select(*_COLUMNS).where(runs.c.run_id == check.text("run_id", run_id))
+        with self._database.reading() as connection:
+            row = connection.execute(wanted).one_or_none()
+        if row is None:
+            raise RunNotFound(run_id)
+        return _run(row)
+
+    def page(self, which: RunFilter, request: PageRequest) -> Page[RunRow]:
+        """Give a page of runs, the last begun first."""
+        wanted = sa.select(*_COLUMNS).where(*_conditions(which))
+        with self._database.reading() as connection:
+            return read_page(connection, wanted, (runs.c.began_at, runs.c.run_id), request, _run)
+
+    def counts(self, which: RunFilter) -> dict[str, int]:
+        """Give the number of runs by outcome; those still under way count as ``running``."""
+        outcome = sa.func.coalesce(runs.c.outcome, str(State.RUNNING))
+        wanted = sa.select(outcome, sa.func.count()).where(*_conditions(which)).group_by(outcome)
+        with self._database.reading() as connection:
+            return {str(name): int(count) for name, count in connection.execute(wanted)}
+
+    def curve(self, run_id: str) -> list[curve_bytes.Point]:
+        """Give the points of a run's cost curve: seconds, CPU percent, resident MiB, processes; empty for none."""
+        wanted = sa.select(curves.c.packed).where(curves.c.run_id == check.text("run_id", run_id))
+        with self._database.reading() as connection:
+            packed = connection.scalar(wanted)
+        return curve_bytes.unpack(packed) if packed else []
+
+    def output(self, run_id: str, stream: str) -> Iterator[bytes]:
+        """Give what a run wrote to ``stdout`` or ``stderr``, as it is stored, chunk by chunk.
+
+        Where no chunk has come, the end that travelled with the record. Memory holds one chunk at a time.
+        """
+        stored = _stored(run_id, stream)
+        with self._database.reading() as connection:
+            numbers = list(connection.scalars(sa.select(outputs.c.number).where(stored).order_by(outputs.c.number)))
+        for number in numbers:
+            yield self._chunk(stored & (outputs.c.number == number))
+        if not numbers:
+            yield self._tail(run_id, stream)
+
+    def output_end(self, run_id: str, stream: str, most_bytes: int) -> bytes:
+        """Give at most the last ``most_bytes`` of what output() gives."""
+        stored, end = _stored(run_id, stream), b""
+        with self._database.reading() as connection:
+            wanted = sa.select(outputs.c.number).where(stored).order_by(outputs.c.number.desc())
+            numbers = list(connection.scalars(wanted))
+        for number in numbers:
+            end = self._chunk(stored & (outputs.c.number == number)) + end
+            if len(end) >= most_bytes:
+                break
+        return (end if numbers else self._tail(run_id, stream))[-most_bytes:]
+
+    def _chunk(self, which: sa.ColumnElement[bool]) -> bytes:
+        with self._database.reading() as connection:
+            body = connection.scalar(sa.select(outputs.c.body).where(which))
+        return zlib.decompress(body) if body is not None else b""
+
+    def _tail(self, run_id: str, stream: str) -> bytes:
+        wanted = sa.select(tails.c.content).where(tails.c.run_id == run_id, tails.c.stream == stream)
+        with self._database.reading() as connection:
+            return str(connection.scalar(wanted) or "").encode()
+
+
+def _stored(run_id: str, stream: str) -> sa.ColumnElement[bool]:
+    if stream not in STREAMS:
+        raise InvalidValue("stream", stream, " or ".join(STREAMS))
+    return (outputs.c.run_id == check.text("run_id", run_id)) & (outputs.c.stream == stream)
+
+
+def _conditions(which: RunFilter) -> list[sa.ColumnElement[bool]]:
+    found = [runs.c[name] == getattr(which, name) for name in _EQUAL if getattr(which, name) is not None]
+    if which.outcome is not None:
+        is_running = which.outcome is State.RUNNING
+        found.append(runs.c.outcome.is_(None) if is_running else runs.c.outcome == which.outcome)
+    if which.since is not None:
+        found.append(runs.c.began_at >= which.since)
+    if which.until is not None:
+        found.append(runs.c.began_at < which.until)
+    return found
+
+
+def _run(row: sa.Row[Any]) -> RunRow:
+    values = row._mapping
+    kept = {name: values[name] for name in (*_OWN, *_TIMES, *_ENDS)}
+    kept["outcome"] = State(values["outcome"]) if values["outcome"] else None
+    kept["is_stale"] = bool(values["is_stale"])
+    usage = Usage(**{name: values[name] for name in MEASURES}, custom=values["custom"] or {})
+    return RunRow(**kept, usage=usage)

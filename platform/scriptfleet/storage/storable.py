@@ -1,0 +1,97 @@
+"""What a column can hold: text without NUL and lone surrogates, JSON without NaN, numbers of the column's type.
+
+PostgreSQL refuses what SQLite would take; both are given the same, so that a run is never lost over a byte.
+"""
+
+import math
+from collections.abc import Mapping
+
+from scriptfleet.domain.usage import MEASURES, Usage
+from scriptfleet.errors import InvalidValue
+from scriptfleet.storage.tables import MEASURE_TYPES
+
+_LARGEST_INTEGER = 2**63 - 1
+_LARGEST_SMALL_INTEGER = 2**31 - 1
+_NUL_SHOWN = "\N{SYMBOL FOR NULL}"
+
+
+def text(value: object) -> str | None:
+    """Give a string that a text column takes, None for None; anything else is refused."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidValue("text", value, "a string")
+    return value.encode("utf-8", "replace").decode().replace("\0", _NUL_SHOWN)
+
+
+def needed_text(field: str, value: object) -> str:
+    """Give a string that a text column takes; None and an empty one are refused."""
+    found = text(value)
+    if not found:
+        raise InvalidValue(field, value, "something that is not empty")
+    return found
+
+
+def integer(field: str, value: object) -> int:
+    """Accept a whole number of 64 bits."""
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST_INTEGER:
+        raise InvalidValue(field, value, "a whole number of 64 bits")
+    return value
+
+
+def small_integer(field: str, value: object) -> int:
+    """Accept a whole number of 32 bits."""
+    if abs(integer(field, value)) > _LARGEST_SMALL_INTEGER:
+        raise InvalidValue(field, value, "a whole number of 32 bits")
+    return integer(field, value)
+
+
+def json_value(value: object) -> object:
+    """Give JSON data that a JSON column takes: numbers that are not finite become null."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, Mapping):
+        return {text(str(key)): json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_value(item) for item in value]
+    return value
+
+
+def measures(usage: Usage) -> dict[str, object]:
+    """Give every measure as its column takes it; raises InvalidValue naming one of another type."""
+    return {name: _measure(name, getattr(usage, name)) for name in MEASURES}
+
+
+def custom_measures(usage: Usage) -> dict[str, float] | None:
+    """Give what the script reported itself, without what is no finite number; None when there is nothing."""
+    kept = {str(text(name)): value for name, value in usage.custom.items() if _is_finite(value)}
+    return kept or None
+
+
+def _measure(name: str, value: object) -> object:
+    if value is None:
+        return None
+    kind = MEASURE_TYPES[name]
+    if kind is str:
+        return text(value)
+    if kind is bool:
+        return _flag(name, value)
+    return integer(name, value) if kind is int else _double(name, value)
+
+
+def _flag(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidValue(name, value, "true or false")
+    return value
+
+
+def _double(name: str, value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidValue(name, value, "a number")
+    return float(value) if _is_finite(value) else None
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,145 @@
+"""The tables, once. Every moment is seconds since the epoch (UTC) as a double; JSON is kept as JSON text."""
+
+from dataclasses import fields
+from types import NoneType, UnionType
+from typing import Any, get_args
+
+import sqlalchemy as sa
+
+from scriptfleet.domain.usage import MEASURES, Usage
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = sa.MetaData(naming_convention=NAMING)
+
+_COLUMN_TYPES: dict[type, type[sa.types.TypeEngine[Any]]] = {
+    str: sa.Text,
+    int: sa.BigInteger,
+    float: sa.Double,
+    bool: sa.Boolean,
+}
+
+
+def _plain_types() -> dict[str, type]:
+    found: dict[str, type] = {}
+    for item in fields(Usage):
+        if isinstance(item.type, UnionType):
+            found[item.name] = next(part for part in get_args(item.type) if part is not NoneType)
+    return found
+
+
+#: The plain type of every measure: str, int, float or bool.
+MEASURE_TYPES: dict[str, type] = _plain_types()
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("job_id", sa.Text, primary_key=True),
+    # What the spec says; null until its submitted event has come, which may be after others of the job.
+    sa.Column("kind", sa.Text),
+    sa.Column("name", sa.Text),
+    sa.Column("queue", sa.Text),
+    sa.Column("priority", sa.Integer),
+    sa.Column("group_name", sa.Text),
+    sa.Column("labels", sa.JSON(none_as_null=True)),
+    sa.Column("schedule", sa.Text),
+    sa.Column("submitted_by", sa.Text),
+    # The spec's own text, as it was signed.
+    sa.Column("spec", sa.Text),
+    # Until the spec is known: the earliest moment that anything was heard of the job.
+    sa.Column("submitted_at", sa.Double, nullable=False),
+    # Set by the event of the highest revision.
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("finished_at", sa.Double),
+    sa.Column("reason", sa.Text),
+    # Set by the run of the highest revision.
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("last_run_id", sa.Text),
+    sa.Column("run_revision", sa.BigInteger, nullable=False),
+    # Of its first run.
+    sa.Column("started_at", sa.Double),
+)
+sa.Index("ix_jobs_submitted_at", jobs.c.submitted_at, jobs.c.job_id)
+sa.Index("ix_jobs_state", jobs.c.state, jobs.c.submitted_at, jobs.c.job_id)
+sa.Index("ix_jobs_name", jobs.c.name, jobs.c.submitted_at, jobs.c.job_id)
+sa.Index("ix_jobs_schedule", jobs.c.schedule, jobs.c.submitted_at, jobs.c.job_id)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("job_id", sa.Text, nullable=False),
+    # Of the job, repeated here so that the history of one script is one range of one index.
+    sa.Column("name", sa.Text),
+    sa.Column("kind", sa.Text),
+    sa.Column("queue", sa.Text),
+    sa.Column("attempt", sa.Integer),
+    sa.Column("worker", sa.Text),
+    sa.Column("host", sa.Text),
+    # Null while it runs.
+    sa.Column("outcome", sa.Text),
+    # Null until its record has come; true when another run owned the job by then.
+    sa.Column("is_stale", sa.Boolean),
+    sa.Column("claimed_at", sa.Double),
+    sa.Column("started_at", sa.Double),
+    sa.Column("finished_at", sa.Double),
+    sa.Column("began_at", sa.Double, sa.Computed("coalesce(started_at, claimed_at, finished_at)", persisted=True)),
+    *(sa.Column(name, _COLUMN_TYPES[MEASURE_TYPES[name]]) for name in MEASURES),
+    sa.Column("custom", sa.JSON(none_as_null=True)),
+    sa.Column("output_data", sa.JSON(none_as_null=True)),
+    sa.Column("stdout_cut_bytes", sa.BigInteger),
+    sa.Column("stderr_cut_bytes", sa.BigInteger),
+)
+sa.Index("ix_runs_job_id", runs.c.job_id, runs.c.began_at, runs.c.run_id)
+sa.Index("ix_runs_began_at", runs.c.began_at, runs.c.run_id)
+sa.Index("ix_runs_name", runs.c.name, runs.c.began_at, runs.c.run_id)
+sa.Index("ix_runs_outcome", runs.c.outcome, runs.c.began_at, runs.c.run_id)
+
+curves = sa.Table(
+    "curves",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    # See curve_bytes.py.
+    sa.Column("packed", sa.LargeBinary, nullable=False),
+)
+
+outputs = sa.Table(
+    "outputs",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    # zlib of the script's bytes.
+    sa.Column("body", sa.LargeBinary, nullable=False),
+    # Of the bytes before compression.
+    sa.Column("size_bytes", sa.Integer, nullable=False),
+)
+
+# The end of each stream as it travelled with the record: shown when the stored output did not come.
+tails = sa.Table(
+    "tails",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("stream", sa.Text, primary_key=True),
+    sa.Column("content", sa.Text, nullable=False),
+)
+
+schedules = sa.Table(
+    "schedules",
+    metadata,
+    sa.Column("schedule_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False, unique=True),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("every_seconds", sa.Double, nullable=False),
+    sa.Column("next_due_ms", sa.BigInteger, nullable=False),
+    sa.Column("is_enabled", sa.Boolean, nullable=False),
+    sa.Column("last_job_id", sa.Text),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("content", sa.LargeBinary),
+)
+sa.Index("ix_schedules_next_due_ms", schedules.c.is_enabled, schedules.c.next_due_ms)

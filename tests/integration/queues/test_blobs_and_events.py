@@ -1,0 +1,184 @@
+"""Bytes that travel arrive as they were sent; facts wait until somebody has stored them."""
+
+import zlib
+
+import pytest
+import redis
+
+from scriptfleet import Client
+from scriptfleet.domain.event import EventType
+from scriptfleet.errors import BlobMissing, BlobTooLarge
+from scriptfleet.queues.blobs import LIFETIME_SECONDS, BlobStore, digest
+from scriptfleet.queues.client import Broker
+from scriptfleet.queues.events import GROUP, EventReader, OutputPublisher
+from tests.integration.queues.conftest import FakeWorker
+
+CONTENT = b"print('hello')\n" * 100
+
+
+@pytest.fixture
+def blobs(broker: Broker) -> BlobStore:
+    return BlobStore(broker.redis, broker.keys, limit_bytes=10_000)
+
+
+def test_bytes_come_out_as_they_went_in(blobs: BlobStore) -> None:
+    assert blobs.get(blobs.put("a.py", CONTENT), len(CONTENT)) == CONTENT
+    assert blobs.get(blobs.put("empty", b""), 0) == b""
+
+
+def test_bytes_over_the_limit_are_refused_with_name_and_limit(blobs: BlobStore) -> None:
+    with pytest.raises(BlobTooLarge, match=r"big\.py.*10,001.*10,000"):
+        blobs.put("big.py", b"x" * 10_001)
+
+
+def test_bytes_live_for_a_week_and_every_submit_renews_that(blobs: BlobStore, broker: Broker) -> None:
+    key = broker.keys("blob", blobs.put("a.py", CONTENT))
+    assert LIFETIME_SECONDS - 5 <= broker.redis.ttl(key) <= LIFETIME_SECONDS
+
+    broker.redis.expire(key, 100)
+    BlobStore(broker.redis, broker.keys, 10_000).put("a.py", CONTENT)
+    assert broker.redis.ttl(key) > LIFETIME_SECONDS - 5
+
+
+def test_bytes_of_a_job_far_in_the_future_live_longer(blobs: BlobStore, broker: Broker) -> None:
+    key = broker.keys("blob", blobs.put("a.py", CONTENT))
+    blobs.put("a.py", CONTENT, LIFETIME_SECONDS * 2)
+
+    assert broker.redis.ttl(key) > LIFETIME_SECONDS * 2 - 5
+
+
+@pytest.mark.parametrize(
+    "stored", [zlib.compress(CONTENT[:-1] + b"!"), zlib.compress(b"x" * 9_000), b"no zlib", zlib.compress(CONTENT)[:9]]
+)
+def test_bytes_that_were_changed_on_the_way_are_refused(blobs: BlobStore, broker: Broker, stored: bytes) -> None:
+    sha256 = blobs.put("a.py", CONTENT)
+    broker.redis.set(broker.keys("blob", sha256), stored)
+
+    with pytest.raises(BlobMissing, match="submit the job again"):
+        blobs.get(sha256, len(CONTENT))
+
+
+def test_bytes_that_are_gone_are_told_so(blobs: BlobStore) -> None:
+    with pytest.raises(BlobMissing, match="no longer"):
+        blobs.get(digest(b"never there"), 11)
+
+
+@pytest.fixture
+def reader(broker: Broker) -> EventReader:
+    return EventReader(broker.redis, broker.keys, "first")
+
+
+def test_the_facts_of_a_job_come_in_their_order(client: Client, worker: FakeWorker, reader: EventReader) -> None:
+    job = client.submit_shell("true")
+    worker.finish(worker.claim(job.id), text="done")
+    events = reader.read()
+
+    assert [(event.type, event.revision) for event in events] == [
+        (EventType.SUBMITTED, 1),
+        (EventType.CLAIMED, 2),
+        (EventType.FINISHED, 3),
+    ]
+    assert {event.job_id for event in events} == {job.id}
+    assert events[1].data == {"run_id": "run-1", "attempt": 1, "worker": "worker-1"}
+    assert events[2].data["record"]["stdout"]["text"] == "done"
+    assert events[2].data["record"]["curve"] == []
+
+
+def test_what_was_read_and_not_stored_comes_again_first(client: Client, broker: Broker, reader: EventReader) -> None:
+    client.submit_shell("true")
+    first = reader.read()
+    client.submit_shell("true")
+
+    restarted = EventReader(broker.redis, broker.keys, "first")
+    assert restarted.read() == first
+    assert [event.entry_id for event in restarted.read()] != [event.entry_id for event in first]
+
+
+def test_a_write_that_failed_is_started_over(client: Client, reader: EventReader) -> None:
+    client.submit_shell("true")
+    reader.read()
+    first = reader.read(block_ms=1)
+    reader.start_over()
+
+    assert first == []
+    assert len(reader.read()) == 1
+
+
+def test_what_is_stored_is_gone(client: Client, broker: Broker, reader: EventReader) -> None:
+    client.submit_shell("true")
+    reader.done([event.entry_id for event in reader.read()])
+
+    assert reader.backlog() == 0
+    assert EventReader(broker.redis, broker.keys, "first").read(block_ms=1) == []
+
+
+def test_two_readers_share_the_facts(client: Client, broker: Broker, reader: EventReader) -> None:
+    for _ in range(10):
+        client.submit_shell("true")
+    other = EventReader(broker.redis, broker.keys, "second")
+    taken = [event.entry_id for event in reader.read(count=4) + other.read(count=100)]
+
+    assert len(taken) == len(set(taken)) == 10
+
+
+def test_what_a_dead_reader_took_is_taken_over(client: Client, broker: Broker, reader: EventReader) -> None:
+    client.submit_shell("true")
+    taken = reader.read()
+    stream = broker.keys("events")
+    broker.redis.xclaim(stream, GROUP, "first", 0, [taken[0].entry_id], idle=120_000)
+
+    assert EventReader(broker.redis, broker.keys, "second").read(block_ms=1) == taken
+
+
+def test_what_a_living_reader_took_is_left_to_it(client: Client, broker: Broker, reader: EventReader) -> None:
+    client.submit_shell("true")
+    reader.read()
+
+    assert EventReader(broker.redis, broker.keys, "second").read(block_ms=1) == []
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"v": 1, "t": "submitted"},
+        {"v": 99, "t": "submitted", "j": "x", "r": 1, "at": 1, "d": "{}"},
+        {"v": 1, "t": "exploded", "j": "x", "r": 1, "at": 1, "d": "{}"},
+        {"v": 1, "t": "submitted", "j": "x", "r": 1, "at": 1, "d": "no json"},
+        {"v": 1, "t": "submitted", "j": "x", "r": 1, "at": 1, "d": "[]"},
+        {"v": "one", "t": "submitted", "j": "x", "r": 1, "at": 1, "d": "{}"},
+        {"v": 1, "t": "submitted", "j": b"\xff", "r": 1, "at": 1, "d": "{}"},
+    ],
+)
+def test_a_fact_that_nobody_can_read_is_buried_and_does_not_hold_up_others(
+    client: Client, broker: Broker, reader: EventReader, spoilt: dict[str, str | int | bytes]
+) -> None:
+    broker.redis.xadd(broker.keys("events"), spoilt)
+    job = client.submit_shell("true")
+
+    assert [event.job_id for event in reader.read()] == [job.id]
+    buried = broker.redis.xrange(broker.keys("events", "dead"))
+    assert len(buried) == 1
+    assert buried[0][1][b"reason"]
+    assert reader.backlog() == 1
+
+
+def test_a_stream_that_vanished_is_read_again_from_its_new_beginning(
+    client: Client, reader: EventReader, redis_client: redis.Redis
+) -> None:
+    client.submit_shell("true")
+    reader.read()
+    redis_client.flushall()
+    client.submit_shell("true")
+
+    found = reader.read(block_ms=1) or reader.read(block_ms=1)
+    assert len(found) == 1
+
+
+def test_output_travels_in_numbered_pieces(broker: Broker, reader: EventReader) -> None:
+    OutputPublisher(broker.redis, broker.keys).publish("j1", "r1", "stdout", [b"one\xff", b"two"], at_ms=7)
+    events = reader.read()
+
+    assert [(event.type, event.data["number"], event.data["stream"]) for event in events] == [
+        (EventType.OUTPUT, 0, "stdout"),
+        (EventType.OUTPUT, 1, "stdout"),
+    ]

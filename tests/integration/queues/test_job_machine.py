@@ -1,0 +1,182 @@
+"""Whatever is asked of the broker in whatever order, a job only moves as the drawing says, and stands where it should."""
+
+import itertools
+import time
+from typing import Any
+
+import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from scriptfleet import Client, State
+from scriptfleet.config import Settings
+from scriptfleet.domain.state import FINAL, can_move
+from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Renewal
+from scriptfleet.queues.events import EventReader
+from tests.integration.queues.conftest import FakeWorker
+
+FAR_AHEAD = 3_600.0
+
+
+class Model:
+    """What should be true of one job."""
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        #: Whether a delayed job is due.
+        self.is_due = False
+        self.claim: Claim | None = None
+        self.is_cancel_asked = False
+        self.attempt = self.losses = 0
+
+    def move(self, there: State) -> None:
+        assert can_move(self.state, there), f"{self.state} to {there}"
+        self.state = there
+        if there is not State.RUNNING:
+            self.claim = None
+
+
+class JobMachine(RuleBasedStateMachine):
+    """Asks a real server for all that producers and workers ask, in any order."""
+
+    jobs: Bundle[str] = Bundle("jobs")
+    runs: Bundle[Claim] = Bundle("runs")
+    client: Client
+
+    @initialize()
+    def begin(self) -> None:
+        self.client.broker.redis.flushall()
+        self.worker = FakeWorker(self.client.broker)
+        self.models: dict[str, Model] = {}
+        self.numbers = itertools.count()
+
+    @rule(target=jobs, is_ahead=st.booleans(), priority=st.integers(0, 9), queue=st.sampled_from(["default", "gpu"]))
+    def submit(self, is_ahead: bool, priority: int, queue: str) -> str:
+        due = time.time() + FAR_AHEAD if is_ahead else None
+        job = self.client.submit_shell("true", not_before=due, priority=priority, queue=queue)
+        self.models[job.id] = Model(State.DELAYED if is_ahead else State.QUEUED)
+        return job.id
+
+    @rule(target=runs, job_id=jobs)
+    def claim(self, job_id: str) -> Claim:
+        model, run_id = self.models[job_id], f"run-{next(self.numbers)}"
+        answer = self.worker.claims.claim(job_id, run_id)
+        if model.state is not State.QUEUED:
+            assert answer == model.state
+            return Claim(job_id, run_id, "", "", 0, 0.0, 0.0)
+        assert isinstance(answer, Claim)
+        model.move(State.RUNNING)
+        model.claim, model.attempt = answer, model.attempt + 1
+        assert answer.attempt == model.attempt
+        return answer
+
+    @rule(run=runs)
+    def renew(self, run: Claim) -> None:
+        model = self.models[run.job_id]
+        held = "cancel" if model.is_cancel_asked else "kept"
+        answer = self.worker.claims.renew([Renewal(run.job_id, run.run_id, 15.0)])
+        assert answer == {run.run_id: held if model.claim == run else "lost"}
+
+    @rule(
+        run=runs,
+        there=st.sampled_from([State.SUCCEEDED, State.FAILED, State.TIMED_OUT, State.QUEUED, State.DELAYED]),
+        is_due=st.booleans(),
+    )
+    def finish(self, run: Claim, there: State, is_due: bool) -> None:
+        model = self.models[run.job_id]
+        holds = model.claim == run
+        done = self.worker.finish(run, there, delay=0.0 if is_due else FAR_AHEAD)
+        if not holds:
+            return
+        assert done
+        stays_live = there not in FINAL
+        model.move(State.CANCELLED if stays_live and model.is_cancel_asked else there)
+        model.is_due = is_due
+        if there is State.QUEUED and model.state is State.QUEUED:
+            model.attempt -= 1
+
+    @rule(job_id=jobs)
+    def cancel(self, job_id: str) -> None:
+        model = self.models[job_id]
+        assert self.client.job(job_id).cancel() is not model.state.is_final
+        if model.state is State.RUNNING:
+            model.is_cancel_asked = True
+        elif not model.state.is_final:
+            model.move(State.CANCELLED)
+
+    @rule(run=runs)
+    def lose(self, run: Claim) -> None:
+        model = self.models[run.job_id]
+        if model.claim != run:
+            return
+        self.worker.lose(run)
+        self.tick()
+        if model.is_cancel_asked:
+            model.move(State.CANCELLED)
+            return
+        model.losses += 1
+        if model.losses > LOSSES_ALLOWED:
+            model.move(State.LOST)
+        else:
+            model.move(State.QUEUED)
+            model.attempt -= 1
+
+    @rule()
+    def tick(self) -> None:
+        self.worker.tick()
+        for model in self.models.values():
+            if model.state is State.DELAYED and model.is_due:
+                model.move(State.QUEUED)
+
+    @invariant()
+    def every_job_is_in_the_state_of_the_model(self) -> None:
+        for job_id, model in self.models.items():
+            facts = self.client.job(job_id).facts()
+            assert (facts["state"], facts["attempt"], facts["losses"]) == (model.state, model.attempt, model.losses)
+
+    @invariant()
+    def every_job_stands_in_exactly_the_places_of_its_state(self) -> None:
+        for job_id, model in self.models.items():
+            assert self._places(job_id) == _PLACES.get(model.state, [])
+
+    def _places(self, job_id: str) -> list[str]:
+        server, keys = self.client.broker.redis, self.client.broker.keys
+        queue = self.client.job(job_id).facts()["queue"]
+        waits = [name for name in ("ready", "admitted") if server.zscore(keys(name, queue), job_id) is not None]
+        found = ["waiting"] * len(waits)
+        found += [name for name in ("delayed", "leases") if server.zscore(keys(name), job_id) is not None]
+        return found + (["running"] if server.sismember(keys("running", queue), job_id) else [])
+
+    def teardown(self) -> None:
+        """The facts told of each job make the same story, without a gap."""
+        reader = EventReader(self.client.broker.redis, self.client.broker.keys, "machine")
+        told: dict[str, list[int]] = {}
+        while events := reader.read(count=5_000, block_ms=1):
+            for event in events:
+                told.setdefault(event.job_id, []).extend([event.revision] if event.revision else [])
+        for job_id in getattr(self, "models", {}):
+            assert told[job_id] == list(range(1, len(told[job_id]) + 1))
+
+
+_PLACES: dict[State, list[str]] = {
+    State.QUEUED: ["waiting"],
+    State.DELAYED: ["delayed"],
+    State.RUNNING: ["leases", "running"],
+}
+
+
+def test_a_job_moves_only_as_drawn_whatever_is_asked(redis_client: redis.Redis, redis_url: str, tmp_path: Any) -> None:
+    class OnThisServer(JobMachine):
+        client = Client(settings=Settings(home=tmp_path, redis_url=redis_url))
+
+    run_state_machine_as_test(
+        OnThisServer,
+        settings=settings(
+            max_examples=25,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+    OnThisServer.client.broker.redis.close()

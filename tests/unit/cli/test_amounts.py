@@ -1,0 +1,55 @@
+import argparse
+
+import pytest
+
+from scriptfleet.cli.amounts import count, duration, pair, port, size
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90", 90), ("90s", 90), ("1.5m", 90), ("2h", 7200), ("1d", 86_400), ("250ms", 0.25), (".5", 0.5), (" 3 ", 3)],
+)
+def test_durations_are_read_in_every_unit(text: str, seconds: float) -> None:
+    assert duration(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("text", ["", "-5", "5 parsecs", "1h30", "nan", "inf", "1e3", "s", "9" * 400])
+def test_what_is_no_duration_is_refused_by_value(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a time such as"):
+        duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"), [("64K", 65_536), ("256M", 1 << 28), ("1.5g", 3 << 29), ("2GiB", 2 << 30), ("1MB", 1 << 20)]
+)
+def test_sizes_are_read_in_powers_of_1024(text: str, size_bytes: int) -> None:
+    assert size(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "256", "-1M", "M", "1X", "1 M"])
+def test_a_size_without_its_unit_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a size such as"):
+        size(text)
+
+
+@pytest.mark.parametrize("text", ["-1", "65536", "http", "", "\u0661"])
+def test_what_is_no_port_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a port"):
+        port(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "two", "1000001"])
+def test_a_count_begins_at_one(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="from 1"):
+        count(text)
+
+
+def test_the_value_of_a_pair_may_be_empty_and_may_hold_equals_signs() -> None:
+    assert pair("A=") == ("A", "")
+    assert pair("A=b=c d") == ("A", "b=c d")
+
+
+@pytest.mark.parametrize("text", ["A", "=b", ""])
+def test_a_pair_needs_a_name_and_an_equals_sign(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="NAME=VALUE"):
+        pair(text)

@@ -1,0 +1,61 @@
+"""Messages, signatures and leases: pure parts of the queues."""
+
+import pytest
+
+from scriptfleet.queues.claims import LONGEST_LEASE_SECONDS, SHORTEST_LEASE_SECONDS, lease_seconds
+from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.message import task_name, template
+from scriptfleet.queues.scripts import NAMES, source_of
+from scriptfleet.queues.signing import is_genuine, sign
+
+
+def test_the_template_has_every_mark_unquoted() -> None:
+    text = template()
+
+    assert all(f"@{mark}@" in text and f'"@{mark}@"' not in text for mark in ("ID", "TAG", "QUEUE", "TASK", "NAME"))
+
+
+def test_a_task_is_named_after_its_kind() -> None:
+    assert task_name("shell") == "scriptfleet.shell"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_flags_are_the_first_line_of_every_script(name: str) -> None:
+    assert source_of(name).startswith("#!lua")
+
+
+@pytest.mark.parametrize("name", ["claim", "renew", "finish", "cancel", "tick"])
+def test_a_full_server_still_lets_runs_begin_and_end(name: str) -> None:
+    assert "flags=allow-oom" in source_of(name).splitlines()[0]
+
+
+def test_a_full_server_takes_no_new_jobs() -> None:
+    assert "allow-oom" not in source_of("submit").splitlines()[0]
+
+
+@pytest.mark.parametrize(("age", "lease"), [(0, 15), (60, 15), (160, 20), (2_400, 300), (36_000, 300)])
+def test_the_lease_grows_with_the_age_of_the_run(age: float, lease: float) -> None:
+    assert lease_seconds(age) == lease
+    assert SHORTEST_LEASE_SECONDS <= lease <= LONGEST_LEASE_SECONDS
+
+
+def test_all_keys_of_a_fleet_lie_in_one_slot_of_a_cluster() -> None:
+    keys = Keys("team-a")
+
+    assert keys("job", "x") == "{team-a}:job:x"
+    assert keys.celery_prefix.startswith("{team-a}:")
+
+
+def test_a_signature_holds_for_its_own_job_and_spec_alone() -> None:
+    signature = sign("key", "job-1", "spec")
+
+    assert is_genuine("key", "job-1", "spec", signature)
+    assert not is_genuine("key", "job-2", "spec", signature)
+    assert not is_genuine("key", "job-1", "other", signature)
+    assert not is_genuine("other", "job-1", "spec", signature)
+    assert not is_genuine("key", "job-1", "spec", "")
+
+
+def test_without_a_key_every_spec_is_taken() -> None:
+    assert sign("", "job-1", "spec") == ""
+    assert is_genuine("", "job-1", "spec", "")
