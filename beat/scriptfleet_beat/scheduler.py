@@ -1,4 +1,4 @@
-"""The scheduler: submits what is due, each slot under an id of its own, so that it exists once however often it is sent.
+"""Submits what is due, each slot under an id of its own, so that it exists once however often it is sent.
 
 There is no leader. Whoever finds a slot due submits it and moves the schedule on; the broker takes a slot's job once,
 and the database moves a schedule on from a slot once.

@@ -38,6 +38,8 @@ class Settings:
     result_hours: float = _RESULT_HOURS
     #: Bearer token of REST and pages; without one the server serves loopback only.
     api_token: str = ""
+    #: What a worker's Python jobs find imported; () is an interpreter that is merely running; None means cold starts.
+    warm_preload: tuple[str, ...] | None = None
     #: Secrets for jobs: a job that names X gets the content of SCRIPTFLEET_SECRET_X of the worker's environment.
     secrets: Mapping[str, str] | None = None
 
@@ -78,6 +80,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         result_hours=_number(given, "SCRIPTFLEET_RESULT_HOURS", _RESULT_HOURS, 24 * 365),
         api_token=given.get("SCRIPTFLEET_API_TOKEN", ""),
         secrets=_secrets(given),
+        warm_preload=_modules(given.get("SCRIPTFLEET_WARM_PRELOAD")),
     )
     _check(settings)
     return settings
@@ -127,6 +130,16 @@ def _number(given: Mapping[str, str], name: str, default: float, most: float) ->
     if not 0 < value <= most:
         raise InvalidValue(name, said, f"a number above 0, at most {most:,}")
     return value
+
+
+def _modules(said: str | None) -> tuple[str, ...] | None:
+    if said is None:
+        return None
+    modules = tuple(part.strip() for part in said.split(",") if part.strip())
+    for module in modules:
+        if not all(part.isidentifier() for part in module.split(".")):
+            raise InvalidValue("SCRIPTFLEET_WARM_PRELOAD", module, "names of Python modules, with commas between them")
+    return modules
 
 
 def _secrets(given: Mapping[str, str]) -> dict[str, str]:

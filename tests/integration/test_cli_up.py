@@ -18,11 +18,12 @@ class Up:
 
     def __init__(self, home: Path, *words: str) -> None:
         self.home = home
-        self._screen = (home.parent / f"{home.name}.screen").open("w+")
+        self._screen = home.parent / f"{home.name}.screen"
         command = [sys.executable, "-m", "scriptfleet", "up", *words]
-        self.process = subprocess.Popen(
-            command, env=environment(home), cwd=ROOT, stdout=self._screen, stderr=self._screen
-        )
+        with self._screen.open("w") as screen:
+            self.process = subprocess.Popen(
+                command, env=environment(home), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=screen, stderr=screen
+            )
 
     def wait_until_up(self) -> None:
         eventually(lambda: (self.home / "fleet.json").exists() or self._is_dead(), within=60)
@@ -32,8 +33,7 @@ class Up:
         return False
 
     def screen(self) -> str:
-        self._screen.seek(0)
-        return self._screen.read()
+        return self._screen.read_text()
 
     def everything(self) -> list[psutil.Process]:
         return psutil.Process(self.process.pid).children(recursive=True)
@@ -225,16 +225,23 @@ def test_a_server_that_dies_is_started_again_where_it_was(fleet: Up) -> None:
     def is_back() -> None:
         found = [server for server in servers(fleet) if server.pid != first.pid]
         assert found
-        assert [f"{at.laddr.ip}:{at.laddr.port}" for at in found[0].net_connections() if at.status == "LISTEN"] == [
-            address
-        ]
+        listening = [at.laddr for at in found[0].net_connections() if at.status == "LISTEN"]
+        assert [f"{at.ip}:{at.port}" for at in listening] == [address]
 
     eventually(is_back, within=30)
     assert "server ended by itself (signal 9)" in fleet.screen()
 
 
 def servers(fleet: Up) -> list[psutil.Process]:
-    return [child for child in fleet.everything() if "scriptfleet.results" in child.cmdline()]
+    return [child for child in fleet.everything() if is_server(child)]
+
+
+def is_server(process: psutil.Process) -> bool:
+    try:
+        return "scriptfleet.results" in process.cmdline()
+    except psutil.Error:
+        # It ended between being listed and being asked.
+        return False
 
 
 def test_data_survives_a_restart(tmp_path: Path) -> None:
@@ -262,6 +269,23 @@ def test_ctrl_c_lets_a_running_job_finish_and_store_its_end(tmp_path: Path) -> N
 
     listed = json.loads(scriptfleet("ps", "--json", home=up.home).stdout)
     assert [(row["job_id"], row["state"]) for row in listed] == [(job, "succeeded")]
+
+
+def test_a_second_ctrl_c_does_not_wait_for_running_jobs(tmp_path: Path) -> None:
+    up = Up(tmp_path / "home")
+    up.wait_until_up()
+    job = submit(up, str(EXAMPLES / "sleeps.py"), "60")
+    eventually(lambda: '"running"' in scriptfleet("status", "--json", job, home=up.home).stdout)
+    everything = up.everything()
+
+    up.process.send_signal(signal.SIGINT)
+    eventually(lambda: "stopping" in up.screen())
+    up.process.send_signal(signal.SIGINT)
+
+    assert up.process.wait(9) == 0, up.screen()
+    assert "worker is killed" in up.screen()
+    _, alive = psutil.wait_procs(everything, timeout=10)
+    assert not alive
 
 
 def test_a_killed_fleet_leaves_nothing_running_and_comes_up_again(tmp_path: Path) -> None:

@@ -42,7 +42,8 @@ class Member:
         self.name, self.queues, self.slots = name, queues, slots
         self._broker, self._settings = broker, settings
         keep_seconds = settings.result_hours * 3600
-        self._engine = Engine()
+        self._base_env = environment.clean(own_environment())
+        self._engine = Engine(warm_env=self._base_env)
         self.active = ActiveRuns()
         self._give_up = threading.Event()
         claims = Claims(broker.redis, broker.keys, name, keep_seconds)
@@ -60,6 +61,8 @@ class Member:
         _clean_up(settings.home / "runs")
         this_platform()
         member._engine.warm_up(min(slots, os.cpu_count() or 1))
+        if settings.warm_preload is not None:
+            member._engine.warm_up(1, settings.warm_preload)
         member._live.start()
         member._orders.start()
         member._heartbeat.start()
@@ -102,7 +105,13 @@ class Member:
     def _surroundings(self) -> Surroundings:
         cache = SourceCache(self._settings.home / "cache", self._fetch, bundle.unpack)
         cache.prune()
-        return Surroundings(self._engine, environment.clean(own_environment()), self._settings.secrets or {}, cache)
+        return Surroundings(
+            engine=self._engine,
+            base_env=self._base_env,
+            secrets=self._settings.secrets or {},
+            cache=cache,
+            preload=self._settings.warm_preload,
+        )
 
     def _fetch(self, sha256: str, size_bytes: int) -> bytes:
         with told_plainly(self._broker.url):

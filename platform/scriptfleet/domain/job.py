@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from scriptfleet.domain import check
-from scriptfleet.domain.kinds import Source, check_config
+from scriptfleet.domain.isolation import Isolation
+from scriptfleet.domain.kinds import PYTHON_KINDS, Source, check_config
 from scriptfleet.domain.limits import Limits
 from scriptfleet.domain.retry import RetryPolicy
 from scriptfleet.errors import InvalidValue
@@ -55,6 +56,16 @@ class JobSpec:
     not_before: float | None = None
     #: Not to be started after this moment.
     expires_at: float | None = None
+    #: Interpreter of Python kinds: a path, or a name to be found on the worker; None means the worker's own.
+    interpreter: str | None = None
+    #: Start in an interpreter that has already imported ``preload``; Python kinds on the worker's own interpreter.
+    warm: bool = False
+    preload: tuple[str, ...] = ()
+    #: Whether the worker's environment is inherited; None means what is usual: no on a fleet, yes on one's own machine.
+    inherit_env: bool | None = None
+    #: Variables that are not inherited though others are; a trailing * stands for any ending.
+    exclude_env: tuple[str, ...] = ()
+    isolation: Isolation = field(default_factory=Isolation)
     #: Who or what submitted it, as shown to people.
     submitted_by: str | None = None
     #: The schedule that fired it, or None.
@@ -64,6 +75,7 @@ class JobSpec:
         check.text("name", self.name, 255)
         check_config(self.kind, self.config, self.source)
         self._check_surroundings()
+        self._check_interpreter()
         self._check_times()
 
     def _check_surroundings(self) -> None:
@@ -76,6 +88,18 @@ class JobSpec:
         check.labels("labels", self.labels)
         for name in ("group", "idempotency_key", "submitted_by", "schedule"):
             check.optional_text(name, getattr(self, name), 255)
+
+    def _check_interpreter(self) -> None:
+        check.optional_text("interpreter", self.interpreter)
+        check.strings("exclude_env", self.exclude_env)
+        for module in check.strings("preload", self.preload):
+            if not all(part.isidentifier() for part in module.split(".")):
+                raise InvalidValue("preload", module, "names of Python modules")
+        for name in ("warm", "inherit_env"):
+            if getattr(self, name) not in (None, True, False):
+                raise InvalidValue(name, getattr(self, name), "true or false")
+        if self.warm and (self.interpreter or self.kind not in PYTHON_KINDS):
+            raise InvalidValue("warm", self.warm, "a Python job without an interpreter of its own")
 
     def _check_times(self) -> None:
         check.optional_number("timeout", self.timeout_seconds, above=True)
@@ -97,9 +121,14 @@ class JobSpec:
         plain: dict[str, Any] = {"v": SPEC_VERSION, "kind": self.kind, "name": self.name}
         for name in _PLAIN:
             value = getattr(self, name)
-            if value not in (None, (), {}, _DEFAULTS.get(name)):
+            if value not in (None, (), {}) and value != _DEFAULTS.get(name):
                 plain[name] = list(value) if isinstance(value, tuple) else value
-        for name, part in (("source", self.source), ("retry", self.retry), ("limits", self.limits)):
+        for name, part in (
+            ("source", self.source),
+            ("retry", self.retry),
+            ("limits", self.limits),
+            ("isolation", self.isolation),
+        ):
             if part is not None and (found := part.to_dict()):
                 plain[name] = found
         return plain
@@ -134,14 +163,15 @@ class JobSpec:
 
 
 def _revived(given: dict[str, Any]) -> dict[str, Any]:
-    for name in ("args", "secrets"):
+    for name in ("args", "secrets", "preload", "exclude_env"):
         if name in given:
             given[name] = check.strings(name, given[name])
-    for name, form in (("source", Source), ("retry", RetryPolicy), ("limits", Limits)):
+    for name, form in (("source", Source), ("retry", RetryPolicy), ("limits", Limits), ("isolation", Isolation)):
         if given.get(name) is not None:
             given[name] = form.from_dict(given[name])
     return given
 
 
-_PLAIN = [item.name for item in fields(JobSpec) if item.name not in {"kind", "name", "source", "retry", "limits"}]
-_DEFAULTS = {"queue": "default", "priority": NORMAL_PRIORITY, "grace_seconds": 5.0}
+_PARTS = {"kind", "name", "source", "retry", "limits", "isolation"}
+_PLAIN = [item.name for item in fields(JobSpec) if item.name not in _PARTS]
+_DEFAULTS = {"queue": "default", "priority": NORMAL_PRIORITY, "grace_seconds": 5.0, "warm": False}

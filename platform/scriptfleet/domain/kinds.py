@@ -9,6 +9,7 @@ from scriptfleet.domain import check
 from scriptfleet.errors import InvalidValue
 
 PYTHON_SCRIPT, SHELL, PYTHON_FUNCTION = "python_script", "shell", "python_function"
+PYTHON_KINDS = (PYTHON_SCRIPT, PYTHON_FUNCTION)
 SHELLS = ("sh", "bash", "zsh", "fish")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

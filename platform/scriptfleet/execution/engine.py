@@ -3,8 +3,9 @@
 import itertools
 import logging
 import math
+import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final
@@ -14,11 +15,15 @@ from scriptfleet.domain.outcome import StopReason
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution.cgroups.find import Method, find_hierarchy, group_name
 from scriptfleet.execution.cgroups.group import GroupReading, RunGroup
-from scriptfleet.execution.launcher import Launcher, Line
+from scriptfleet.execution.launcher import Line
 from scriptfleet.execution.monitor.sampler import Sampler, Watched
 from scriptfleet.execution.plan import Account, Ended, Plan, StreamCount
+from scriptfleet.execution.shelf import Preload, Shelves
 
 log = logging.getLogger("scriptfleet.engine")
+
+#: Of all engines of this process: the groups of their runs lie side by side.
+_NUMBERS: Final = itertools.count(1)
 
 
 class CouldNotStart(EngineFailed):
@@ -77,33 +82,35 @@ class Engine:
     _LOST: Final = "the process that watched the script was killed"
 
     def __init__(
-        self, interval_seconds: float | None = None, inherit_stdio: bool = False, method: Method = Method.AUTO
+        self,
+        interval_seconds: float | None = None,
+        inherit_stdio: bool = False,
+        method: Method = Method.AUTO,
+        warm_env: Mapping[str, str] | None = None,
     ) -> None:
         """Sample every ``interval_seconds``; None means densely at first, then once a second.
 
+        Warm interpreters import what they preload in the environment ``warm_env``.
         Raises EngineFailed when a ``method`` that is asked for by name is not to be had here.
         """
         self.accounting = find_hierarchy(method)
-        self._numbers = itertools.count(1)
-        self._launcher = Launcher(inherit_stdio)
+        self._shelves = Shelves(inherit_stdio, dict(warm_env or {}))
         self._sampler = Sampler(interval_seconds)
-        self._idle: list[Line] = []
-        self._busy: set[Line] = set()
-        self._is_closed = False
-        self._guard = threading.Lock()
 
-    def warm_up(self, count: int) -> None:
-        """Have this many shims ready before the first run."""
-        lines = [self._take() for _ in range(count)]
+    def warm_up(self, count: int, preload: Preload = None) -> None:
+        """Have this many shims ready before the first run, cold or with modules preloaded. Raises EngineFailed."""
+        shelf = self._shelves.of(preload)
+        lines = [shelf.take() for _ in range(count)]
         for line in lines:
-            self._give_back(line)
+            shelf.give_back(line, is_sound=True)
 
     def run(self, plan: Plan, on_start: Callable[[Running], None] | None = None) -> tuple[Ended, Watched]:
         """Run a plan to its end; blocks. ``on_start`` gets the run once it has started.
 
         Raises CouldNotStart when the program cannot be executed, Supervisor when the shim was killed.
         """
-        line = self._take()
+        shelf = self._shelves.of(plan.preload)
+        line = shelf.take()
         is_sound = False
         try:
             outcome = self._run_on(line, plan, on_start)
@@ -112,20 +119,13 @@ class Engine:
             is_sound = True
             raise
         finally:
-            self._give_back(line, is_sound)
+            shelf.give_back(line, is_sound)
         return outcome
 
     def close(self) -> None:
         """End every shim, what they still run, and the launcher. Runs that go on meanwhile end with Supervisor."""
         self._sampler.close()
-        with self._guard:
-            self._is_closed = True
-            for line in self._busy:
-                line.hang_up()
-            for line in self._idle:
-                line.close()
-            self._idle.clear()
-        self._launcher.close()
+        self._shelves.close()
 
     def _run_on(self, line: Line, plan: Plan, on_start: Callable[[Running], None] | None) -> tuple[Ended, Watched]:
         with self._grouped(plan) as group:
@@ -156,7 +156,7 @@ class Engine:
         group = None
         if self.accounting.hierarchy is not None:
             try:
-                group = self.accounting.hierarchy.make(group_name(next(self._numbers)), plan.limits)
+                group = self.accounting.hierarchy.make(group_name(next(_NUMBERS)), plan.limits)
             except OSError as fault:
                 # The run is still accounted, by the shim; its record says so.
                 log.warning("no_group reason=%s", fault)
@@ -178,22 +178,6 @@ class Engine:
             raise Supervisor(self._LOST)
         return message
 
-    def _take(self) -> Line:
-        with self._guard:
-            line = self._idle.pop() if self._idle else None
-        line = line or self._launcher.new_shim()
-        with self._guard:
-            self._busy.add(line)
-        return line
-
-    def _give_back(self, line: Line, is_sound: bool = True) -> None:
-        with self._guard:
-            self._busy.discard(line)
-            if is_sound and not self._is_closed:
-                self._idle.append(line)
-            else:
-                line.close()
-
 
 def _request(plan: Plan) -> dict[str, Any]:
     limits = plan.limits
@@ -210,6 +194,7 @@ def _request(plan: Plan) -> dict[str, Any]:
         "lease_until": plan.lease_until,
         "echo": plan.echo,
         "stdin": plan.stdin,
+        "is_warm": plan.preload is not None,
         "limits": _kernel_limits(limits),
     }
 
@@ -227,7 +212,7 @@ def _kernel_limits(limits: Limits) -> dict[str, float]:
 def _ended(report: dict[str, Any], running: Running) -> Ended:
     usage = report["usage"]
     reading = _group_reading(running.group, report["own_seconds"])
-    reason = report["reason"] or _limit_met(reading, report["status"])
+    reason = report["reason"] or _limit_met(reading, report["status"], running.limits)
     return Ended(
         status=report["status"],
         stopped=StopReason(reason) if reason else None,
@@ -263,10 +248,13 @@ def _group_reading(group: RunGroup | None, own_seconds: float) -> GroupReading |
     return reading if used is None else replace(reading, cpu_seconds=max(0.0, used - own_seconds))
 
 
-def _limit_met(reading: GroupReading | None, status: int) -> StopReason | None:
+def _limit_met(reading: GroupReading | None, status: int, limits: Limits) -> StopReason | None:
     """Tell which of the kernel's limits a run met that nobody had to end; a grandchild's death for memory counts."""
     if reading is not None and reading.oom_kills:
         return StopReason.MEMORY
     if reading is not None and reading.forks_refused and status:
         return StopReason.PROCESSES
+    # The kernel's own limit of one process may be quicker than the sampler, which adds up the tree.
+    if limits.cpu_seconds is not None and status & 0x7F == signal.SIGXCPU:
+        return StopReason.CPU_TIME
     return None

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +13,11 @@ from scriptfleet.errors import EngineFailed
 from scriptfleet.execution.shim import wire
 
 _READY_SECONDS: Final = 10.0
+_IMPORT_SECONDS: Final = 120.0
 _ROOT: Final = str(Path(__file__).parents[2])
 _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from scriptfleet.execution.shim.launcher import main; main(int(sys.argv[2]))"
+    "from scriptfleet.execution.shim.launcher import main; main(int(sys.argv[2]), sys.argv[3:])"
 )
 
 
@@ -29,6 +31,8 @@ class Line:
         self._sending = threading.RLock()
         #: The shim's process; every process of its run is below it.
         self.shim_pid = 0
+        #: How many runs it has served.
+        self.runs = 0
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message; safe from any thread. Raises EngineFailed when the shim is gone."""
@@ -53,6 +57,18 @@ class Line:
             return None
         return self._waiting.pop(0)
 
+    def is_open(self) -> bool:
+        """Tell whether the shim is still there; for a line on which no message is due."""
+        self._socket.settimeout(0)
+        try:
+            return bool(self._socket.recv(1, socket.MSG_PEEK))
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+        finally:
+            self._socket.settimeout(None)
+
     def hang_up(self) -> None:
         """End the talk from another thread than the one that waits for messages: that one gets None."""
         try:
@@ -69,7 +85,14 @@ class Line:
 class Launcher:
     """One launcher process, started when the first shim is wanted and again should it have died."""
 
-    def __init__(self, inherit_stdio: bool = False) -> None:
+    def __init__(
+        self, inherit_stdio: bool = False, preload: Sequence[str] | None = None, env: Mapping[str, str] | None = None
+    ) -> None:
+        """With ``preload`` its shims run Python scripts in forks of an interpreter that has those modules.
+
+        ``env`` is what they are imported in.
+        """
+        self._preload, self._env = preload, dict(env or {})
         self._inherit = inherit_stdio
         self._starting = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -78,12 +101,16 @@ class Launcher:
     def new_shim(self) -> Line:
         """Have a shim forked and give the line to it. Raises EngineFailed."""
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._ask(theirs)
         line = Line(ours)
-        hello = line.receive(_READY_SECONDS)
-        if hello is None:
-            raise EngineFailed("a shim died before it was ready")
+        try:
+            with theirs:
+                self._ask(theirs)
+            hello = line.receive(_READY_SECONDS)
+            if hello is None:
+                raise EngineFailed("a shim died before it was ready")
+        except EngineFailed:
+            line.close()
+            raise
         line.shim_pid = hello["pid"]
         return line
 
@@ -114,19 +141,36 @@ class Launcher:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", "-c", _PROGRAM, _ROOT, str(theirs.fileno())],
+                [sys.executable, *self._flags(), "-c", _PROGRAM, _ROOT, str(theirs.fileno()), *(self._preload or ())],
                 pass_fds=[theirs.fileno()],
                 stdin=None if self._inherit else subprocess.DEVNULL,
                 start_new_session=True,
-                env={},
+                env=self._env,
             )
+        if self._preload is not None:
+            self._await_imports(ours)
         self._line = ours
         return ours
+
+    def _flags(self) -> list[str]:
+        """Give the interpreter's flags: bare and fast, or, to preload, with all that a script would have."""
+        return ["-I", "-S"] if self._preload is None else ["-P"]
+
+    def _await_imports(self, line: socket.socket) -> None:
+        ready = Line(line).receive(_IMPORT_SECONDS)
+        trouble = "the interpreter died" if ready is None else ready["trouble"]
+        if trouble:
+            line.close()
+            raise EngineFailed(trouble)
 
     def _stop(self) -> None:
         if self._line is not None:
             self._line.close()
             self._line = None
         if self._process is not None:
-            self._process.wait()
+            try:
+                self._process.wait(_READY_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
             self._process = None

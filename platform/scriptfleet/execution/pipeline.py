@@ -2,6 +2,7 @@
 
 import platform
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from scriptfleet.domain.job import JobSpec
+from scriptfleet.domain.kinds import PYTHON_KINDS
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.errors import BlobMissing, BrokerUnreachable, InvalidValue, ScriptfleetError
@@ -18,6 +20,7 @@ from scriptfleet.execution.engine import CouldNotStart, Engine, Running, Supervi
 from scriptfleet.execution.executor import executor_of
 from scriptfleet.execution.plan import Plan
 from scriptfleet.execution.program import Place, Program
+from scriptfleet.execution.shelf import Preload
 from scriptfleet.execution.workspace import SourceCache, Workspace
 
 
@@ -31,6 +34,8 @@ class Surroundings:
     secrets: Mapping[str, str]
     #: None where scripts are run where they lie.
     cache: SourceCache | None
+    #: What Python jobs find imported though they did not ask for it; None means that they start cold.
+    preload: Preload = None
     #: Passes output on, and standard input in.
     is_interactive: bool = False
 
@@ -106,8 +111,10 @@ def _plan(around: Surroundings, run: Assignment, program: Program) -> Plan:
         "SCRIPTFLEET_RUN_ID": who.run_id,
         "SCRIPTFLEET_ATTEMPT": str(who.attempt),
     }
+    preload = _preload(around, spec, program)
     return Plan(
-        argv=program.argv,
+        argv=program.argv if preload is None else program.argv[1:],
+        preload=preload,
         env=environment.for_run(around.base_env, spec, around.secrets, about) | program.env,
         cwd=Path(spec.working_dir) if spec.working_dir else run.cwd or run.workspace.work,
         stdout=run.workspace.stdout,
@@ -119,3 +126,10 @@ def _plan(around: Surroundings, run: Assignment, program: Program) -> Plan:
         echo=around.is_interactive,
         stdin="inherit" if around.is_interactive else "null",
     )
+
+
+def _preload(around: Surroundings, spec: JobSpec, program: Program) -> Preload:
+    """Tell which warm interpreter fits: one for this very interpreter that runs a file, or none."""
+    if spec.kind not in PYTHON_KINDS or spec.interpreter or program.argv[0] != sys.executable:
+        return None
+    return spec.preload if spec.warm else around.preload

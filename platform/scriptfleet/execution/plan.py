@@ -29,6 +29,8 @@ class Plan:
     echo: bool = False
     #: ``null``, or ``inherit`` for this process's own.
     stdin: str = "null"
+    #: Run ``argv[0]``, a Python script, in a fork of an interpreter that has imported these; None means by exec.
+    preload: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ _LEFT_OUT: Final = frozenset(
 def pack(folder: Path, limit_bytes: int) -> bytes:
     """Give a folder as a tar archive; equal folders give equal bytes.
 
-    Links are followed only when they stay inside. Raises InvalidValue for a folder that is too large or holds
+    Links to files are followed when they stay inside. Raises InvalidValue for a folder that is too large or holds
     something that is neither file nor folder.
     """
     buffer = io.BytesIO()
@@ -30,16 +30,24 @@ def pack(folder: Path, limit_bytes: int) -> bytes:
 
 
 def unpack(content: bytes, folder: Path) -> None:
-    """Write an archive's files below ``folder``; an entry that would land outside, or is no file, is refused."""
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
-        for member in archive:
-            _write(archive, member, folder)
+    """Write an archive's files below ``folder``.
+
+    Raises InvalidValue for what is no archive, and for an entry that would land outside or is no plain file.
+    """
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+            for member in archive:
+                _write(archive, member, folder)
+    except (tarfile.TarError, FileExistsError, IsADirectoryError, NotADirectoryError) as fault:
+        raise InvalidValue("bundle", f"{len(content):,} bytes", f"a whole archive of plain files ({fault})") from fault
 
 
 def _files(folder: Path) -> list[Path]:
     found: list[Path] = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
+        # A link to a folder is not walked into; it goes on the list so that it is refused and not silently left out.
+        found += [path for name in folders if (path := Path(parent, name)).is_symlink()]
         found += [Path(parent, name) for name in names if not name.endswith(".pyc")]
     return sorted(found)
 
@@ -57,8 +65,9 @@ def _add(archive: tarfile.TarFile, folder: Path, path: Path) -> None:
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
     path = PurePosixPath(member.name)
-    content = archive.extractfile(member) if member.isreg() else None
-    if content is None or path.is_absolute() or ".." in path.parts:
+    # A sparse file of a few bytes may unpack to any size.
+    content = archive.extractfile(member) if member.isreg() and not member.issparse() else None
+    if content is None or not path.parts or path.is_absolute() or ".." in path.parts:
         raise InvalidValue("bundle entry", member.name, "a plain file inside the bundle")
     target = folder.joinpath(*path.parts)
     target.parent.mkdir(parents=True, exist_ok=True)

@@ -99,16 +99,13 @@ class Claims:
         answer = self._scripts.call("renew", *flat)
         return {one.run_id: word.decode() for one, word in zip(renewals, answer, strict=True)}
 
-    def finish(
-        self, job_id: str, run_id: str, record: str, state: State, delay_seconds: float = 0.0, now: float = 0.0
-    ) -> bool:
+    def finish(self, job_id: str, run_id: str, record: str, state: State, delay_seconds: float = 0.0) -> bool:
         """End the run with its record (JSON); ``state`` is the job's now. Give whether the claim still held.
 
-        For state delayed, ``now`` is the wall clock and the next attempt is due ``delay_seconds`` later.
-        Safe to repeat.
+        For state delayed the next attempt is due ``delay_seconds`` from now. Safe to repeat.
         """
-        due = round((now + delay_seconds) * 1000) if state is State.DELAYED else 0
-        answer = self._scripts.call("finish", job_id, run_id, record, state, due, self._template, self._keep_ms)
+        delay_ms = round(delay_seconds * 1000)
+        answer = self._scripts.call("finish", job_id, run_id, record, state, delay_ms, self._template, self._keep_ms)
         return bool(answer == b"done")
 
     def tick(self) -> Tick:

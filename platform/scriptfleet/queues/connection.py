@@ -24,15 +24,20 @@ def connect(url: str, *, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
     try:
         return redis.Redis.from_url(
             url,
-            socket_connect_timeout=CONNECT_SECONDS,
             socket_timeout=answer_seconds,
-            socket_keepalive=True,
+            **_network_options(url),
             health_check_interval=30,
             retry=Retry(NoBackoff(), 0),
         )
     except ValueError as fault:
         shown = without_password(url)
         raise InvalidValue("SCRIPTFLEET_REDIS_URL", shown, f"redis://HOST:PORT/DB or unix:///PATH ({fault})") from fault
+
+
+def _network_options(url: str) -> dict[str, float | bool]:
+    if url.startswith("unix:"):
+        return {}
+    return {"socket_connect_timeout": CONNECT_SECONDS, "socket_keepalive": True}
 
 
 @contextmanager
@@ -50,8 +55,9 @@ def told_plainly(url: str) -> Iterator[None]:
 
 def reason_of(fault: Exception) -> str:
     """Give the innermost cause in a few words, without the client library's prefixes."""
-    text = str(fault).strip() or type(fault).__name__
-    return text.split(" connecting to ")[0].rstrip(".")
+    text = (str(fault).strip() or type(fault).__name__).rstrip(".")
+    before, connecting, after = text.partition(" connecting to ")
+    return after.rpartition(". ")[2] if connecting and ". " in after else before
 
 
 def check_server(client: redis.Redis, url: str) -> str:

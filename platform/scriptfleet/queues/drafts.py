@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 from scriptfleet.domain import check
+from scriptfleet.domain.isolation import Isolation
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.kinds import PYTHON_FUNCTION, PYTHON_SCRIPT, SHELL, SHELLS, Source
 from scriptfleet.domain.limits import Limits
@@ -41,6 +42,12 @@ class Options(TypedDict, total=False):
     idempotency_key: str | None
     not_before: Moment | None
     expires: Moment | None
+    interpreter: str | None
+    warm: bool
+    preload: Sequence[str]
+    inherit_env: bool | None
+    exclude_env: Sequence[str]
+    isolation: Isolation | Mapping[str, Any]
     submitted_by: str | None
     schedule: str | None
 
@@ -147,13 +154,19 @@ def _spec(
         grace_seconds=check.number("grace", given.get("grace", 5.0)),
         retry=_retry(given.get("retry", 0)),
         limits=_limits(given.get("limits")),
+        isolation=_isolation(given.get("isolation")),
+        preload=check.strings("preload", given.get("preload", ())),
+        exclude_env=check.strings("exclude_env", given.get("exclude_env", ())),
         not_before=_moment("not_before", given.get("not_before")),
         expires_at=_moment("expires", given.get("expires")),
         **{name: given[name] for name in _AS_GIVEN if name in given},  # type: ignore[arg-type]
     )
 
 
-_AS_GIVEN = ("queue", "priority", "labels", "group", "idempotency_key", "submitted_by", "schedule")
+_AS_GIVEN = (
+    *("queue", "priority", "labels", "group", "idempotency_key", "submitted_by", "schedule"),
+    *("interpreter", "warm", "inherit_env"),
+)
 _OPTIONS = frozenset(Options.__annotations__)
 
 
@@ -169,6 +182,12 @@ def _limits(said: object) -> Limits:
     if said is None or isinstance(said, Limits):
         return said or Limits()
     return Limits.from_dict(said)
+
+
+def _isolation(said: object) -> Isolation:
+    if said is None or isinstance(said, Isolation):
+        return said or Isolation()
+    return Isolation.from_dict(said)
 
 
 def _moment(field: str, said: object) -> float | None:

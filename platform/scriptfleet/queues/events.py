@@ -35,7 +35,14 @@ class EventReader:
     def read(self, count: int = 500, block_ms: int = 500) -> list[Event]:
         """Give the next facts: first what this consumer left unfinished, then what dead ones left, then new ones."""
         self._make_group()
-        entries = self._own_pending(count) or self._abandoned(count) or self._new(count, block_ms)
+        try:
+            entries = self._own_pending(count) or self._abandoned(count) or self._new(count, block_ms)
+        except redis.ResponseError as fault:
+            # A server that was wiped has lost the group too: the next read makes it anew.
+            if "NOGROUP" not in str(fault):
+                raise
+            self._is_group_made = False
+            return []
         return list(self._parsed(entries))
 
     def done(self, entry_ids: Sequence[str]) -> None:
@@ -86,13 +93,7 @@ class EventReader:
         return self._group_read(">", count, block_ms)
 
     def _group_read(self, start: str, count: int, block_ms: int | None) -> list[_Entry]:
-        try:
-            answer = self._client.xreadgroup(GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms)
-        except redis.ResponseError as fault:
-            if "NOGROUP" not in str(fault):
-                raise
-            self._is_group_made = False
-            return []
+        answer = self._client.xreadgroup(GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms)
         return [entry for _, entries in _streams(answer) for entry in entries]
 
     def _parsed(self, entries: Iterable[_Entry]) -> Iterator[Event]:
@@ -102,7 +103,7 @@ class EventReader:
                 continue
             try:
                 yield _event(entry_id.decode(), fields)
-            except (KeyError, ValueError, TypeError) as fault:
+            except (KeyError, ValueError, TypeError, RecursionError) as fault:
                 self.bury(entry_id.decode(), f"not readable: {fault!r}")
 
 

@@ -8,21 +8,25 @@ import array
 import os
 import select
 import signal
+import sys
 from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
+from collections.abc import Sequence
 from typing import NoReturn
 
-from scriptfleet.execution.shim import tree
+from scriptfleet.execution.shim import tree, wire
 from scriptfleet.execution.shim.kernel import become_subreaper
 from scriptfleet.execution.shim.slot import Slot
 
 
-def main(line_fd: int) -> None:
-    """Serve until the worker closes the line."""
+def main(line_fd: int, modules: Sequence[str] = ()) -> None:
+    """Serve until the worker closes the line; with modules, or when not started bare, import those first."""
     line = socket(AF_UNIX, SOCK_STREAM, 0, line_fd)
     os.set_inheritable(line_fd, False)
     os.chdir("/")
     become_subreaper()
     _ignore_terminal_signals()
+    if not sys.flags.isolated:
+        _import_and_tell(line, modules)
     wake_read = _wake_on_child()
     shims: set[int] = set()
     poller = select.poll()
@@ -38,6 +42,13 @@ def main(line_fd: int) -> None:
             if fd is None:
                 return
             shims.add(_fork_shim(fd, line))
+
+
+def _import_and_tell(line: socket, modules: Sequence[str]) -> None:
+    # Only a warm launcher pays for this import.
+    from scriptfleet.execution.shim import warm  # noqa: PLC0415
+
+    line.sendall(wire.pack({"event": "imported", "trouble": warm.preload(modules)}))
 
 
 def _fork_shim(fd: int, line: socket) -> int:

@@ -22,7 +22,7 @@ def spawn(request: Mapping[str, Any], stdout_fd: int, stderr_fd: int) -> int:
     Without limits by posix_spawn, which shares memory until the exec and takes half the time of a fork.
     """
     limits = _rlimits(request["limits"])
-    if limits:
+    if limits or request["is_warm"]:
         return _fork(request, stdout_fd, stderr_fd, limits)
     os.chdir(request["cwd"])
     try:
@@ -96,12 +96,24 @@ def _become(
         os.chdir(request["cwd"])
         for kind, values in limits:
             resource.setrlimit(kind, values)
+        if request["is_warm"]:
+            _run_warm(request, telling)
         _default_signals()
         os.execve(request["argv"][0], request["argv"], request["env"])  # noqa: S606
     except OSError as fault:
         os.write(telling, str(fault.errno or 1).encode())
     finally:
         os._exit(127)
+
+
+def _run_warm(request: Mapping[str, Any], telling: int) -> NoReturn:
+    # Loaded already: the launcher of a warm shim imported it before it forked.
+    from scriptfleet.execution.shim import warm  # noqa: PLC0415
+
+    # The script must not find descriptors of its shim: the line, the pipes. Those of an exec close by themselves.
+    os.close(telling)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    warm.run_script(request["argv"], request["env"])
 
 
 def _default_signals() -> None:

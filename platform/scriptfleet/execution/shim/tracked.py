@@ -32,7 +32,10 @@ class Tracked:
         self._kill_at: float | None = None
         self._usages: list[resource.struct_rusage] = []
         self._has_children = True
+        #: Processes that have had their TERM.
+        self._told: set[int] = set()
         self._orphans_ended = 0
+        self._is_script_over = False
         self._own_seconds = 0.0
 
     def start(self) -> dict[str, Any] | None:
@@ -120,9 +123,9 @@ class Tracked:
         if not self._has_children:
             return
         now = time.monotonic()
-        if self._status is not None and self._kill_at is None:
-            self._orphans_ended = tree.signal_tree(os.getpid(), signal.SIGTERM)
-            self._kill_at = now + _ORPHAN_GRACE_SECONDS
+        if self._status is not None and not self._is_script_over:
+            self._is_script_over = True
+            self._end_orphans(now)
         self._act_on_deadlines(now)
 
     def finish(self) -> dict[str, Any]:
@@ -156,12 +159,22 @@ class Tracked:
             self._end_tree(0.0)
 
     def _end_tree(self, grace_seconds: float) -> None:
+        kill_at = time.monotonic() + grace_seconds
+        if self._kill_at is not None:
+            # Asked again, and perhaps with less patience.
+            self._kill_at = min(self._kill_at, kill_at)
+            return
+        self._told = tree.signal_tree(os.getpid(), signal.SIGTERM)
+        # A stopped process would not see the TERM.
+        tree.signal_tree(os.getpid(), signal.SIGCONT)
+        self._kill_at = kill_at
+        self._deadline = self.lease_until = None
+
+    def _end_orphans(self, now: float) -> None:
+        """End what the script left behind, also what it started after it was told to end."""
+        self._orphans_ended = len(tree.signal_tree(os.getpid(), signal.SIGTERM, spared=self._told))
         if self._kill_at is None:
-            tree.signal_tree(os.getpid(), signal.SIGTERM)
-            # A stopped process would not see the TERM.
-            tree.signal_tree(os.getpid(), signal.SIGCONT)
-            self._kill_at = time.monotonic() + grace_seconds
-            self._deadline = self.lease_until = None
+            self._kill_at = now + _ORPHAN_GRACE_SECONDS
 
     def _reap(self) -> None:
         while True:

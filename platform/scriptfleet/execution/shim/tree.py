@@ -1,7 +1,7 @@
 """The tree of a run: every process below its shim. Orphans come back to the shim, so the tree is whole."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 _SIGKILL, _SIGSTOP = 9, 19
 #: Rounds of looking for new processes before the kill; a fork bomb is frozen in a few.
@@ -35,12 +35,14 @@ def descendants_of(pid: int) -> list[int]:
     return found
 
 
-def signal_tree(pid: int, signum: int) -> int:
-    """Send a signal to every process below ``pid``; give how many there were."""
-    return _send(descendants_of(pid), signum)
+def signal_tree(pid: int, signum: int, spared: Set[int] = frozenset()) -> set[int]:
+    """Send a signal to every process below ``pid`` but the spared ones; give those it was meant for."""
+    meant = set(descendants_of(pid)) - spared
+    _send(meant, signum)
+    return meant
 
 
-def kill_tree(pid: int) -> int:
+def kill_tree(pid: int) -> None:
     """Kill every process below ``pid``. All are stopped first, so that none can fork away meanwhile."""
     known: set[int] = set()
     for _ in range(_ROUNDS):
@@ -49,7 +51,7 @@ def kill_tree(pid: int) -> int:
             break
         _send(fresh, _SIGSTOP)
         known |= fresh
-    return _send(known, _SIGKILL)
+    _send(known, _SIGKILL)
 
 
 def kill_with_tree(pid: int) -> None:
@@ -58,12 +60,9 @@ def kill_with_tree(pid: int) -> None:
     _send([pid], _SIGKILL)
 
 
-def _send(pids: Iterable[int], signum: int) -> int:
-    count = 0
+def _send(pids: Iterable[int], signum: int) -> None:
     for pid in pids:
         try:
             os.kill(pid, signum)
-            count += 1
         except (ProcessLookupError, PermissionError):
             continue
-    return count

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Ends a run. ARGV: job, claim id, record (JSON), state of the job now, ready at ms or 0, message template, keep ms.
--- State 'delayed' with a moment means another attempt; 'queued' gives the job back at once.
+-- Ends a run. ARGV: job, claim id, record (JSON), state of the job now, delay ms, message template, keep ms.
+-- State 'delayed' means another attempt after the delay; 'queued' gives the job back at once.
 -- Gives 'done', or 'stale' when another claim owns the job by now: the record is kept, the job is not touched.
-local id, claim, record, state, due = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local id, claim, record, state, delay = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local template, keep, at = ARGV[6], ARGV[7], now_ms()
-local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio')
+local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio', 'cancel')
 
 local function told(rev, stale)
   -- The record goes in as it came: through cjson an empty list would turn into an object.
@@ -19,12 +19,14 @@ if f[1] ~= claim or f[2] ~= 'running' then
   told(0, 'true')
   return 'stale'
 end
+-- Somebody wanted it stopped, and it ended before it heard of that: no other attempt then.
+if f[5] and (state == 'delayed' or state == 'queued') then state = 'cancelled' end
 local queue, rev = f[3], redis.call('HINCRBY', job_key(id), 'rev', 1)
 leave_running(id, queue)
 redis.call('HSET', job_key(id), 'record', record, 'reported', claim)
 told(rev, 'false')
 if state == 'delayed' then
-  to_delayed(id, due)
+  to_delayed(id, at + delay)
 elseif state == 'queued' then
   redis.call('HINCRBY', job_key(id), 'attempt', -1)
   to_queued(id, queue, f[4], at)

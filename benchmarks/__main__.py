@@ -1,0 +1,82 @@
+"""`python -m benchmarks [NAME …]`: takes the benchmarks, prints their figures and writes each to benchmarks/out."""
+
+import argparse
+import datetime
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks import drain, memory, overhead, sampling, start_latency, submit_rate
+from benchmarks.figure import BenchmarkFailed, Figure, table
+from benchmarks.machine import in_words, machine
+from scriptfleet.errors import ScriptfleetError
+
+_OUT = Path(__file__).parent / "out"
+
+BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+    "submit_rate": submit_rate.measure,
+    "start_latency": start_latency.measure,
+    "overhead": overhead.measure,
+    "drain": drain.measure,
+    "sampling": sampling.measure,
+    "memory": memory.measure,
+}
+
+
+def main() -> int:
+    """Take them; give 1 when one could not be taken. A figure over its budget is shown, not an error."""
+    chosen = _arguments()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        # Ends what was started, on the way out.
+        signal.signal(signum, lambda number, _: sys.exit(128 + number))
+    facts = machine()
+    print(in_words(facts), flush=True)
+    benchmarks = BENCHMARKS | {"drain": partial(drain.measure, chosen.jobs or drain.DEFAULT_JOBS)}
+    failed = [name for name in chosen.names or BENCHMARKS if not _take(name, benchmarks[name], facts)]
+    return 1 if failed else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="benchmarks", description="Take benchmarks and print their figures.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)} (else all)")
+    parser.add_argument("--jobs", type=int, metavar="N", help=f"jobs of drain (else {drain.DEFAULT_JOBS:,})")
+    chosen = parser.parse_args()
+    if unknown := [name for name in chosen.names if name not in BENCHMARKS]:
+        parser.error(f"no such benchmark: {', '.join(unknown)}: choose from {', '.join(BENCHMARKS)}")
+    if chosen.jobs is not None and (chosen.jobs < 1 or (chosen.names and "drain" not in chosen.names)):
+        parser.error(f"--jobs {chosen.jobs}: a number above 0, with the benchmark drain")
+    return chosen
+
+
+def _take(name: str, measure: Callable[[], list[Figure]], facts: dict[str, Any]) -> bool:
+    began = time.monotonic()
+    try:
+        figures = measure()
+    except (BenchmarkFailed, ScriptfleetError) as fault:
+        print(f"\n{name}: not taken: {fault}", file=sys.stderr, flush=True)
+        return False
+    seconds = time.monotonic() - began
+    print(f"\n{name} ({seconds:.0f} s)\n{table(figures)}", flush=True)
+    _write(name, figures, facts, seconds)
+    return True
+
+
+def _write(name: str, figures: list[Figure], facts: dict[str, Any], seconds: float) -> None:
+    _OUT.mkdir(exist_ok=True)
+    taken = {
+        "benchmark": name,
+        "taken_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "took_seconds": round(seconds, 1),
+        "machine": facts,
+        "figures": [figure.to_dict() for figure in figures],
+    }
+    (_OUT / f"{name}.json").write_text(json.dumps(taken, indent=2, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The fleet in one terminal: its home, its server of Redis's kind, its processes, and the demo."""

@@ -1,0 +1,118 @@
+"""Options that say what a job is: shared by run, submit and schedule add."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from scriptfleet.cli.amounts import count, duration, pair, size
+from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.errors import InvalidValue
+from scriptfleet.queues import drafts
+from scriptfleet.queues.drafts import Draft, Options
+
+_MIB = 1024 * 1024
+
+
+def add_source(parser: VerbParser, words_before: int = 0) -> None:
+    """Add what is run: SCRIPT with its arguments, --shell, or --code."""
+    parser.take_script("a script, or a folder with main.py in it", words_before)
+    group = parser.add_argument_group("what to run, other than SCRIPT")
+    group.add_argument("--shell", metavar="COMMAND", help="a command line for sh, as one text")
+    group.add_argument("--code", metavar="PYTHON", help="Python source; words after the options are its arguments")
+    group.add_argument("--entry", metavar="FILE", help="the script inside the folder (else main.py)")
+
+
+def add_bounds(parser: VerbParser) -> None:
+    """Add what one run may use, and what it finds around it."""
+    group = parser.add_argument_group("bounds of a run")
+    group.add_argument("--timeout", type=duration, metavar="TIME", help="end it after this time, such as 90s or 2h")
+    group.add_argument("--grace", type=duration, metavar="TIME", help="between the polite TERM and KILL (else 5s)")
+    group.add_argument("--memory", type=size, metavar="SIZE", help="end it above this memory, such as 256M")
+    group.add_argument("--cpu-time", type=duration, metavar="TIME", help="end it above this CPU time")
+    group.add_argument("--max-processes", type=count, metavar="N", help="end it above this many processes")
+    group.add_argument("--output-limit", type=size, metavar="SIZE", help="keep so much of each stream (else 10M)")
+    group.add_argument("--env", type=pair, action="append", metavar="NAME=VALUE", help="set a variable (repeatable)")
+    group.add_argument("--working-dir", metavar="FOLDER", help="run in this folder of the machine it runs on")
+    group.add_argument("--name", help="what the job is shown as (else the script's name)")
+
+
+def add_placement(parser: VerbParser) -> None:
+    """Add where a job goes and how it is treated there."""
+    group = parser.add_argument_group("on the fleet")
+    group.add_argument("--queue", help="the queue (else default)")
+    group.add_argument("--priority", type=int, metavar="0-9", help="9 goes first (else 5)")
+    group.add_argument("--retry", type=int, metavar="N", help="so many more attempts when it does not succeed")
+    group.add_argument("--secret", action="append", metavar="NAME", help="a secret the worker puts in (repeatable)")
+    group.add_argument("--label", type=pair, action="append", metavar="NAME=VALUE", help="a mark (repeatable)")
+    group.add_argument("--group", help="the group it belongs to")
+
+
+def add_moments(parser: VerbParser) -> None:
+    """Add what holds for one submit alone."""
+    group = parser.add_argument_group("this submit")
+    group.add_argument("--delay", type=duration, metavar="TIME", help="start it no sooner than in this time")
+    group.add_argument("--expires", type=duration, metavar="TIME", help="drop it when it has not started in this time")
+    group.add_argument("--idempotency-key", metavar="KEY", help="the same key with the same job is submitted once")
+
+
+def draft_of(chosen: Namespace, limit_bytes: int, **more: Any) -> Draft:
+    """Make the draft that the options describe. Raises InvalidValue."""
+    source = _the_one_source(chosen)
+    options: Options = {**_options(chosen), **more}  # type: ignore[typeddict-item]
+    words = chosen.arguments if chosen.script is None else [chosen.script, *chosen.arguments]
+    if source == "--shell":
+        _refuse_words(words)
+        return drafts.of_command(chosen.shell, **options)
+    if source == "--code":
+        return drafts.of_code(chosen.code, words, limit_bytes, **options)
+    if chosen.entry is not None and not Path(chosen.script).is_dir():
+        raise InvalidValue("entry", chosen.entry, f"a folder as SCRIPT beside it, not {chosen.script!r}")
+    return drafts.of_script(chosen.script, chosen.arguments, limit_bytes, chosen.entry, **options)
+
+
+def _the_one_source(chosen: Namespace) -> str:
+    given = [name for name, said in (("--shell", chosen.shell), ("--code", chosen.code)) if said is not None]
+    if len(given) > 1:
+        raise InvalidValue("source", " ".join(given), "one of SCRIPT, --shell and --code")
+    if given and chosen.entry is not None:
+        raise InvalidValue("entry", chosen.entry, f"a folder as SCRIPT, not {given[0]}")
+    if not given and chosen.script is None:
+        raise InvalidValue("source", "", "a SCRIPT, --shell COMMAND or --code PYTHON")
+    return given[0] if given else "SCRIPT"
+
+
+def _refuse_words(words: list[str]) -> None:
+    if words:
+        raise InvalidValue("arguments", " ".join(words), "the whole command line of --shell as one quoted text")
+
+
+def _options(chosen: Namespace) -> dict[str, Any]:
+    plain = ("name", "timeout", "grace", "working_dir", "queue", "priority", "retry", "group", "idempotency_key")
+    said = {name: getattr(chosen, name, None) for name in plain}
+    said["secrets"] = getattr(chosen, "secret", None)
+    for name, option in (("env", "env"), ("labels", "label")):
+        given = getattr(chosen, option, None)
+        said[name] = dict(given) if given else None
+    said["limits"] = _limits(chosen) or None
+    found = {name: value for name, value in said.items() if value is not None}
+    return found | _moments(chosen)
+
+
+def _limits(chosen: Namespace) -> dict[str, Any]:
+    found = {
+        "memory_mb": None if chosen.memory is None else chosen.memory / _MIB,
+        "cpu_seconds": chosen.cpu_time,
+        "processes": chosen.max_processes,
+        "output_bytes": chosen.output_limit,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _moments(chosen: Namespace) -> dict[str, float]:
+    after = {"not_before": getattr(chosen, "delay", None), "expires": getattr(chosen, "expires", None)}
+    given = {name: seconds for name, seconds in after.items() if seconds is not None}
+    if given and chosen.idempotency_key is not None:
+        # Each submit would be another spec, and so a conflict instead of the same job.
+        raise InvalidValue("idempotency_key", chosen.idempotency_key, "neither --delay nor --expires beside it")
+    now = time.time()
+    return {name: now + seconds for name, seconds in given.items()}

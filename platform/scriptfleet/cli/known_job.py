@@ -1,0 +1,71 @@
+"""One job by its id, from the broker while it knows it, else from the store; short ids are looked up in the store."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from scriptfleet.cli.screen import usage_of
+from scriptfleet.config import Settings
+from scriptfleet.errors import JobNotFound, StoreUnreachable
+from scriptfleet.queues.client import Client
+
+if TYPE_CHECKING:
+    from scriptfleet.storage.job_store import JobRow
+    from scriptfleet.storage.run_store import RunRow
+
+_WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def whole_id(settings: Settings, text: str) -> str:
+    """Give the whole id of a job named by it or by its beginning.
+
+    Raises InvalidValue, JobNotFound, StoreUnreachable.
+    """
+    if _WHOLE_ID.fullmatch(text):
+        return text
+    # Loading the database's library takes longer than most answers of the broker.
+    from scriptfleet.cli import history  # noqa: PLC0415
+
+    return history.whole_id(settings, text)
+
+
+def from_store(settings: Settings, job_id: str, missing: JobNotFound) -> "tuple[JobRow, RunRow | None]":
+    """Give job and last run from the store; raises ``missing``, the broker's answer, when it cannot be had there."""
+    try:
+        from scriptfleet.cli import history  # noqa: PLC0415
+
+        return history.find(settings, job_id)
+    except (StoreUnreachable, JobNotFound, ModuleNotFoundError) as fault:
+        raise missing from fault
+
+
+def look_up(settings: Settings, job_id: str) -> dict[str, Any]:
+    """Give what is known of a job as plain data, with its measures in ``metrics``. Raises JobNotFound."""
+    try:
+        facts = Client(settings=settings).job(job_id).facts()
+    except JobNotFound as missing:
+        return _of_rows(*from_store(settings, job_id, missing))
+    record = facts.pop("record")
+    output_data = record["output_data"] if record else None
+    return {**facts, "state": str(facts["state"]), "output_data": output_data, "metrics": usage_of(record).to_dict()}
+
+
+def _of_rows(job: "JobRow", run: "RunRow | None") -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "name": job.name,
+        "kind": job.kind,
+        "queue": job.queue,
+        "state": str(job.state),
+        "priority": job.priority,
+        "attempt": job.attempt,
+        "losses": None,
+        "run_id": job.last_run_id,
+        "worker": run.worker if run else None,
+        "reason": job.reason,
+        "is_cancel_asked": False,
+        "submitted_at": job.submitted_at,
+        "started_at": job.started_at,
+        "ended_at": job.finished_at,
+        "output_data": run.output_data if run else None,
+        "metrics": run.usage.to_dict() if run else usage_of(None).to_dict(),
+    }

@@ -1,0 +1,73 @@
+"""``scriptfleet logs``: what a job wrote, while it runs or afterwards."""
+
+import codecs
+from collections.abc import Iterator
+
+from scriptfleet.cli import output
+from scriptfleet.cli.fleet_options import add_fleet_options, settings_of
+from scriptfleet.cli.known_job import from_store, whole_id
+from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.config import Settings
+from scriptfleet.errors import JobNotFound, ScriptfleetError
+from scriptfleet.queues.client import Client
+
+_Pieces = Iterator[tuple[str, str]]
+
+
+def build(parser: VerbParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("job", metavar="JOB", help="a job's id or its beginning")
+    parser.add_argument("-f", "--follow", action="store_true", help="go on until the job ends, over all its attempts")
+    add_fleet_options(parser)
+    parser.show_examples(
+        "scriptfleet logs 4f0c2a9e", "scriptfleet logs -f 4f0c2a9e", "scriptfleet logs 4f0c2a9e 2>/dev/null"
+    )
+
+
+def execute(chosen: Namespace) -> int:
+    """Print the output, stdout to stdout and stderr to stderr."""
+    settings = settings_of(chosen)
+    job_id = whole_id(settings, chosen.job)
+    output.show(_pieces(settings, job_id, chosen.follow))
+    return 0
+
+
+def _pieces(settings: Settings, job_id: str, follow: bool) -> _Pieces:
+    job = Client(settings=settings).job(job_id)
+    try:
+        facts = job.facts()
+    except JobNotFound as missing:
+        row, _ = from_store(settings, job_id, missing)
+        return _decoded(_stored(settings, row.last_run_id))
+    if facts["state"].is_final and facts["run_id"] and _is_all_stored(settings, job_id):
+        return _decoded(_stored(settings, facts["run_id"]))
+    return job.output(follow)
+
+
+def _is_all_stored(settings: Settings, job_id: str) -> bool:
+    # The broker keeps the end of long output, the store all of it; but the store learns of an end a moment later.
+    try:
+        _, run = from_store(settings, job_id, JobNotFound(job_id))
+    except ScriptfleetError:
+        return False
+    if run is None or run.outcome is None:
+        return False
+    wanted = sum(size or 0 for size in (run.usage.stdout_size_bytes, run.usage.stderr_size_bytes))
+    cut = sum(size or 0 for size in (run.stdout_cut_bytes, run.stderr_cut_bytes))
+    return sum(len(piece) for _, piece in _stored(settings, run.run_id)) >= wanted - cut
+
+
+def _stored(settings: Settings, run_id: str | None) -> Iterator[tuple[str, bytes]]:
+    if run_id is None:
+        return iter(())
+    from scriptfleet.cli import history  # noqa: PLC0415
+
+    return history.stored_output(settings, run_id)
+
+
+def _decoded(pieces: Iterator[tuple[str, bytes]]) -> _Pieces:
+    decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
+    for stream, content in pieces:
+        yield stream, decoders[stream].decode(content)
+    for stream, decoder in decoders.items():
+        yield stream, decoder.decode(b"", final=True)

@@ -1,0 +1,109 @@
+"""What verbs print: numbers, lines of facts, JSON. Tables are in tables.py, since drawing them costs start-up time."""
+
+import datetime
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from scriptfleet.cli.terminal_text import clean_line
+from scriptfleet.domain.state import State
+from scriptfleet.domain.usage import Usage
+
+UNKNOWN = "-"
+#: Below so many seconds, so many digits after the point.
+_DIGITS = ((1, 3), (100, 2))
+
+
+def print_json(data: object) -> None:
+    """Print JSON on stdout."""
+    print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+
+
+def note(text: str) -> None:
+    """Print a line for people on stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def print_facts(facts: Mapping[str, str]) -> None:
+    """Print names and values in two columns; empty values are left out."""
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        if value:
+            print(f"{name:<{width}}  {value}")
+
+
+def seconds(value: float | None) -> str:
+    """Give seconds with the digits that matter."""
+    if value is None:
+        return UNKNOWN
+    digits = next((digits for most, digits in _DIGITS if value < most), 0)
+    return f"{value:.{digits}f}"
+
+
+def mebibytes(value: float | None) -> str:
+    """Give MiB."""
+    return UNKNOWN if value is None else f"{value:.1f}"
+
+
+def moment(epoch_seconds: float | None) -> str:
+    """Give a moment in this machine's time zone."""
+    if epoch_seconds is None:
+        return ""
+    local = datetime.datetime.fromtimestamp(epoch_seconds, datetime.UTC).astimezone()
+    return local.strftime("%Y-%m-%d %H:%M:%S %z")
+
+
+def cost_lines(name: str, outcome: State, usage: Usage) -> str:
+    """Give how a run ended and what it cost in one line, and its error in a second one."""
+    parts = [f"{clean_line(name, 60)}: {outcome}"]
+    if usage.exit_code is not None:
+        parts.append(f"exit {usage.exit_code}")
+    parts += _costs(usage)
+    lines = [" · ".join(parts)]
+    if usage.error_message:
+        lines.append(f"  {clean_line(usage.error_message, 500)}")
+    return "\n".join(lines)
+
+
+def cost_facts(usage: Usage) -> dict[str, str]:
+    """Give the measures people ask for first, for print_facts."""
+    known = {
+        "exit code": usage.exit_code,
+        "error": clean_line(usage.error_message, 500) if usage.error_message else None,
+        "wall": _with_unit(usage.execution_time_seconds, "s"),
+        "CPU": _cpu(usage),
+        "peak memory": None if usage.memory_max_mb is None else f"{usage.memory_max_mb:.1f} MiB",
+        "processes": usage.pids_count,
+        "queue wait": _with_unit(usage.queue_wait_seconds, "s"),
+    }
+    return {name: "" if value is None else str(value) for name, value in known.items()}
+
+
+def usage_of(record: Mapping[str, Any] | None) -> Usage:
+    """Give the measures in a record as the broker keeps it; all unknown when there is none."""
+    return Usage.from_dict(record["usage"]) if record else Usage()
+
+
+def _costs(usage: Usage) -> list[str]:
+    found = []
+    if usage.execution_time_seconds is not None:
+        found.append(f"wall {seconds(usage.execution_time_seconds)} s")
+    if cpu := _cpu(usage):
+        found.append(f"CPU {cpu}")
+    if usage.memory_max_mb is not None:
+        found.append(f"peak {mebibytes(usage.memory_max_mb)} MiB")
+    if usage.pids_count is not None:
+        found.append(f"{usage.pids_count} process{'' if usage.pids_count == 1 else 'es'}")
+    return found
+
+
+def _cpu(usage: Usage) -> str | None:
+    if usage.cpu_seconds is None:
+        return None
+    share = "" if usage.cpu_avg is None else f" ({usage.cpu_avg:.0f} %)"
+    return f"{seconds(usage.cpu_seconds)} s{share}"
+
+
+def _with_unit(value: float | None, unit: str) -> str | None:
+    return None if value is None else f"{seconds(value)} {unit}"

@@ -1,0 +1,88 @@
+"""``scriptfleet status``: one job, or the fleet."""
+
+import dataclasses
+from typing import Any
+
+from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
+from scriptfleet.cli.known_job import look_up, whole_id
+from scriptfleet.cli.screen import cost_facts, moment, print_facts, print_json
+from scriptfleet.cli.terminal_text import clean_line
+from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.config import Settings, without_password
+from scriptfleet.domain.usage import Usage
+from scriptfleet.queues.client import Broker
+from scriptfleet.queues.connection import told_plainly
+from scriptfleet.queues.fleet import FleetView, QueueDepth, WorkerInfo
+
+
+def build(parser: VerbParser) -> None:
+    """Add the arguments."""
+    parser.add_argument(
+        "job", nargs="?", metavar="JOB", help="a job's id or its beginning; without it, the whole fleet"
+    )
+    add_json(parser)
+    add_fleet_options(parser)
+    parser.show_examples("scriptfleet status", "scriptfleet status 4f0c2a9e", "scriptfleet status --json 4f0c2a9e")
+
+
+def execute(chosen: Namespace) -> int:
+    """Print it."""
+    settings = settings_of(chosen)
+    if chosen.job is None:
+        _show_fleet(settings, chosen.as_json)
+    else:
+        _show_job(look_up(settings, whole_id(settings, chosen.job)), chosen.as_json)
+    return 0
+
+
+def _show_job(known: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(known)
+        return
+    ask = ", asked to end" if known["is_cancel_asked"] and known["state"] == "running" else ""
+    print_facts(
+        {
+            "job": known["job_id"],
+            "name": clean_line(known["name"] or ""),
+            "state": known["state"] + ask,
+            "queue": "" if known["queue"] is None else f"{known['queue']}, priority {known['priority']}",
+            "attempt": str(known["attempt"] or ""),
+            "worker": clean_line(known["worker"] or ""),
+            "submitted": moment(known["submitted_at"]),
+            "started": moment(known["started_at"]),
+            "ended": moment(known["ended_at"]),
+            "reason": clean_line(known["reason"] or ""),
+            **cost_facts(Usage.from_dict(known["metrics"])),
+        }
+    )
+
+
+def _show_fleet(settings: Settings, as_json: bool) -> None:
+    broker = Broker(settings)
+    with told_plainly(broker.url):
+        view = FleetView(broker.redis, broker.keys)
+        workers, queues = view.workers(), view.queues()
+    if as_json:
+        depths = {name: dataclasses.asdict(depth) for name, depth in queues.items()}
+        print_json({"workers": [dataclasses.asdict(worker) for worker in workers], "queues": depths})
+        return
+    print(f"broker  {without_password(broker.url)}\n")
+    _print_tables(workers, queues)
+
+
+def _print_tables(workers: list[WorkerInfo], queues: dict[str, QueueDepth]) -> None:
+    # Drawing tables costs start-up time that `status JOB` need not pay.
+    from scriptfleet.cli.tables import print_table  # noqa: PLC0415
+
+    if workers:
+        rows = [
+            (worker.name, str(worker.running), str(worker.slots), ", ".join(worker.queues), worker.version)
+            for worker in workers
+        ]
+        print_table(("worker*", "running>", "slots>", "queues*", "version"), rows)
+    else:
+        print("no worker is alive: start one with `scriptfleet worker`")
+    if queues:
+        print()
+        counts = [(name, str(depth.waiting), str(depth.running), str(depth.delayed)) for name, depth in queues.items()]
+        print_table(("queue*", "waiting>", "running>", "delayed>"), counts)

@@ -1,0 +1,52 @@
+"""Tables on stdout, for people. Colour only on a terminal, and not with NO_COLOR."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+from rich.text import Text
+
+from scriptfleet.cli.terminal_text import clean_line
+
+STATE_STYLES: Final = {
+    "succeeded": "green",
+    "failed": "red",
+    "timed_out": "red",
+    "out_of_memory": "red",
+    "lost": "red",
+    "rejected": "red",
+    "running": "cyan",
+    "cancelled": "yellow",
+    "expired": "yellow",
+}
+#: Width where the output is no terminal: programs and files get what fits there without wrapping.
+_WIDTH_OF_FILES: Final = 120
+_LEAST_SHRUNK: Final = 6
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print rows under their headings. Headings end in ``>`` for columns set right, in ``*`` for those that shrink."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
+    for heading in columns:
+        name = heading.rstrip(">*")
+        # Only a column that may wrap is made narrower; its cells are cut instead.
+        may_shrink = heading.endswith("*")
+        side: JustifyMethod = "right" if heading.endswith(">") else "left"
+        table.add_column(
+            name, justify=side, no_wrap=not may_shrink, min_width=_LEAST_SHRUNK if may_shrink else len(name)
+        )
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    _console().print(table)
+
+
+def _cell(value: str) -> Text:
+    plain = clean_line(value)
+    return Text(plain, style=STATE_STYLES.get(plain, ""), no_wrap=True, overflow="ellipsis")
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_OF_FILES)

@@ -1,0 +1,81 @@
+"""How a verb reads its words: options of its own first, then a script whose own words are never touched."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+Namespace = argparse.Namespace
+
+USAGE_EXIT_CODE = 2
+
+
+class VerbParser(argparse.ArgumentParser):
+    """argparse, with one-line errors, examples in the help, and all words after SCRIPT left alone."""
+
+    def __init__(self, **options: Any) -> None:
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **options)
+        self._actions_of_verb: argparse._SubParsersAction[VerbParser] | None = None
+        self._words_before_script: int | None = None
+
+    def show_examples(self, *examples: str) -> None:
+        """Put examples at the end of the help."""
+        self.epilog = "examples:\n" + "\n".join(f"  {line}" for line in examples)
+
+    def add_action(self, name: str, summary: str) -> "VerbParser":
+        """Add one action of a verb that has several, such as ``schedule add``."""
+        if self._actions_of_verb is None:
+            self._actions_of_verb = self.add_subparsers(dest="action", metavar="ACTION", required=True)
+        return self._actions_of_verb.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+
+    def take_script(self, what: str, after: int = 0) -> None:
+        """Let a script come after ``after`` other words; it and all that follows is kept as it is.
+
+        The script is ``chosen.script``, or None; its words are ``chosen.arguments``.
+        """
+        self._words_before_script = after
+        self.usage = f"%(prog)s {'NAME ' * after}[options] SCRIPT [ARG ...]"
+        self.add_argument("script", nargs="?", metavar="SCRIPT", help=what)
+        self.add_argument("arguments", nargs="*", metavar="ARG", help="arguments of the script, passed untouched")
+
+    def read(self, words: Sequence[str]) -> Namespace:
+        """Read the words of a command line; ends the process with a line on stderr when they do not fit."""
+        if self._actions_of_verb is not None and words and words[0] in self._actions_of_verb.choices:
+            chosen = self._actions_of_verb.choices[words[0]].read(words[1:])
+            chosen.action = words[0]
+            return chosen
+        if self._words_before_script is None:
+            return self.parse_args(words)
+        at = self._where_script_begins(words, self._words_before_script)
+        chosen = self.parse_args(words[:at])
+        rest = list(words[at:])
+        if rest and rest[0] == "--":
+            rest.pop(0)
+        chosen.script, chosen.arguments = (rest[0] if rest else None), rest[1:]
+        return chosen
+
+    def error(self, message: str) -> NoReturn:
+        """Say what does not fit and end with exit code 2."""
+        print(f"scriptfleet: {message}: see `{self.prog} --help`", file=sys.stderr)
+        sys.exit(USAGE_EXIT_CODE)
+
+    def _where_script_begins(self, words: Sequence[str], words_before: int) -> int:
+        # argparse's own REMAINDER swallows options when the script may be left out.
+        at, still_before = 0, words_before
+        while at < len(words):
+            word = words[at]
+            if word == "--":
+                return at
+            if word.startswith("-") and word != "-":
+                at += 2 if self._takes_next(word) else 1
+            elif still_before:
+                still_before -= 1
+                at += 1
+            else:
+                return at
+        return len(words)
+
+    def _takes_next(self, word: str) -> bool:
+        option = self._option_string_actions.get(word)
+        return option is not None and option.nargs != 0

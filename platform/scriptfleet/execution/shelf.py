@@ -1,0 +1,129 @@
+"""Shims between runs: a shelf of idle ones under one launcher, and a shelf for each set of preloaded modules."""
+
+import sysconfig
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from scriptfleet.execution.launcher import Launcher, Line
+
+#: A warm interpreter serves so many runs: what scripts leave in memory shared with it does not add up.
+RUNS_PER_WARM_SHIM: Final = 100
+#: How often it is looked whether installed packages have changed.
+_LOOK_SECONDS: Final = 2.0
+_MOST_WARM_SHELVES: Final = 4
+
+Preload = tuple[str, ...] | None
+
+
+class Shelf:
+    """Shims of one launcher: as many as there were runs at once."""
+
+    def __init__(self, launcher: Launcher, runs_per_shim: int | None = None) -> None:
+        self._launcher, self._runs_per_shim = launcher, runs_per_shim
+        self._guard = threading.Lock()
+        self._idle: list[Line] = []
+        self._busy: set[Line] = set()
+        self._is_closed = False
+
+    def take(self) -> Line:
+        """Give an idle shim, or have one forked. Raises EngineFailed."""
+        line = self._idle_line() or self._launcher.new_shim()
+        with self._guard:
+            self._busy.add(line)
+        return line
+
+    def give_back(self, line: Line, is_sound: bool) -> None:
+        """Put a shim back; one that is broken, or has served its time, is let go."""
+        line.runs += 1
+        is_worn = self._runs_per_shim is not None and line.runs >= self._runs_per_shim
+        with self._guard:
+            self._busy.discard(line)
+            if is_sound and not is_worn and not self._is_closed:
+                self._idle.append(line)
+                return
+        line.close()
+
+    def close(self) -> None:
+        """End every shim, what they still run, and the launcher."""
+        with self._guard:
+            self._is_closed = True
+            for line in self._busy:
+                line.hang_up()
+            for line in self._idle:
+                line.close()
+            self._idle.clear()
+        self._launcher.close()
+
+    def retire(self) -> None:
+        """Let idle shims go and take none back; what runs goes on."""
+        with self._guard:
+            self._is_closed = True
+            for line in self._idle:
+                line.close()
+            self._idle.clear()
+        # Shims live on their own lines: a launcher that is gone stops no run.
+        self._launcher.close()
+
+    def _idle_line(self) -> Line | None:
+        """Take an idle shim; those that were killed while they were idle are passed over."""
+        with self._guard:
+            while self._idle:
+                line = self._idle.pop()
+                if line.is_open():
+                    return line
+                line.close()
+        return None
+
+
+class Shelves:
+    """The cold shelf, and warm ones by what they have preloaded; replaced when installed packages change."""
+
+    def __init__(self, inherit_stdio: bool, env: dict[str, str]) -> None:
+        """``env`` is the environment in which warm interpreters import their modules."""
+        self._inherit, self._env = inherit_stdio, env
+        self.cold = Shelf(Launcher(inherit_stdio))
+        self._guard = threading.Lock()
+        self._warm: dict[tuple[str, ...], Shelf] = {}
+        self._packages = _fingerprint()
+        self._looked_at = time.monotonic()
+
+    def of(self, preload: Preload) -> Shelf:
+        """Give the shelf for a run: None is the cold one, () a warm one without modules."""
+        if preload is None:
+            return self.cold
+        with self._guard:
+            self._replace_if_changed()
+            if preload not in self._warm:
+                self._make_room()
+                launcher = Launcher(self._inherit, preload, self._env)
+                self._warm[preload] = Shelf(launcher, RUNS_PER_WARM_SHIM)
+            return self._warm[preload]
+
+    def close(self) -> None:
+        """Close all."""
+        with self._guard:
+            for shelf in (self.cold, *self._warm.values()):
+                shelf.close()
+
+    def _make_room(self) -> None:
+        if len(self._warm) >= _MOST_WARM_SHELVES:
+            oldest = next(iter(self._warm))
+            self._warm.pop(oldest).retire()
+
+    def _replace_if_changed(self) -> None:
+        now = time.monotonic()
+        if now - self._looked_at < _LOOK_SECONDS:
+            return
+        self._looked_at, before, self._packages = now, self._packages, _fingerprint()
+        if before != self._packages:
+            for shelf in self._warm.values():
+                shelf.retire()
+            self._warm.clear()
+
+
+def _fingerprint() -> tuple[int, ...]:
+    """Tell one state of the installed packages from another: installing anything changes its folder's time."""
+    folders = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    return tuple(Path(folder).stat().st_mtime_ns for folder in sorted(folders) if Path(folder).is_dir())

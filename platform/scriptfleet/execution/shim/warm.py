@@ -1,0 +1,134 @@
+"""A script in a fork of an interpreter that has its imports already: as if it had been started afresh.
+
+What a fresh start would give is put back: arguments, folder, environment, standard streams, signal handlers, random
+state, ``sys.path`` and ``__main__``. What cannot be: the hash seed, and changes that an import made to the process.
+"""
+
+import atexit
+import gc
+import importlib
+import io
+import os
+import signal
+import sys
+import threading
+import traceback
+import types
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+_IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+def preload(modules: Sequence[str]) -> str:
+    """Import modules; give what went wrong, or nothing."""
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except Exception as fault:
+            # A module may raise anything at its import; whoever asked for it is told.
+            return f"cannot preload {module}: {type(fault).__name__}: {fault}"
+    # What is here now stays for ever: the collector need not touch it, so its pages stay shared.
+    gc.collect()
+    gc.freeze()
+    return ""
+
+
+def run_script(argv: Sequence[str], env: dict[str, str]) -> NoReturn:
+    """Run ``argv[0]`` as a script in this process, which is a fork made for it; ends the process as Python would."""
+    _put_back(argv, env)
+    code = 1
+    try:
+        code = _run_main(argv[0])
+    finally:
+        os._exit(_shut_down(code))
+
+
+def _run_main(path: str) -> int:
+    main = types.ModuleType("__main__")
+    main.__dict__.update(__file__=path, __builtins__=__builtins__)
+    sys.modules["__main__"] = main
+    try:
+        with io.open_code(path) as source:
+            program = compile(source.read(), path, "exec")
+        exec(program, main.__dict__)  # noqa: S102
+    except SystemExit as ending:
+        return _exit_code(ending.code)
+    except BaseException as fault:
+        return _report(fault)
+    return 0
+
+
+def _report(fault: BaseException) -> int:
+    """Show a fault as the interpreter would: without our own frame, through the script's excepthook."""
+    trace = fault.__traceback__.tb_next if fault.__traceback__ else None
+    try:
+        sys.excepthook(type(fault), fault.with_traceback(trace), trace)
+    except Exception:
+        traceback.print_exc()
+    # As a fresh interpreter ends after Ctrl-C.
+    return 128 + signal.SIGINT if isinstance(fault, KeyboardInterrupt) else 1
+
+
+def _exit_code(said: object) -> int:
+    if said is None:
+        return 0
+    if isinstance(said, int):
+        return said & 0xFF
+    print(said, file=sys.stderr)  # noqa: T201
+    return 1
+
+
+def _shut_down(code: int) -> int:
+    """Wait for threads, run what was registered for the exit, flush: what finalisation does before it frees memory."""
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except Exception:
+        traceback.print_exc()
+        return code or 120
+    return code
+
+
+def _put_back(argv: Sequence[str], env: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(env)
+    signal.set_wakeup_fd(-1)
+    for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(signum, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for signum in _IGNORED:
+        signal.signal(signum, signal.SIG_IGN)
+    sys.argv = list(argv)
+    sys.path.insert(0, os.path.dirname(argv[0]))
+    _new_streams(bool(env.get("PYTHONUNBUFFERED")))
+    _new_random_state()
+
+
+def _new_streams(is_unbuffered: bool) -> None:
+    """Open the standard streams anew, as the interpreter does at its start: see PYTHONUNBUFFERED."""
+    size = 0 if is_unbuffered else -1
+    made = {
+        "stdin": io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8"),
+        "stdout": _writer(1, size, "strict", is_unbuffered),
+        "stderr": _writer(2, size, "backslashreplace", True),
+    }
+    for name, stream in made.items():
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def _writer(fd: int, size: int, errors: str, is_direct: bool) -> io.TextIOWrapper:
+    raw: Any = io.FileIO(fd, "w", closefd=False)
+    return io.TextIOWrapper(raw if size == 0 else io.BufferedWriter(raw), "utf-8", errors, write_through=is_direct)
+
+
+def _new_random_state() -> None:
+    """Two forks of one interpreter would draw the same numbers."""
+    if "random" in sys.modules:
+        sys.modules["random"].seed()
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed()

@@ -1,0 +1,82 @@
+"""Runs scripts on a real engine as a worker would, and looks for what they may have left behind."""
+
+import os
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Unpack
+
+from scriptfleet.domain.ids import new_job_id, new_run_id
+from scriptfleet.domain.job import JobSpec
+from scriptfleet.domain.run import RunRecord
+from scriptfleet.execution import environment
+from scriptfleet.execution.conclude import Identity
+from scriptfleet.execution.engine import Engine, Running
+from scriptfleet.execution.pipeline import Assignment, Surroundings, execute
+from scriptfleet.execution.workspace import Workspace
+from scriptfleet.queues.drafts import Options, of_code, of_command
+
+CODE_LIMIT = 1_000_000
+
+
+class Bench:
+    """An engine, and folders for its runs."""
+
+    def __init__(self, engine: Engine, folder: Path, secrets: Mapping[str, str] | None = None) -> None:
+        self.engine, self._folder, self._secrets = engine, folder, secrets or {}
+        #: In the environment of every process of every run of this bench.
+        self.marker = uuid.uuid4().hex
+        #: Folders of the last run.
+        self.workspace = Workspace(folder)
+
+    def python(
+        self,
+        code: str,
+        args: tuple[str, ...] = (),
+        *,
+        on_start: Callable[[Running], None] | None = None,
+        lease_until: float | None = None,
+        **options: Unpack[Options],
+    ) -> RunRecord:
+        """Run Python source text."""
+        options["env"] = {"BENCH_MARKER": self.marker, **options.get("env", {})}
+        return self.run(of_code(code, args, CODE_LIMIT, **options).spec, code, on_start, lease_until)
+
+    def shell(self, command: str, **options: Unpack[Options]) -> RunRecord:
+        """Run a shell command line."""
+        options["env"] = {"BENCH_MARKER": self.marker, **options.get("env", {})}
+        return self.run(of_command(command, **options).spec)
+
+    def run(
+        self,
+        spec: JobSpec,
+        code: str | None = None,
+        on_start: Callable[[Running], None] | None = None,
+        lease_until: float | None = None,
+    ) -> RunRecord:
+        """Run a spec; ``code`` is its script."""
+        who = Identity(new_run_id(), new_job_id(), 1, "bench", "host", "platform")
+        folder = self._folder / who.run_id
+        self.workspace = Workspace(folder)
+        script = self._folder / f"{who.run_id}.py" if code is not None else None
+        if script is not None and code is not None:
+            script.write_text(code)
+        base = environment.clean(os.environ)
+        around = Surroundings(self.engine, base, self._secrets, cache=None)
+        return execute(around, Assignment(who, spec, self.workspace, script, lease_until=lease_until), on_start)
+
+    def alive(self) -> list[int]:
+        """Give the processes of runs of this bench that are alive."""
+        return processes_with(f"BENCH_MARKER={self.marker}")
+
+
+def processes_with(marker: str) -> list[int]:
+    """Give the processes that have this text in their environment; zombies have none."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if marker.encode() in (folder / "environ").read_bytes():
+                found.append(int(folder.name))
+        except OSError:
+            continue
+    return found

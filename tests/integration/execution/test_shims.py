@@ -1,0 +1,186 @@
+"""Shims serve run after run, leave nothing behind, and a killed one costs its own run alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from scriptfleet import State
+from scriptfleet.errors import EngineFailed
+from scriptfleet.execution.engine import Engine, Running
+from scriptfleet.execution.shim.tree import children_of, descendants_of
+from tests.engine_bench import Bench, processes_with
+from tests.eventually import eventually
+
+REPO = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def own_engine() -> Iterator[Engine]:
+    made = Engine()
+    yield made
+    made.close()
+
+
+def zombies_below(pid: int) -> list[int]:
+    found = []
+    for child in descendants_of(pid):
+        try:
+            state = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if state == "Z":
+            found.append(child)
+    return found
+
+
+def test_two_hundred_runs_leave_nothing_behind(own_engine: Engine, tmp_path: Path) -> None:
+    bench, shims = Bench(own_engine, tmp_path), set()
+
+    def note(running: Running) -> None:
+        shims.add(running.shim_pid)
+
+    def open_files() -> tuple[int, int]:
+        (shim,) = shims
+        return len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{shim}/fd"))
+
+    for _ in range(3):
+        bench.python("pass", on_start=note)
+    before, threads = open_files(), threading.active_count()
+    for _ in range(200):
+        assert bench.shell("true & exit 0").outcome is State.SUCCEEDED
+
+    assert open_files() == before
+    assert threading.active_count() == threads
+    assert zombies_below(os.getpid()) == []
+    assert bench.alive() == []
+
+
+def test_a_run_that_could_not_start_leaves_nothing_behind(own_engine: Engine, tmp_path: Path) -> None:
+    bench = Bench(own_engine, tmp_path)
+    bench.shell("true")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        assert bench.shell("true", working_dir="/no/such").usage.error_type == "CouldNotStart"
+
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert bench.shell("echo still").stdout.text == "still\n"
+
+
+def test_as_many_shims_are_kept_as_there_were_runs_at_once(own_engine: Engine, tmp_path: Path) -> None:
+    bench, shims, together = Bench(own_engine, tmp_path), set(), threading.Barrier(4)
+
+    def note(running: Running) -> None:
+        shims.add(running.shim_pid)
+        together.wait(10)
+
+    def run(_: int) -> State:
+        return Bench(own_engine, tmp_path).python("pass", on_start=note).outcome
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = list(pool.map(run, range(4)))
+    together = threading.Barrier(1)
+    for _ in range(5):
+        bench.python("pass", on_start=note)
+
+    assert outcomes == [State.SUCCEEDED] * 4
+    assert len(shims) == 4
+
+
+def test_warming_up_has_the_shims_ready(own_engine: Engine) -> None:
+    own_engine.warm_up(3)
+    launchers = [pid for pid in children_of(os.getpid()) if len(children_of(pid)) == 3]
+
+    assert len(launchers) == 1
+
+
+def test_a_script_that_kills_its_supervisor_ends_and_the_next_run_works(own_engine: Engine, tmp_path: Path) -> None:
+    bench = Bench(own_engine, tmp_path)
+    code = "import os, time\nos.fork()\nos.setsid() if os.getpid() != os.getsid(0) else 0\n"
+    killer = code + "os.kill(os.getppid(), 9) if os.getsid(0) == os.getpid() else 0\nwhile True: time.sleep(1)"
+    record = bench.python(killer, timeout=20)
+
+    assert (record.outcome, record.usage.error_type) == (State.FAILED, "SupervisorKilled")
+    assert record.usage.cpu_avg is None
+    eventually(lambda: bench.alive() == [])
+    assert bench.python("print('again')").stdout.text == "again\n"
+    eventually(lambda: zombies_below(os.getpid()) == [])
+
+
+def test_a_script_that_kills_its_process_group_harms_nobody_else(own_engine: Engine, tmp_path: Path) -> None:
+    record = Bench(own_engine, tmp_path).python("import os; os.killpg(0, 15)")
+
+    assert (record.outcome, record.usage.signal) == (State.FAILED, 15)
+    assert Bench(own_engine, tmp_path).shell("true").outcome is State.SUCCEEDED
+
+
+def test_a_launcher_that_was_killed_is_started_again(own_engine: Engine, tmp_path: Path) -> None:
+    before = set(children_of(os.getpid()))
+    own_engine.warm_up(1)
+    (launcher,) = set(children_of(os.getpid())) - before
+    os.kill(launcher, signal.SIGKILL)
+
+    bench, together = Bench(own_engine, tmp_path), threading.Barrier(2)
+
+    def run(_: int) -> State:
+        return Bench(own_engine, tmp_path).python("pass", on_start=lambda _: bool(together.wait(10))).outcome
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(run, range(2))) == [State.SUCCEEDED] * 2
+    assert bench.shell("true").outcome is State.SUCCEEDED
+
+
+def test_a_shim_that_died_while_idle_does_not_cost_the_next_run(own_engine: Engine, tmp_path: Path) -> None:
+    bench, shims = Bench(own_engine, tmp_path), []
+    bench.python("pass", on_start=lambda running: shims.append(running.shim_pid))
+    os.kill(shims[0], signal.SIGKILL)
+    eventually(lambda: not Path(f"/proc/{shims[0]}").exists())
+
+    assert bench.shell("true").outcome is State.SUCCEEDED
+
+
+OWNER = """
+import sys
+from pathlib import Path
+from scriptfleet.execution.engine import Engine
+from tests.engine_bench import Bench
+bench = Bench(Engine(), Path(sys.argv[1]))
+bench.marker = sys.argv[2]
+code = Path(sys.argv[3]).read_text()
+bench.python(code, grace=60, on_start=lambda _: print('started', flush=True))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_nothing_runs_on_when_the_owner_of_the_engine_is_killed(tmp_path: Path, how: signal.Signals) -> None:
+    marker, script = uuid.uuid4().hex, tmp_path / "stubborn.py"
+    script.write_text(
+        "import os, signal, time\nsignal.signal(15, signal.SIG_IGN)\n"
+        "if os.fork() == 0: os.setsid()\nwhile True: time.sleep(1)\n"
+    )
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, str(tmp_path), marker, str(script)], cwd=REPO, stdout=subprocess.PIPE
+    )
+    with owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"started\n"
+        eventually(lambda: len(processes_with(f"BENCH_MARKER={marker}")) == 2)
+        owner.send_signal(how)
+
+    eventually(lambda: processes_with(f"BENCH_MARKER={marker}") == [])
+
+
+def test_an_engine_whose_interpreter_is_gone_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    engine = Engine()
+
+    with pytest.raises(EngineFailed):
+        engine.warm_up(1)
+    engine.close()
