@@ -3,11 +3,10 @@
 ``import scriptfleet`` loads nothing heavy; the public names below resolve when first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING
-
 __version__ = "0.1.0"
 
+# What type checkers take for true; `typing` itself would double the start of the small processes in execution/shim.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from scriptfleet.domain.job import JobSpec as JobSpec
     from scriptfleet.domain.limits import Limits as Limits
@@ -34,6 +33,8 @@ def __getattr__(name: str) -> object:
     """Import a public name on first use (PEP 562)."""
     if name not in _PUBLIC:
         raise AttributeError(f"module 'scriptfleet' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415
+
     return getattr(import_module(_PUBLIC[name]), name)
 
 

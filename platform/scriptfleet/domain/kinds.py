@@ -1,5 +1,6 @@
 """Kinds of job and what each needs in its config. A kind is run by the executor of the same name."""
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +33,11 @@ class Source:
         check.integer("source.size_bytes", self.size_bytes, 0, 1 << 40)
         if self.form not in {"file", "bundle"}:
             raise InvalidValue("source.form", self.form, "file or bundle")
+
+    @classmethod
+    def of(cls, content: bytes, form: str) -> Self:
+        """Name these bytes."""
+        return cls(hashlib.sha256(content).hexdigest(), len(content), form)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON data."""

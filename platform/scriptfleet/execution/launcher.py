@@ -105,13 +105,10 @@ class Launcher:
         try:
             with theirs:
                 self._ask(theirs)
-            hello = line.receive(_READY_SECONDS)
-            if hello is None:
-                raise EngineFailed("a shim died before it was ready")
+            line.shim_pid = _greeted(line)
         except EngineFailed:
             line.close()
             raise
-        line.shim_pid = hello["pid"]
         return line
 
     def close(self) -> None:
@@ -174,3 +171,12 @@ class Launcher:
                 self._process.kill()
                 self._process.wait()
             self._process = None
+
+
+def _greeted(line: Line) -> int:
+    """Wait for a new shim's first word; give its pid. Raises EngineFailed."""
+    hello = line.receive(_READY_SECONDS)
+    if hello is None:
+        raise EngineFailed("a shim died before it was ready")
+    pid: int = hello["pid"]
+    return pid

@@ -16,7 +16,6 @@ from scriptfleet.domain.limits import Limits
 from scriptfleet.domain.retry import RetryPolicy
 from scriptfleet.errors import BlobTooLarge, InvalidValue
 from scriptfleet.queues import bundle
-from scriptfleet.queues.blobs import digest
 
 Moment = datetime.datetime | float | int
 
@@ -102,7 +101,7 @@ def of_function(
     module, name = _function_name(function)
     config = {"module": module, "function": name, "args": list(args), "kwargs": dict(kwargs)}
     content = None if folder is None else bundle.pack(_folder(Path(folder)), limit_bytes)
-    source = None if content is None else Source(digest(content), len(content), "bundle")
+    source = None if content is None else Source.of(content, "bundle")
     return Draft(
         _spec(PYTHON_FUNCTION, options.get("name") or f"{module}.{name}", config, source, (), options), content
     )
@@ -130,7 +129,7 @@ def _of_bytes(
     options: Options,
 ) -> Draft:
     config = {"entry": entry} | ({"shell": shell} if shell else {})
-    source = Source(digest(content), len(content), form)
+    source = Source.of(content, form)
     return Draft(_spec(kind, options.get("name") or name, config, source, args, options), content)
 
 

@@ -1,7 +1,6 @@
 """Output of a run: from a pipe to disk, counted exactly, kept up to a cap: its beginning and its end."""
 
 import os
-from collections import deque
 
 _CHUNK = 65_536
 _LONGEST_TAIL = 262_144
@@ -16,7 +15,7 @@ class Capture:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         self._tail_cap = min(cap_bytes // 4, _LONGEST_TAIL)
         self._head_left = cap_bytes - self._tail_cap
-        self._tail: deque[bytes] = deque()
+        self._tail: list[bytes] = []
         self._tail_bytes = 0
         self._echo_fd = echo_fd
         self.size_bytes = self.lines = self.cut_bytes = 0
@@ -72,7 +71,7 @@ class Capture:
             self._tail.append(rest)
             self._tail_bytes += len(rest)
             while self._tail and self._tail_bytes - len(self._tail[0]) >= self._tail_cap:
-                dropped = self._tail.popleft()
+                dropped = self._tail.pop(0)
                 self._tail_bytes -= len(dropped)
                 self.cut_bytes += len(dropped)
 

@@ -4,18 +4,24 @@ Started as ``python -I -S -c "…" <fd>`` by execution/launcher.py. On its line 
 wanted; it forks a shim for each. It ends when the line closes.
 """
 
-import array
+from __future__ import annotations
+
 import os
 import select
 import signal
 import sys
 from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
-from collections.abc import Sequence
-from typing import NoReturn
 
 from scriptfleet.execution.shim import tree, wire
 from scriptfleet.execution.shim.kernel import become_subreaper
 from scriptfleet.execution.shim.slot import Slot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+_FD_BYTES = 4
 
 
 def main(line_fd: int, modules: Sequence[str] = ()) -> None:
@@ -87,14 +93,13 @@ def _reap(shims: set[int]) -> None:
 
 
 def _next_descriptor(line: socket) -> int | None:
-    fds = array.array("i")
-    message, ancillary, _, _ = line.recvmsg(1, CMSG_LEN(fds.itemsize))
+    message, ancillary, _, _ = line.recvmsg(1, CMSG_LEN(_FD_BYTES))
     if not message:
         return None
     for level, kind, data in ancillary:
         if level == SOL_SOCKET and kind == SCM_RIGHTS:
-            fds.frombytes(data[: fds.itemsize])
-    return fds[0]
+            return int.from_bytes(data[:_FD_BYTES], sys.byteorder)
+    raise ValueError("a request for a shim came without its descriptor")
 
 
 def _wake_on_child() -> int:

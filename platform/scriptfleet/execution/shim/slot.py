@@ -3,15 +3,20 @@
 It ends the run at the time limit, at the lease's deadline, when told to, and when its line to the worker closes.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal
 from _socket import socket
-from typing import Any
 
 from scriptfleet.execution.shim import wire
 from scriptfleet.execution.shim.kernel import become_subreaper
 from scriptfleet.execution.shim.tracked import Tracked
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _READ = 65_536
 

@@ -1,10 +1,15 @@
 """Starting the script's process: in its own session, with its own descriptors, limits and folder."""
 
+from __future__ import annotations
+
 import os
 import resource
 import signal
-from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Any, NoReturn
 
 #: Python ignores the first two, the launcher the others; a script expects the defaults.
 _TO_DEFAULT = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT)

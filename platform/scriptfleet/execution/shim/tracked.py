@@ -1,16 +1,21 @@
 """One run as its shim sees it: a state machine over the script's exit, its orphans, deadlines and orders to stop."""
 
+from __future__ import annotations
+
 import os
 import resource
 import select
 import signal
 import time
-from typing import Any
 
 from scriptfleet.execution.shim import tree
 from scriptfleet.execution.shim.capture import Capture
 from scriptfleet.execution.shim.first_look import first_look
 from scriptfleet.execution.shim.spawn import spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 #: What the script left running gets so long between TERM and KILL once the script itself has ended.
 _ORPHAN_GRACE_SECONDS = 0.5

@@ -1,7 +1,12 @@
 """The tree of a run: every process below its shim. Orphans come back to the shim, so the tree is whole."""
 
+from __future__ import annotations
+
 import os
-from collections.abc import Iterable, Set
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Set
 
 _SIGKILL, _SIGSTOP = 9, 19
 #: Rounds of looking for new processes before the kill; a fork bomb is frozen in a few.

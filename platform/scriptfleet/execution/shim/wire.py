@@ -1,7 +1,12 @@
 """Messages between worker and shim: a length, then ``marshal``. Both ends are one interpreter and trust each other."""
 
+from __future__ import annotations
+
 import marshal
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 _HEADER = 4
 _LARGEST = 64 * 1024 * 1024

@@ -1,0 +1,22 @@
+"""An engine for each way of measuring: the best this machine offers, and the one that is always there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.engine_bench import Bench
+
+from scriptfleet.execution.cgroups.find import Method
+from scriptfleet.execution.engine import Engine
+
+
+@pytest.fixture(scope="module", params=[Method.AUTO, Method.RUSAGE], ids=["best", "rusage"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    made = Engine(method=request.param)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def bench(engine: Engine, tmp_path: Path) -> Bench:
+    return Bench(engine, tmp_path)
