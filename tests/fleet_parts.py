@@ -5,12 +5,13 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from tests.eventually import eventually
 
 from scriptfleet.config import load_settings
 from scriptfleet.queues.client import Client
@@ -18,7 +19,6 @@ from scriptfleet.queues.fleet import FleetView
 from scriptfleet.storage.engine import open_store
 from scriptfleet.storage.migrate import upgrade
 from scriptfleet.storage.run_store import RunStore
-from tests.eventually import eventually
 
 _CELERY = [sys.executable, "-m", "celery", "-A"]
 

@@ -94,9 +94,7 @@ def test_the_broker_and_the_domain_agree_on_which_states_are_final() -> None:
 
 def test_every_key_that_lua_builds_is_in_the_list_of_keys() -> None:
     listed = set(re.findall(r"\{N\}:([a-z]+)", keys.__doc__ or ""))
-    built = {
-        name for path in LUA.glob("*.lua") for name in re.findall(r"P \.\. '([a-z]+)", path.read_text()) if name
-    }
+    built = {name for path in LUA.glob("*.lua") for name in re.findall(r"P \.\. '([a-z]+)", path.read_text()) if name}
 
     assert built
     assert built <= listed
@@ -122,5 +120,5 @@ def test_every_kind_of_job_has_an_executor() -> None:
 
 
 def test_a_job_is_live_or_final_and_never_both() -> None:
-    assert LIVE | FINAL == set(State)
+    assert set(State) == LIVE | FINAL
     assert not LIVE & FINAL

@@ -47,9 +47,7 @@ def test_a_shim_loads_no_large_part_of_the_standard_library() -> None:
         "print(*sorted(name.partition('.')[0] for name in sys.modules))"
     )
     root = str(scriptfleet.__path__[0]).removesuffix("/scriptfleet")
-    done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", program, root], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program, root], capture_output=True, text=True, check=True)
 
     assert set(done.stdout.split()) & {"subprocess", "json", "socket", "logging", "asyncio", "threading"} == set()
 

@@ -38,14 +38,3 @@ def test_no_module_bears_one_of_the_names_that_say_nothing() -> None:
     banned = {"utils", "util", "common", "helpers", "manager", "base", "misc"}
 
     assert [path for path in SOURCES if path.stem in banned] == []
-
-
-def test_the_environment_is_read_in_the_settings_alone() -> None:
-    readers = [
-        str(path.relative_to(REPO))
-        for root in ROOTS
-        for path in (REPO / root).rglob("*.py")
-        if "os.environ" in path.read_text()
-    ]
-
-    assert readers == ["platform/scriptfleet/config.py"]

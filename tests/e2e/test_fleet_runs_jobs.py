@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from tests.eventually import eventually
+from tests.fleet_parts import Fleet, Server, marked
 
 from scriptfleet.domain.state import State
 from scriptfleet.queues import drafts
-from tests.eventually import eventually
-from tests.fleet_parts import Fleet, Server, marked
 
 
 def stored_runs(server: Server) -> list[dict]:
@@ -74,7 +74,12 @@ def test_output_is_followed_while_the_script_runs(fleet: Fleet) -> None:
         ("import sys; sys.exit(7)", {}, State.FAILED, 7),
         ("import os; os.kill(os.getpid(), 11)", {}, State.FAILED, 139),
         ("import time; time.sleep(60)", {"timeout": 0.5}, State.TIMED_OUT, 124),
-        ("import time; x = b'x' * (200 << 20); time.sleep(60)", {"limits": {"memory_mb": 64}}, State.OUT_OF_MEMORY, 137),
+        (
+            "import time; x = b'x' * (200 << 20); time.sleep(60)",
+            {"limits": {"memory_mb": 64}},
+            State.OUT_OF_MEMORY,
+            137,
+        ),
         ("while True: pass", {"limits": {"cpu_seconds": 1}}, State.FAILED, None),
     ],
 )
@@ -116,7 +121,7 @@ def test_arguments_and_bytes_arrive_untouched(fleet: Fleet, tmp_path: Path) -> N
     fleet.worker(slots=1)
     script = tmp_path / "echo.py"
     script.write_text("import sys, os\nprint(repr(sys.argv[1:]))\nsys.stdout.flush()\nos.write(1, b'\\xff\\x00\\xfe')")
-    args = ["a b", "it's \"quoted\"", "two\nlines", "", "ünïcode", "--timeout", "-1"]
+    args = ["a b", 'it\'s "quoted"', "two\nlines", "", "ünïcode", "--timeout", "-1"]
 
     result = fleet.client().submit(script, args=args).result(30)
 

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from tests.engine_bench import Bench
 
 from scriptfleet import State, Usage
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.execution.cgroups.find import Method
 from scriptfleet.execution.engine import Engine
-from tests.engine_bench import Bench
 
 MIB = 1024 * 1024
 
@@ -49,20 +49,25 @@ def test_a_second_of_cpu_is_a_second(bench: Bench) -> None:
 
 
 def test_a_second_of_cpu_in_a_grandchild_belongs_to_the_run(bench: Bench) -> None:
-    code = BURN + """
+    code = (
+        BURN
+        + """
 if os.fork() == 0:
     if os.fork() == 0:
         burn(1.0); say(cpu=time.process_time()); os._exit(0)
     os.wait(); os._exit(0)
 os.wait()
 """
+    )
     record = bench.python(code)
 
     assert_cpu(record.usage, known_of(record)["cpu"])
 
 
 def test_a_second_of_cpu_in_a_daemon_belongs_to_the_run(bench: Bench) -> None:
-    code = BURN + """
+    code = (
+        BURN
+        + """
 told, telling = os.pipe()
 if os.fork() == 0:
     os.setsid()
@@ -72,13 +77,16 @@ if os.fork() == 0:
 os.wait()
 os.read(told, 1)
 """
+    )
     record = bench.python(code)
 
     assert_cpu(record.usage, known_of(record)["cpu"])
 
 
 def test_cpu_time_of_a_daemon_that_is_killed_at_the_end_belongs_to_the_run(bench: Bench) -> None:
-    code = BURN + """
+    code = (
+        BURN
+        + """
 told, telling = os.pipe()
 if os.fork() == 0:
     os.setsid()
@@ -86,18 +94,22 @@ if os.fork() == 0:
     while True: time.sleep(1)
 os.read(told, 1)
 """
+    )
     record = bench.python(code)
 
     assert_cpu(record.usage, known_of(record)["cpu"])
 
 
 def test_memory_held_for_a_moment_is_seen_whole(bench: Bench) -> None:
-    code = BURN + """
+    code = (
+        BURN
+        + """
 before = resident()
 held = b'x' * (300 << 20)
 say(before=before, held=resident())
 time.sleep(0.05)
 """
+    )
     record = bench.python(code)
     known, measured = known_of(record), record.usage.memory_max_mb
 
@@ -115,13 +127,16 @@ def test_memory_that_is_given_back_stays_in_the_peak(bench: Bench) -> None:
 
 
 def test_memory_held_by_several_processes_adds_up(bench: Bench) -> None:
-    code = BURN + """
+    code = (
+        BURN
+        + """
 for _ in range(3):
     if os.fork() == 0:
         held = b'x' * (100 << 20); time.sleep(0.8); os._exit(0)
 [os.wait() for _ in range(3)]
 say(held=300)
 """
+    )
     record = bench.python(code)
 
     assert 300 <= (record.usage.memory_max_mb or 0) <= 300 + 4 * 15
@@ -134,25 +149,31 @@ def test_a_small_script_is_not_charged_with_the_memory_of_its_supervisors(bench:
 
 
 def test_twenty_processes_at_once_are_counted(bench: Bench) -> None:
-    code = BURN + """
+    code = (
+        BURN
+        + """
 for _ in range(20):
     if os.fork() == 0:
         time.sleep(0.5); os._exit(0)
 [os.wait() for _ in range(20)]
 say(processes=21)
 """
+    )
     record = bench.python(code)
 
     assert record.usage.pids_count == known_of(record)["processes"]
 
 
 def test_threads_and_open_files_are_counted(bench: Bench) -> None:
-    code = BURN + """
+    code = (
+        BURN
+        + """
 import threading
 files = [open('/dev/null') for _ in range(50)]
 threads = [threading.Thread(target=time.sleep, args=(0.4,)) for _ in range(10)]
 [one.start() for one in threads]; say(); [one.join() for one in threads]
 """
+    )
     usage = bench.python(code).usage
 
     assert usage.num_threads == 11
@@ -161,10 +182,13 @@ threads = [threading.Thread(target=time.sleep, args=(0.4,)) for _ in range(10)]
 
 def test_bytes_written_to_disk_are_counted_or_unknown(bench: Bench, tmp_path: Path) -> None:
     target = tmp_path / "written"
-    code = BURN + f"""
+    code = (
+        BURN
+        + f"""
 out = os.open({str(target)!r}, os.O_CREAT | os.O_WRONLY)
 os.write(out, os.urandom(8 << 20)); os.fsync(out); say()
 """
+    )
     usage = bench.python(code).usage
 
     assert usage.block_io_write_bytes is None or usage.block_io_write_bytes >= 8 * MIB

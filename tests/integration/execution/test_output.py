@@ -3,7 +3,6 @@
 import hashlib
 
 import pytest
-
 from tests.engine_bench import Bench
 from tests.eventually import eventually
 

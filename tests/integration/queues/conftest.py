@@ -43,9 +43,7 @@ class FakeWorker:
     def tick(self, doubt_ms: int = 10_000) -> list[int]:
         """Tick with another idea of when a message may be lost; give (moved, expired, rescued, resent)."""
         keep_ms = KEEP_SECONDS * 1000
-        found: list[int] = self.broker.scripts.call(
-            "tick", template(), keep_ms, 200, LOSSES_ALLOWED, doubt_ms, 30_000
-        )
+        found: list[int] = self.broker.scripts.call("tick", template(), keep_ms, 200, LOSSES_ALLOWED, doubt_ms, 30_000)
         return found
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import redis
+from tests.integration.queues.conftest import FakeWorker
 
 from scriptfleet import Client
 from scriptfleet.config import Settings
@@ -14,8 +15,6 @@ from scriptfleet.domain.ids import new_job_id
 from scriptfleet.errors import BrokerUnreachable, InvalidValue, SubmitUncertain
 from scriptfleet.queues.connection import check_server
 from scriptfleet.queues.drafts import of_command
-
-from tests.integration.queues.conftest import FakeWorker
 
 WITHIN_SECONDS = 5.0
 
@@ -73,7 +72,7 @@ def test_a_script_whose_bytes_cannot_be_stored_is_not_uncertain(tmp_path: Path, 
 
 
 def test_a_socket_that_is_not_there_is_told_with_its_path(tmp_path: Path) -> None:
-    with pytest.raises(BrokerUnreachable, match="nothing.sock"):
+    with pytest.raises(BrokerUnreachable, match=r"nothing\.sock"):
         client_of(f"unix://{tmp_path}/nothing.sock", tmp_path).submit_shell("true")
 
 
@@ -111,7 +110,7 @@ def test_a_full_server_refuses_submits_and_lets_runs_end(client: Client, redis_c
     job = client.submit_shell("true")
     redis_client.config_set("maxmemory", 1)
     try:
-        with pytest.raises(BrokerUnreachable, match="OOM|maxmemory"):
+        with pytest.raises(BrokerUnreachable, match=r"OOM|maxmemory"):
             client.submit_shell("true")
         assert worker.finish(worker.claim(job.id))
     finally:

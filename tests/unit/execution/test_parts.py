@@ -1,0 +1,178 @@
+"""Small parts of the engine: curves, messages, kept output, the cache of scripts, readings of /proc."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scriptfleet.domain.kinds import Source
+from scriptfleet.errors import BlobMissing
+from scriptfleet.execution.conclude import TAIL_BYTES, tail_of
+from scriptfleet.execution.monitor.curve import Curve
+from scriptfleet.execution.monitor.procfs import ProcessReader, TreeReader
+from scriptfleet.execution.shim import wire
+from scriptfleet.execution.shim.capture import Capture
+from scriptfleet.execution.workspace import SourceCache
+
+CONTENT = b"print('hello')\n"
+SOURCE = Source(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "file")
+
+
+def test_a_curve_keeps_every_point_until_it_is_full() -> None:
+    curve = Curve(most_points=10)
+    for number in range(10):
+        curve.add((number, 0.0, 0.0, 1))
+
+    assert [point[0] for point in curve.points()] == list(range(10))
+
+
+@given(st.integers(1, 5_000))
+def test_a_curve_of_any_length_is_bounded_evenly_spaced_and_begins_at_the_start(count: int) -> None:
+    curve = Curve(most_points=20)
+    for number in range(count):
+        curve.add((number, 0.0, 0.0, 1))
+    moments = [point[0] for point in curve.points()]
+    steps = {after - before for before, after in zip(moments, moments[1:], strict=False)}
+
+    assert len(moments) <= 20
+    assert moments[0] == 0
+    assert len(steps) <= 2
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), st.integers() | st.text()), max_size=5), st.integers(1, 50))
+def test_messages_come_out_whole_however_they_arrive(messages: list[dict[str, int | str]], piece: int) -> None:
+    sent, inbox, found = b"".join(wire.pack(message) for message in messages), wire.Inbox(), []
+    for at in range(0, len(sent), piece):
+        found += inbox.feed(sent[at : at + piece])
+
+    assert found == messages
+
+
+def test_a_length_that_no_message_has_is_refused() -> None:
+    with pytest.raises(ValueError, match="bytes"):
+        wire.Inbox().feed(b"\xff\xff\xff\xff")
+
+
+def test_the_shown_end_of_a_long_output_counts_what_it_leaves_out(tmp_path: Path) -> None:
+    kept = tmp_path / "stdout"
+    kept.write_bytes(b"a" * 100 + b"z" * TAIL_BYTES)
+    tail = tail_of(kept, cut_bytes=7)
+
+    assert tail.text == "z" * TAIL_BYTES
+    assert tail.cut_bytes == 107
+
+
+@given(st.lists(st.binary(min_size=1, max_size=3_000), max_size=12), st.integers(1024, 8_000))
+def test_captured_output_is_counted_exactly_and_keeps_its_ends(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes], cap: int
+) -> None:
+    path = tmp_path_factory.mktemp("capture") / "out"
+    capture = Capture(str(path), cap, None)
+    for piece in pieces:
+        os.write(capture.write_fd, piece)
+        while capture.pump():
+            pass
+    capture.finish()
+    whole, kept, counts = b"".join(pieces), path.read_bytes(), capture.counts()
+    head, tail = cap - cap // 4, cap // 4
+
+    assert counts["size_bytes"] == len(whole)
+    assert counts["lines"] == whole.count(b"\n") + (1 if whole and not whole.endswith(b"\n") else 0)
+    assert counts["cut_bytes"] == max(0, len(whole) - cap)
+    if len(whole) <= cap:
+        assert kept == whole
+    else:
+        assert kept.startswith(whole[:head] + b"\n[scriptfleet: ")
+        assert kept.endswith(b" bytes cut here]\n" + whole[-tail:])
+
+
+def cache_of(folder: Path, content: bytes = CONTENT) -> tuple[SourceCache, list[str]]:
+    asked: list[str] = []
+
+    def fetch(sha256: str, _: int) -> bytes:
+        asked.append(sha256)
+        return content
+
+    return SourceCache(
+        folder / "cache", fetch, lambda packed, into: (into / "unpacked").write_bytes(packed) and None
+    ), asked
+
+
+def test_a_script_is_fetched_once(tmp_path: Path) -> None:
+    cache, asked = cache_of(tmp_path)
+    for run in ("one", "two"):
+        cache.fill(SOURCE, "dir/a.py", tmp_path / run)
+
+    assert (tmp_path / "two" / "dir" / "a.py").read_bytes() == CONTENT
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("spoilt", [b"", CONTENT[:-1], b"x" * len(CONTENT)])
+def test_a_cached_script_that_was_changed_is_fetched_anew(tmp_path: Path, spoilt: bytes) -> None:
+    cache, asked = cache_of(tmp_path)
+    cache.fill(SOURCE, "a.py", tmp_path / "one")
+    (tmp_path / "cache" / SOURCE.sha256).write_bytes(spoilt)
+    cache.fill(SOURCE, "a.py", tmp_path / "two")
+
+    assert (tmp_path / "two" / "a.py").read_bytes() == CONTENT
+    assert len(asked) == 2
+
+
+def test_bytes_that_are_not_those_that_were_sent_are_never_run(tmp_path: Path) -> None:
+    cache, _ = cache_of(tmp_path, b"something else!")
+
+    with pytest.raises(BlobMissing):
+        cache.fill(SOURCE, "a.py", tmp_path / "one")
+    assert not (tmp_path / "one").exists()
+
+
+def test_the_longest_unused_scripts_go_first(tmp_path: Path) -> None:
+    cache, _ = cache_of(tmp_path)
+    for number in range(4):
+        path = tmp_path / "cache" / f"{number}"
+        path.write_bytes(b"x" * 100)
+        os.utime(path, (1_000 + number, 1_000))
+
+    assert cache.prune(most_bytes=250) == 2
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["2", "3"]
+
+
+def recorded(proc: Path, pid: int, children: str = "", name: str = "sh") -> None:
+    """Record one process: 2 s of user and 1 s of system time, 10 pages, 3 threads."""
+    folder = proc / str(pid) / "task" / str(pid)
+    folder.mkdir(parents=True)
+    (folder / "children").write_text(children)
+    tick = os.sysconf("SC_CLK_TCK")
+    fields = ["S", "1", *["0"] * 9, str(2 * tick), str(tick), str(tick // 2), "0", "20", "0", "3", *["0"] * 5]
+    (proc / str(pid) / "stat").write_text(f"{pid} ({name}) {' '.join(fields)}\n")
+    (proc / str(pid) / "statm").write_text("100 10 5 1 0 20 0\n")
+
+
+@pytest.mark.parametrize("name", ["sh", "a ) b (c", "x" * 15, ") S 1 1"])
+def test_a_process_is_read_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    recorded(tmp_path, 7, name=name)
+    reader = ProcessReader(7, str(tmp_path))
+    reading = reader.read()
+    reader.close()
+
+    assert reading is not None
+    assert (reading.cpu_seconds, reading.reaped_seconds, reading.threads) == (3.0, 0.5, 3)
+    assert reading.rss_bytes == 10 * os.sysconf("SC_PAGE_SIZE")
+
+
+def test_a_tree_is_read_whole_and_without_its_shim(tmp_path: Path) -> None:
+    recorded(tmp_path, 1, "2 3 ")
+    recorded(tmp_path, 2, "4")
+    recorded(tmp_path, 3, "99")
+    recorded(tmp_path, 4)
+    (tmp_path / "2" / "task" / "5").mkdir()
+    (tmp_path / "2" / "task" / "5" / "children").write_text("6")
+    recorded(tmp_path, 6)
+    tree = TreeReader(1, str(tmp_path))
+    found = tree.read()
+    tree.close()
+
+    assert set(found) == {2, 3, 4, 6}
