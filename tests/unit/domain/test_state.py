@@ -5,7 +5,7 @@ import pytest
 from scriptfleet.domain.state import EXIT_CODES, FINAL, LIVE, MOVES, State, can_move, exit_code
 
 
-@pytest.mark.parametrize("state", FINAL)
+@pytest.mark.parametrize("state", sorted(FINAL))
 def test_a_final_state_moves_nowhere(state: State) -> None:
     assert state.is_final
     assert not any(can_move(state, there) for there in State)
