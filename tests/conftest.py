@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import redis
 import sqlalchemy as sa
-from tests.eventually import eventually
 
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.migrate import upgrade
+from tests.eventually import eventually
 
 
 def missing(what: str) -> None:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from tests.eventually import eventually
 
 from scriptfleet.config import load_settings
 from scriptfleet.queues.client import Client
@@ -19,6 +18,7 @@ from scriptfleet.queues.fleet import FleetView
 from scriptfleet.storage.engine import open_store
 from scriptfleet.storage.migrate import upgrade
 from scriptfleet.storage.run_store import RunStore
+from tests.eventually import eventually
 
 _CELERY = [sys.executable, "-m", "celery", "-A"]
 

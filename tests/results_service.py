@@ -9,7 +9,6 @@ from pathlib import Path
 import httpx
 import redis
 import uvicorn
-from tests.eventually import eventually
 
 from scriptfleet.config import Settings
 from scriptfleet.queues.fleet import QueueDepth, WorkerInfo
@@ -19,6 +18,7 @@ from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
 from scriptfleet.results.serve import listen, url_of
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.ingest_store import IngestStore
+from tests.eventually import eventually
 
 
 @dataclass

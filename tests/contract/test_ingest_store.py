@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from tests import event_factory as make
 
 from scriptfleet.domain.event import Event, EventType
 from scriptfleet.domain.run import OutputTail
@@ -20,6 +19,7 @@ from scriptfleet.storage.job_store import JobStore
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.run_store import RunFilter, RunStore
 from scriptfleet.storage.tables import metadata
+from tests import event_factory as make
 
 JOB, RUN, SECOND = "0a6e9f0e-5d83-4d0b-8f3c-0c2b9e2a7f10", "a" * 32, "b" * 32
 

@@ -1,7 +1,6 @@
 """Finding jobs and runs; one body for every kind of database."""
 
 import pytest
-from tests import event_factory as make
 
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue, JobNotFound, RunNotFound
@@ -10,6 +9,7 @@ from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.job_store import JobFilter, JobStore
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.run_store import RunFilter, RunStore
+from tests import event_factory as make
 
 MINUTE = 60_000
 FIRST = make.START_MS / 1000

@@ -4,12 +4,12 @@ import threading
 from dataclasses import replace
 
 import pytest
-from tests import event_factory as make
 
 from scriptfleet.domain.schedule import Schedule
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.schedules import ScheduleStore
+from tests import event_factory as make
 
 DUE = make.START_MS
 

@@ -8,13 +8,13 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from tests import event_factory as make
 
 from scriptfleet.errors import InvalidValue, StoreUnreachable
 from scriptfleet.storage import migrate
 from scriptfleet.storage.engine import open_store
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.tables import metadata
+from tests import event_factory as make
 
 
 def test_an_empty_database_comes_to_exactly_the_tables_that_the_code_uses(empty_database_url: str) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from tests.eventually import eventually
-from tests.fleet_parts import Fleet, Server, marked
 
 from scriptfleet.domain.state import State
 from scriptfleet.queues import drafts
+from tests.eventually import eventually
+from tests.fleet_parts import Fleet, Server, marked
 
 
 def stored_runs(server: Server) -> list[dict]:

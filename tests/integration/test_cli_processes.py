@@ -5,12 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.command import environment
-from tests.eventually import eventually
 
 from scriptfleet.cli.embedded.process import Process
 from scriptfleet.cli.embedded.restarts import Restarts
 from scriptfleet.errors import ScriptfleetError
+from tests.command import environment
+from tests.eventually import eventually
 
 
 def python(code: str, folder: Path) -> Process:

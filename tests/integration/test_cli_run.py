@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+
 from tests.command import EXAMPLES, one_line, scriptfleet, start
 
 AWKWARD = ["a b", 'q"q', "it's", "two\nlines", "--timeout", "-x", "--", "", "*", "ü", "$HOME"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from tests.command import EXAMPLES, ROOT, environment, one_line, scriptfleet, start
 from tests.eventually import eventually
 

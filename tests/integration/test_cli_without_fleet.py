@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.command import one_line, scriptfleet
 
 DEAD = "redis://127.0.0.1:1/0"

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 import pytest
 import redis
 import sqlalchemy as sa
-from tests import event_factory as make
-from tests.eventually import eventually
 
 from scriptfleet.domain.event import EVENT_VERSION, Event
 from scriptfleet.domain.state import State
@@ -21,6 +19,8 @@ from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import FinishedRun, IngestStore
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.run_store import RunFilter, RunStore
+from tests import event_factory as make
+from tests.eventually import eventually
 
 KEYS = Keys("scriptfleet")
 

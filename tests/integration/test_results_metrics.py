@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from tests import event_factory as make
-from tests.results_service import Service, running
 
 from scriptfleet.domain.state import State
 from scriptfleet.storage.engine import open_store
+from tests import event_factory as make
+from tests.results_service import Service, running
 
 
 @pytest.fixture

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import pytest
-from tests import event_factory as make
-from tests.results_service import Service, running
 
 from scriptfleet.domain.run import OutputTail
 from scriptfleet.domain.state import State
 from scriptfleet.storage.engine import open_store
+from tests import event_factory as make
+from tests.results_service import Service, running
 
 JOB, RUN = "0a6e9f0e-5d83-4d0b-8f3c-0c2b9e2a7f10", "a" * 32
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x1b[2J\x1b]0;owned\x07\u202eevil\x00"

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
-from tests import event_factory as make
-from tests.results_service import Service, running
 
 from scriptfleet.domain.run import OutputTail
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import MEASURES
 from scriptfleet.storage.engine import Database
+from tests import event_factory as make
+from tests.results_service import Service, running
 
 JOB, RUN = "0a6e9f0e-5d83-4d0b-8f3c-0c2b9e2a7f10", "a" * 32
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import redis
+
 from tests import event_factory as make
 from tests.eventually import eventually
 from tests.integration.test_results_ingest import KEYS, send

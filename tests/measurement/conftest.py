@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine_bench import Bench
 
 from scriptfleet.execution.cgroups.find import Method
 from scriptfleet.execution.engine import Engine
+from tests.engine_bench import Bench
 
 
 @pytest.fixture(scope="module", params=[Method.AUTO, Method.RUSAGE], ids=["best", "rusage"])

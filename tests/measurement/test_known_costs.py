@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.engine_bench import Bench
 
 from scriptfleet import State, Usage
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.execution.cgroups.find import Method
 from scriptfleet.execution.engine import Engine
+from tests.engine_bench import Bench
 
 MIB = 1024 * 1024
 

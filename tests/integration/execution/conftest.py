@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine_bench import Bench
 
 from scriptfleet.execution.engine import Engine
+from tests.engine_bench import Bench
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.engine_bench import Bench
-from tests.eventually import eventually
 
 from scriptfleet import State
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet.execution.engine import Engine, Running
+from tests.engine_bench import Bench
+from tests.eventually import eventually
 
 #: Ignores TERM and starts a daemon that does the same in a session of its own and holds the output open.
 STUBBORN = """

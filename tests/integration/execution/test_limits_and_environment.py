@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.engine_bench import Bench
 
 from scriptfleet import State
 from scriptfleet.execution.engine import Engine
+from tests.engine_bench import Bench
 
 BURN = "while True: pass"
 

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.engine_bench import Bench
 
 from scriptfleet import JobSpec, State
 from scriptfleet.execution.engine import Engine
+from tests.engine_bench import Bench
 
 
 def test_a_script_that_ends_well_succeeds(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+
 from tests.engine_bench import Bench
 from tests.eventually import eventually
 

@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from tests.engine_bench import Bench, processes_with
-from tests.eventually import eventually
 
 from scriptfleet import State
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution.engine import Engine, Running
 from scriptfleet.execution.shim.tree import children_of, descendants_of
+from tests.engine_bench import Bench, processes_with
+from tests.eventually import eventually
 
 REPO = Path(__file__).parents[3]
 

@@ -4,7 +4,6 @@ import zlib
 
 import pytest
 import redis
-from tests.integration.queues.conftest import FakeWorker
 
 from scriptfleet import Client
 from scriptfleet.domain.event import EventType
@@ -12,6 +11,7 @@ from scriptfleet.errors import BlobMissing, BlobTooLarge
 from scriptfleet.queues.blobs import LIFETIME_SECONDS, BlobStore, digest
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.events import GROUP, EventReader, OutputPublisher
+from tests.integration.queues.conftest import FakeWorker
 
 CONTENT = b"print('hello')\n" * 100
 

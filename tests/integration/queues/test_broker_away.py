@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from tests.integration.queues.conftest import FakeWorker
 
 from scriptfleet import Client
 from scriptfleet.config import Settings
@@ -15,6 +14,7 @@ from scriptfleet.domain.ids import new_job_id
 from scriptfleet.errors import BrokerUnreachable, InvalidValue, SubmitUncertain
 from scriptfleet.queues.connection import check_server
 from scriptfleet.queues.drafts import of_command
+from tests.integration.queues.conftest import FakeWorker
 
 WITHIN_SECONDS = 5.0
 

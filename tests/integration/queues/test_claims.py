@@ -4,13 +4,12 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests.integration.queues.conftest import FakeWorker
-
 from scriptfleet import Client, State
 from scriptfleet.domain.event import EventType
 from scriptfleet.queues.claims import Claim, Renewal
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.events import EventReader
+from tests.integration.queues.conftest import FakeWorker
 
 
 def renew(worker: FakeWorker, claim: Claim, reading: str = "") -> str:

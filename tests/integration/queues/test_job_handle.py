@@ -5,12 +5,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from tests.eventually import eventually
-from tests.integration.queues.conftest import FakeWorker
 
 from scriptfleet import Client, State
 from scriptfleet.errors import WaitTimedOut
 from scriptfleet.queues.client import Broker
+from tests.eventually import eventually
+from tests.integration.queues.conftest import FakeWorker
 
 
 def test_waiting_ends_as_soon_as_the_job_does(client: Client, worker: FakeWorker, broker: Broker) -> None:

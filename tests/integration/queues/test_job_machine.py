@@ -8,13 +8,13 @@ import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from tests.integration.queues.conftest import FakeWorker
 
 from scriptfleet import Client, State
 from scriptfleet.config import Settings
 from scriptfleet.domain.state import FINAL, can_move
 from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Renewal
 from scriptfleet.queues.events import EventReader
+from tests.integration.queues.conftest import FakeWorker
 
 FAR_AHEAD = 3_600.0
 

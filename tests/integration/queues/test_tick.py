@@ -2,12 +2,11 @@
 
 import time
 
-from tests.integration.queues.conftest import FakeWorker
-
 from scriptfleet import Client, State
 from scriptfleet.queues.claims import LOSSES_ALLOWED
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.fleet import FleetView, Presence
+from tests.integration.queues.conftest import FakeWorker
 
 WINDOW = 16
 

@@ -1,6 +1,7 @@
 """Small parts of the engine: curves, messages, kept output, the cache of scripts, readings of /proc."""
 
 import hashlib
+import itertools
 import os
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def test_a_curve_of_any_length_is_bounded_evenly_spaced_and_begins_at_the_start(
     for number in range(count):
         curve.add((number, 0.0, 0.0, 1))
     moments = [point[0] for point in curve.points()]
-    steps = {after - before for before, after in zip(moments, moments[1:], strict=False)}
+    steps = {after - before for before, after in itertools.pairwise(moments)}
 
     assert len(moments) <= 20
     assert moments[0] == 0

@@ -77,7 +77,7 @@ def test_a_folder_starts_with_main_unless_told_otherwise(tmp_path: Path) -> None
 
 
 def test_a_folder_without_the_entry_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match="main.py"):
+    with pytest.raises(InvalidValue, match=r"main\.py"):
         of_script(tmp_path, [], LIMIT)
 
 
