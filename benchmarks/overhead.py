@@ -17,6 +17,7 @@ from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
 from scriptfleet.execution.plan import Plan
 from scriptfleet.execution.program import find_program
+from scriptfleet.execution.secret import SecretChain
 from scriptfleet.execution.workspace import Workspace
 from scriptfleet.queues import drafts
 
@@ -84,7 +85,7 @@ def _engine_run(engine: Engine, folder: Path) -> Callable[[], object]:
 
 def _recorded_run(engine: Engine, folder: Path) -> Callable[[], object]:
     own = own_environment()
-    around = Surroundings(engine, environment.clean(own), {}, cache=None)
+    around = Surroundings(engine, environment.on_fleet(own), SecretChain(), cache=None)
     spec = drafts.of_command(_COMMAND, timeout=_LIMIT_SECONDS).spec
 
     def run() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Unpack
 
+from scriptfleet.config import SECRET
 from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.run import RunRecord
@@ -13,6 +14,9 @@ from scriptfleet.execution import environment
 from scriptfleet.execution.conclude import Identity
 from scriptfleet.execution.engine import Engine, Running
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute
+from scriptfleet.execution.program import HostRules
+from scriptfleet.execution.secret import SecretChain
+from scriptfleet.execution.secret_sources.environment import EnvironmentSecrets
 from scriptfleet.execution.workspace import Workspace
 from scriptfleet.queues.drafts import Options, of_code, of_command
 
@@ -22,8 +26,10 @@ CODE_LIMIT = 1_000_000
 class Bench:
     """An engine, and folders for its runs."""
 
-    def __init__(self, engine: Engine, folder: Path, secrets: Mapping[str, str] | None = None) -> None:
-        self.engine, self._folder, self._secrets = engine, folder, secrets or {}
+    def __init__(self, engine: Engine, folder: Path, secrets: Mapping[str, str] | SecretChain | None = None) -> None:
+        self.engine, self.folder, self._secrets = engine, folder, _chain(secrets)
+        #: What jobs may do beyond running programs.
+        self.rules = HostRules()
         #: In the environment of every process of every run of this bench.
         self.marker = uuid.uuid4().hex
         #: Folders of the last run.
@@ -36,11 +42,12 @@ class Bench:
         *,
         on_start: Callable[[Running], None] | None = None,
         lease_until: float | None = None,
+        uv: bool | None = None,
         **options: Unpack[Options],
     ) -> RunRecord:
         """Run Python source text."""
         options["env"] = {"BENCH_MARKER": self.marker, **options.get("env", {})}
-        return self.run(of_code(code, args, CODE_LIMIT, **options).spec, code, on_start, lease_until)
+        return self.run(of_code(code, args, CODE_LIMIT, uv, **options).spec, code, on_start, lease_until)
 
     def shell(self, command: str, **options: Unpack[Options]) -> RunRecord:
         """Run a shell command line."""
@@ -56,18 +63,21 @@ class Bench:
     ) -> RunRecord:
         """Run a spec; ``code`` is its script."""
         who = Identity(new_run_id(), new_job_id(), 1, "bench", "host", "platform")
-        folder = self._folder / who.run_id
+        folder = self.folder / who.run_id
         self.workspace = Workspace(folder)
-        script = self._folder / f"{who.run_id}.py" if code is not None else None
+        script = self.folder / f"{who.run_id}.py" if code is not None else None
         if script is not None and code is not None:
             script.write_text(code)
-        base = environment.clean(os.environ)
-        around = Surroundings(self.engine, base, self._secrets, cache=None)
+        around = Surroundings(self.engine, environment.on_fleet(os.environ), self._secrets, None, self.rules)
         return execute(around, Assignment(who, spec, self.workspace, script, lease_until=lease_until), on_start)
 
     def alive(self) -> list[int]:
         """Give the processes of runs of this bench that are alive."""
         return processes_with(f"BENCH_MARKER={self.marker}")
+
+
+def _chain(secrets: Mapping[str, str] | SecretChain | None) -> SecretChain:
+    return secrets if isinstance(secrets, SecretChain) else SecretChain(EnvironmentSecrets(secrets or {}, SECRET))
 
 
 def processes_with(marker: str) -> list[int]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +16,10 @@ FLEET_FILE = "fleet.json"
 
 _BLOB_MAX_BYTES = 32 * 1024 * 1024
 _RESULT_HOURS = 6.0
+#: What a secret for jobs begins with in a worker's environment; the setting beside it is none.
+SECRET = "SCRIPTFLEET_SECRET_"  # noqa: S105
+_SECRET_PREFIXES = "SCRIPTFLEET_SECRET_PREFIXES"  # noqa: S105
+_FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
 
 
@@ -40,8 +45,23 @@ class Settings:
     api_token: str = ""
     #: What a worker's Python jobs find imported; () is an interpreter that is merely running; None means cold starts.
     warm_preload: tuple[str, ...] | None = None
+    #: A worker takes no new job while its host's CPU or memory is above this, percent; None means it always does.
+    max_cpu_percent: float | None = None
+    max_memory_percent: float | None = None
     #: Secrets for jobs: a job that names X gets the content of SCRIPTFLEET_SECRET_X of the worker's environment.
     secrets: Mapping[str, str] | None = None
+    #: Folder of secrets for jobs, one file each, named like the secret; such as a mounted one.
+    secrets_dir: Path | None = None
+    #: Program and first arguments; run with a secret's name as one more, it prints the value or ends with another code.
+    secrets_command: tuple[str, ...] = ()
+    #: Beginnings of variables' names, in capitals, that mark a secret beside the usual ones (SECRET_, TOKEN_, …).
+    secret_prefixes: tuple[str, ...] = ()
+    #: Where HTTP jobs may go: comma list of host patterns, networks and ``public``; empty means public addresses alone.
+    http_allow: str = ""
+    #: Folders that file operations may touch beside their run's own.
+    file_roots: tuple[Path, ...] = ()
+    #: Whether scripts may have LD_PRELOAD and its kind.
+    allow_loader_env: bool = False
 
     def store_url(self) -> str:
         """Give the database's address, with the default filled in."""
@@ -80,7 +100,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         result_hours=_number(given, "SCRIPTFLEET_RESULT_HOURS", _RESULT_HOURS, 24 * 365),
         api_token=given.get("SCRIPTFLEET_API_TOKEN", ""),
         secrets=_secrets(given),
+        secrets_dir=_folder(given.get("SCRIPTFLEET_SECRETS_DIR")),
+        secrets_command=_words(given, "SCRIPTFLEET_SECRETS_COMMAND"),
+        secret_prefixes=_list(given.get(_SECRET_PREFIXES)),
+        http_allow=given.get("SCRIPTFLEET_HTTP_ALLOW", ""),
+        file_roots=_folders(given, "SCRIPTFLEET_FILE_ROOTS"),
+        allow_loader_env=_flag(given, "SCRIPTFLEET_ALLOW_LOADER_ENV"),
         warm_preload=_modules(given.get("SCRIPTFLEET_WARM_PRELOAD")),
+        max_cpu_percent=_percent(given, "SCRIPTFLEET_MAX_CPU_PERCENT"),
+        max_memory_percent=_percent(given, "SCRIPTFLEET_MAX_MEMORY_PERCENT"),
     )
     _check(settings)
     return settings
@@ -142,9 +170,44 @@ def _modules(said: str | None) -> tuple[str, ...] | None:
     return modules
 
 
+def _percent(given: Mapping[str, str], name: str) -> float | None:
+    return _number(given, name, 100.0, 100.0) if given.get(name) else None
+
+
 def _secrets(given: Mapping[str, str]) -> dict[str, str]:
-    prefix = "SCRIPTFLEET_SECRET_"
-    return {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
+    found = {name: value for name, value in given.items() if name.startswith(SECRET) and name != _SECRET_PREFIXES}
+    return {name.removeprefix(SECRET): value for name, value in found.items()}
+
+
+def _folder(said: str | None) -> Path | None:
+    return Path(said).expanduser().absolute() if said else None
+
+
+def _folders(given: Mapping[str, str], name: str) -> tuple[Path, ...]:
+    folders = [part for part in given.get(name, "").split(":") if part]
+    for folder in folders:
+        if not folder.startswith("/"):
+            raise InvalidValue(name, folder, "absolute paths of folders with ':' between them")
+    return tuple(Path(folder) for folder in folders)
+
+
+def _words(given: Mapping[str, str], name: str) -> tuple[str, ...]:
+    said = given.get(name, "")
+    try:
+        return tuple(shlex.split(said))
+    except ValueError as fault:
+        raise InvalidValue(name, said, f"a command line ({fault})") from fault
+
+
+def _list(said: str | None) -> tuple[str, ...]:
+    return tuple(part.strip().upper() for part in (said or "").split(",") if part.strip())
+
+
+def _flag(given: Mapping[str, str], name: str) -> bool:
+    said = given.get(name, "").lower()
+    if said not in _FLAGS:
+        raise InvalidValue(name, said, "1 or 0")
+    return _FLAGS[said]
 
 
 def _check(settings: Settings) -> None:

@@ -10,7 +10,7 @@ from scriptfleet.domain.event import EventType
 from scriptfleet.domain.kinds import _CHECKS
 from scriptfleet.domain.state import FINAL, LIVE, State
 from scriptfleet.domain.usage import MEASURES
-from scriptfleet.execution.executor import EXECUTORS
+from scriptfleet.execution.executor import executor_kinds
 from scriptfleet.queues import keys
 
 PACKAGE = Path(scriptfleet.__file__).parent
@@ -116,7 +116,7 @@ def test_every_event_that_lua_writes_is_known() -> None:
 
 
 def test_every_kind_of_job_has_an_executor() -> None:
-    assert set(EXECUTORS) == set(_CHECKS)
+    assert set(executor_kinds()) == set(_CHECKS)
 
 
 def test_a_job_is_live_or_final_and_never_both() -> None:

@@ -178,6 +178,15 @@ def test_bytes_that_no_text_column_holds_cost_no_run(database: Database) -> None
     assert run.output_data == {"k\u2400": ["\u2400", None]}
 
 
+def test_secrets_in_the_variables_of_a_spec_are_not_kept(database: Database) -> None:
+    spec = make.shell_spec(env={"DB_PASSWORD": "clear", "VAULT_A": "clear", "MODE": "fast"}, labels={"team": "ü"})
+    IngestStore(database, ["VAULT_"]).apply([make.submitted(JOB, spec)])
+
+    kept = JobStore(database).get(JOB).spec
+    hidden = {"DB_PASSWORD": "***", "VAULT_A": "***", "MODE": "fast"}
+    assert kept == make.shell_spec(env=hidden, labels={"team": "ü"}).to_json()
+
+
 def damaged(event: Event, **data: Any) -> Event:
     return dataclasses.replace(event, data={**event.data, **data})
 

@@ -147,10 +147,13 @@ def test_a_failing_job_is_retried_and_each_attempt_is_a_run(fleet: Fleet) -> Non
 def test_secrets_reach_the_script_that_names_them_and_no_other(fleet: Fleet) -> None:
     fleet.worker(slots=1, env={"SCRIPTFLEET_SECRET_API_KEY": "s3cret"})
     client = fleet.client()
-    show = "import os; print(os.environ.get('API_KEY'), [n for n in os.environ if 'SECRET' in n or 'REDIS' in n])"
+    show = (
+        "import os; print(os.environ.get('API_KEY') == 's' + '3cret', "
+        "[n for n in os.environ if 'SECRET' in n or 'REDIS' in n])"
+    )
 
-    assert client.submit_code(show, secrets=["API_KEY"]).result(30).stdout == "s3cret []\n"
-    assert client.submit_code(show).result(30).stdout == "None []\n"
+    assert client.submit_code(show, secrets=["API_KEY"]).result(30).stdout == "True []\n"
+    assert client.submit_code(show).result(30).stdout == "False []\n"
     missing = client.submit_code(show, secrets=["OTHER"]).result(30)
     assert missing.outcome is State.REJECTED
     assert "SCRIPTFLEET_SECRET_OTHER" in missing.usage.error_message

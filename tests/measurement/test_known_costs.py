@@ -119,7 +119,7 @@ time.sleep(0.05)
 
 
 def test_memory_that_is_given_back_stays_in_the_peak(bench: Bench) -> None:
-    code = BURN + "held = b'x' * (200 << 20); say(held=resident()); del held; time.sleep(0.3)"
+    code = BURN + "held = b'x' * (200 << 20); say(held=resident()); del held; time.sleep(0.7)"
     record = bench.python(code)
 
     assert record.usage.memory_max_mb == pytest.approx(known_of(record)["held"] / MIB, rel=0.02)
@@ -170,7 +170,7 @@ def test_threads_and_open_files_are_counted(bench: Bench) -> None:
         + """
 import threading
 files = [open('/dev/null') for _ in range(50)]
-threads = [threading.Thread(target=time.sleep, args=(0.4,)) for _ in range(10)]
+threads = [threading.Thread(target=time.sleep, args=(1.3,)) for _ in range(10)]
 [one.start() for one in threads]; say(); [one.join() for one in threads]
 """
     )

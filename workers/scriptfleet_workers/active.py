@@ -9,6 +9,7 @@ from typing import Final
 
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet.execution.engine import Running
+from scriptfleet.execution.reports import Progress
 from scriptfleet.execution.workspace import Workspace
 from scriptfleet.queues.claims import SHORTEST_LEASE_SECONDS, Claim, lease_seconds
 
@@ -24,6 +25,8 @@ class ActiveRun:
         self.claimed_at = asked_at
         #: Bytes of each stream that went to the live output.
         self.sent = {"stdout": 0, "stderr": 0}
+        #: What the script last said of how far it is.
+        self.progress: Progress | None = None
         self._lock = threading.Lock()
         self._running: Running | None = None
         self._stop: StopReason | None = None
@@ -40,6 +43,13 @@ class ActiveRun:
     def running(self) -> Running | None:
         """The started run, or None before and after."""
         return None if self._is_over else self._running
+
+    def has_news(self) -> bool:
+        """Read what the script reported since the last look; tell whether its progress is another now."""
+        if self.running is None:
+            return False
+        before, self.progress = self.progress, self.workspace.reports.look()
+        return self.progress != before
 
     def renewed(self, asked_at: float, seconds: float) -> None:
         """Note a lease that the server granted no earlier than ``asked_at``, and tell the shim."""

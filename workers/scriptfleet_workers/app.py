@@ -9,7 +9,7 @@ from celery import Celery, signals
 
 from scriptfleet.config import load_settings
 from scriptfleet.errors import BrokerUnreachable
-from scriptfleet_workers import revoked, tasks
+from scriptfleet_workers import intake, revoked, tasks
 from scriptfleet_workers.celery_config import celery_config
 from scriptfleet_workers.member import Member
 
@@ -30,7 +30,7 @@ def _join_fleet(sender: str, instance: Any, **_: Any) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            Member.join(settings, sender, queues, slots)
+            Member.join(app, settings, sender, queues, slots)
         except BrokerUnreachable as fault:
             log.warning("broker_away reason=%s", fault)
             if time.monotonic() > deadline:
@@ -44,6 +44,12 @@ def _join_fleet(sender: str, instance: Any, **_: Any) -> None:
             return
 
 
+def _stop_taking(**_: Any) -> None:
+    """Take no new jobs once a shutdown has begun."""
+    if Member.is_joined():
+        Member.current().stop_taking()
+
+
 def _leave_fleet(**_: Any) -> None:
     """Leave once the pool has finished its runs."""
     Member.leave()
@@ -51,5 +57,7 @@ def _leave_fleet(**_: Any) -> None:
 
 tasks.register(app)
 revoked.register()
+intake.register(app)
 signals.celeryd_after_setup.connect(_join_fleet, weak=False)
+signals.worker_shutting_down.connect(_stop_taking, weak=False)
 signals.worker_shutdown.connect(_leave_fleet, weak=False)

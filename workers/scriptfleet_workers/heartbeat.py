@@ -67,7 +67,7 @@ class Heartbeat:
 
     def _renew(self) -> None:
         now = time.monotonic()
-        due = {run.claim.run_id: run for run in self._active.all() if run.renew_at <= now}
+        due = {run.claim.run_id: run for run in self._active.all() if run.has_news() or run.renew_at <= now}
         if not due:
             return
         granted = {run_id: run.lease_seconds for run_id, run in due.items()}
@@ -87,7 +87,10 @@ def _reading(run: ActiveRun) -> str:
     running = run.running
     watched = running.watched if running else None
     points = watched.curve.points() if watched else []
-    if not points:
-        return ""
-    at, cpu, memory, processes = points[-1]
-    return json.dumps({"seconds": at, "cpu_percent": cpu, "memory_mb": memory, "processes": processes})
+    reading: dict[str, object] = {}
+    if points:
+        at, cpu, memory, processes = points[-1]
+        reading = {"seconds": at, "cpu_percent": cpu, "memory_mb": memory, "processes": processes}
+    if run.progress is not None:
+        reading |= {"progress": run.progress.fraction, "message": run.progress.message}
+    return json.dumps(reading) if reading else ""

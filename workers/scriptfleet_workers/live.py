@@ -36,9 +36,13 @@ class LivePump:
 
     def finish(self, run: ActiveRun) -> None:
         """Pass on the rest of a run that was shown live, and mark its end. Short runs never were: nothing is sent."""
-        if any(run.sent.values()):
+        if not any(run.sent.values()):
+            return
+        try:
             self._live.write(_fresh(run))
             self._live.end(run.claim.run_id, self._keep_seconds)
+        except redis.RedisError as fault:
+            log.warning("live_output_left_out run=%s reason=%s", run.claim.run_id, fault)
 
     def _loop(self) -> None:
         while not self._stop.wait(_EVERY_SECONDS):

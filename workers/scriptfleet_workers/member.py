@@ -3,17 +3,24 @@
 import logging
 import os
 import threading
+import time
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
+
+import redis
+from celery import Celery
 
 import scriptfleet
 from scriptfleet.config import Settings, own_environment
+from scriptfleet.domain.http_allow import AllowList
 from scriptfleet.domain.outcome import StopReason
-from scriptfleet.domain.run import RunRecord
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution import environment
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.pipeline import Surroundings, this_host, this_platform
+from scriptfleet.execution.program import ARTIFACT_MAX_BYTES, HostRules
+from scriptfleet.execution.secret import secrets_of
 from scriptfleet.execution.workspace import SourceCache, remove_leftovers
 from scriptfleet.queues import bundle
 from scriptfleet.queues.claims import Claims
@@ -22,13 +29,19 @@ from scriptfleet.queues.connection import check_server, told_plainly
 from scriptfleet.queues.events import OutputPublisher
 from scriptfleet.queues.fleet import Presence
 from scriptfleet_workers.active import ActiveRuns
+from scriptfleet_workers.admission import Admission
 from scriptfleet_workers.heartbeat import Heartbeat
 from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.orders import Orders
 from scriptfleet_workers.reporter import Reporter
-from scriptfleet_workers.run import NotClaimed, Runner
+from scriptfleet_workers.run import Done, NotClaimed, Runner
+from scriptfleet_workers.spool import Spool
+from scriptfleet_workers.task_events import TaskEvents
 
 log = logging.getLogger("scriptfleet.worker")
+
+#: How long a thread goes on with jobs that came without a message, before it lets Celery have its say again.
+_TURN_SECONDS: Final = 0.5
 
 
 class Member:
@@ -36,28 +49,34 @@ class Member:
 
     _current: ClassVar["Member | None"] = None
 
-    def __init__(self, settings: Settings, name: str, queues: list[str], slots: int) -> None:
+    def __init__(self, app: Celery, settings: Settings, name: str, queues: list[str], slots: int) -> None:
         broker = Broker(settings)
         check_server(broker.redis, broker.url)
         self.name, self.queues, self.slots = name, queues, slots
         self._broker, self._settings = broker, settings
         keep_seconds = settings.result_hours * 3600
-        self._base_env = environment.clean(own_environment())
-        self._engine = Engine(warm_env=self._base_env)
+        self._inheritance = environment.on_fleet(own_environment(), settings.secret_prefixes, settings.allow_loader_env)
+        self._engine = Engine(warm_env=self._inheritance.clean)
         self.active = ActiveRuns()
-        self._give_up = threading.Event()
+        self._admission = Admission.of(settings)
+        self._is_stopping = threading.Event()
+        self._turn = threading.local()
+        self._events = TaskEvents(app, name)
         claims = Claims(broker.redis, broker.keys, name, keep_seconds)
         presence = Presence(broker.redis, broker.keys, name)
         self._live = LivePump(broker.live_output, self.active, keep_seconds)
         self._heartbeat = Heartbeat(claims, self.active, presence, self._tell)
         self._orders = Orders(broker.redis, broker.keys, lambda job_id: self.stop_here(job_id, StopReason.CANCELLED))
-        reporter = Reporter(claims, OutputPublisher(broker.redis, broker.keys), self._live, self._give_up)
-        self._runner = Runner(settings, name, claims, self._surroundings(), self.active, reporter)
+        output = OutputPublisher(broker.redis, broker.keys)
+        keep = partial(broker.blobs.keep, seconds=keep_seconds)
+        self._reporter = Reporter(claims, output, keep, Spool(settings.home / "spool"), self._is_stopping)
+        around = self._surroundings()
+        self._runner = Runner(settings, name, claims, around, self.active, self._reporter, self._live)
 
     @classmethod
-    def join(cls, settings: Settings, name: str, queues: list[str], slots: int) -> "Member":
+    def join(cls, app: Celery, settings: Settings, name: str, queues: list[str], slots: int) -> "Member":
         """Make this process a worker of the fleet. Raises BrokerUnreachable."""
-        member = cls(settings, name, queues, slots)
+        member = cls(app, settings, name, queues, slots)
         _clean_up(settings.home / "runs")
         this_platform()
         member._engine.warm_up(min(slots, os.cpu_count() or 1))
@@ -66,9 +85,16 @@ class Member:
         member._live.start()
         member._orders.start()
         member._heartbeat.start()
+        member._events.start()
+        member._reporter.send_spooled()
         cls._current = member
         log.info("worker_joined name=%s slots=%d queues=%s", name, slots, ",".join(queues))
         return member
+
+    @classmethod
+    def is_joined(cls) -> bool:
+        """Tell whether this process is a member."""
+        return cls._current is not None
 
     @classmethod
     def current(cls) -> "Member":
@@ -78,15 +104,45 @@ class Member:
         return cls._current
 
     @classmethod
+    def is_throttled(cls) -> bool:
+        """Tell whether this process takes no new job just now."""
+        return cls._current is not None and bool(cls._current._admission.reason)
+
+    @classmethod
     def leave(cls) -> None:
         """Leave the fleet; safe to repeat."""
         member, cls._current = cls._current, None
         if member is not None:
             member._close()
 
-    def run_job(self, job_id: str) -> RunRecord | NotClaimed:
+    def run_job(self, job_id: str) -> Done | NotClaimed:
         """Run a job whose message came."""
-        return self._runner.run_job(job_id)
+        answer = self._runner.run_job(job_id)
+        # The thread that ran it goes on with its queue.
+        self._turn.queue = answer.claim.queue if isinstance(answer, Done) else None
+        return answer
+
+    def go_on(self) -> None:
+        """Run more of the queue that this thread's last job came from, for a short while, without messages.
+
+        A message costs Celery about a millisecond of CPU, as much as a short job costs us. Only jobs that wait behind
+        the window are taken, so nobody's message is in vain.
+        """
+        queue, self._turn.queue = getattr(self._turn, "queue", None), None
+        until = time.monotonic() + _TURN_SECONDS
+        try:
+            while queue and self._may_take() and time.monotonic() < until:
+                if not self._runner.run_next(queue, self._events):
+                    return
+        except redis.RedisError as fault:
+            log.warning("turn_ended queue=%s reason=%s", queue, fault)
+
+    def _may_take(self) -> bool:
+        return not self._is_stopping.is_set() and not self._admission.reason
+
+    def stop_taking(self) -> None:
+        """Take no more jobs than Celery has handed over: this worker is told to stop."""
+        self._is_stopping.set()
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job wherever it is."""
@@ -107,22 +163,32 @@ class Member:
         cache.prune()
         return Surroundings(
             engine=self._engine,
-            base_env=self._base_env,
-            secrets=self._settings.secrets or {},
+            inheritance=self._inheritance,
+            secrets=secrets_of(self._settings),
             cache=cache,
+            rules=self._rules(),
             preload=self._settings.warm_preload,
         )
+
+    def _rules(self) -> HostRules:
+        settings = self._settings
+        # A list that cannot be read keeps the worker from starting, not each job from running.
+        AllowList.parse(settings.http_allow)
+        most_bytes = min(ARTIFACT_MAX_BYTES, settings.blob_max_bytes)
+        return HostRules(settings.http_allow, settings.file_roots, settings.home / "tools", most_bytes)
 
     def _fetch(self, sha256: str, size_bytes: int) -> bytes:
         with told_plainly(self._broker.url):
             return self._broker.blobs.get(sha256, size_bytes)
 
     def _tell(self, presence: Presence) -> None:
-        presence.tell(this_host(), self.slots, len(self.active), self.queues, scriptfleet.__version__)
+        throttled = self._admission.look()
+        presence.tell(this_host(), self.slots, len(self.active), self.queues, scriptfleet.__version__, throttled)
 
     def _close(self) -> None:
-        self._give_up.set()
+        self._is_stopping.set()
         self._orders.close()
+        self._events.close()
         self._live.close()
         self._heartbeat.close()
         self._engine.close()

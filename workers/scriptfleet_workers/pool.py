@@ -46,6 +46,7 @@ class TaskPool(ThreadPool):  # type: ignore[misc]
                 apply_target(target, args, kwargs, callback, accept_callback, getpid=lambda: token)
             finally:
                 self._jobs.pop(token, None)
+            Member.current().go_on()
 
         return Applied(self.executor.submit(supervise))
 
@@ -57,6 +58,7 @@ class TaskPool(ThreadPool):  # type: ignore[misc]
 
     def on_terminate(self) -> None:
         """A cold shutdown: end the runs and give their jobs back."""
+        Member.current().stop_taking()
         Member.current().stop_all(StopReason.SHUTDOWN)
         self.executor.shutdown(cancel_futures=True)
         Member.leave()

@@ -1,5 +1,6 @@
 """The life of a run on a worker: claim, prepare, start and watch, conclude, report. One step alone changes states."""
 
+import json
 import logging
 import random
 import time
@@ -9,6 +10,7 @@ from typing import Final
 from scriptfleet.config import Settings
 from scriptfleet.domain.ids import new_run_id
 from scriptfleet.domain.job import JobSpec
+from scriptfleet.domain.outcome import DRAINED
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
@@ -18,7 +20,10 @@ from scriptfleet.execution.workspace import Workspace
 from scriptfleet.queues.claims import Claim, Claims
 from scriptfleet.queues.signing import is_genuine
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
+from scriptfleet_workers.live import LivePump
+from scriptfleet_workers.report import Report
 from scriptfleet_workers.reporter import Reporter
+from scriptfleet_workers.task_events import TaskEvents
 
 log = logging.getLogger("scriptfleet.run")
 
@@ -33,11 +38,21 @@ class NotClaimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """A run that was seen through."""
+
+    claim: Claim
+    record: RunRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Next:
     """Where a job goes after a run."""
 
     state: State
     delay_seconds: float = 0.0
+    #: Whether giving the job back counts against the losses allowed.
+    is_loss: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +65,37 @@ class Runner:
     around: Surroundings
     active: ActiveRuns
     reporter: Reporter
+    live: LivePump
 
-    def run_job(self, job_id: str) -> RunRecord | NotClaimed:
+    def run_job(self, job_id: str) -> Done | NotClaimed:
         """Claim the job and see it through. Gives the record, or why there is none."""
         asked_at = time.monotonic()
         claim = self.claims.claim(job_id, new_run_id())
         if isinstance(claim, str):
             log.info("not_claimed job=%s state=%s", job_id, claim)
             return NotClaimed(claim)
+        return Done(claim, self._see_through(claim, asked_at))
+
+    def run_next(self, queue: str, events: TaskEvents) -> bool:
+        """Run the queue's next job that waits behind the window; give False when there is none."""
+        asked_at = time.monotonic()
+        claim = self.claims.claim_next(queue, new_run_id())
+        if claim is None:
+            return False
+        events.started(claim)
+        events.ended(claim, self._see_through(claim, asked_at))
+        return True
+
+    def _see_through(self, claim: Claim, asked_at: float) -> RunRecord:
+        job_id = claim.job_id
         log.info("run_started job=%s run=%s attempt=%d", job_id, claim.run_id, claim.attempt)
         workspace = Workspace(self.settings.home / "runs" / self.active.folder / claim.run_id)
         with self.active.entered(claim, workspace, asked_at) as active:
             spec, record = self._execute(active)
             active.over()
             then = after(spec, claim, record)
-            self.reporter.report(active, record, then.state, then.delay_seconds)
+            self.live.finish(active)
+            self.reporter.report(_report(record, then), workspace.folder)
         workspace.remove()
         log.info("run_%s job=%s run=%s next=%s", record.outcome, job_id, claim.run_id, then.state)
         return record
@@ -82,7 +113,7 @@ class Runner:
         )
         try:
             spec = self._spec(claim)
-            assignment = Assignment(who, spec, active.workspace, lease_until=active.lease_until)
+            assignment = Assignment(who, spec, active.workspace, lease_until=lambda: active.lease_until)
             return spec, execute(self.around, assignment, active.started)
         except InvalidValue as fault:
             return None, not_started(who, State.REJECTED, "InvalidJob", str(fault), time.time())
@@ -100,7 +131,7 @@ class Runner:
 def after(spec: JobSpec | None, claim: Claim, record: RunRecord) -> Next:
     """Tell where the job goes: back to the queue, to another attempt, or to its end."""
     if record.outcome is State.LOST:
-        return Next(State.QUEUED)
+        return Next(State.QUEUED, is_loss=record.usage.error_type != DRAINED)
     usage = record.usage
     if spec is not None and spec.retry.wants(record.outcome, usage.error_type, usage.exit_code):
         elapsed = claim.elapsed_seconds + (usage.execution_time_seconds or 0.0)
@@ -108,3 +139,15 @@ def after(spec: JobSpec | None, claim: Claim, record: RunRecord) -> Next:
         if delay is not None:
             return Next(State.DELAYED, delay)
     return Next(record.outcome)
+
+
+def _report(record: RunRecord, then: Next) -> Report:
+    return Report(
+        job_id=record.job_id,
+        run_id=record.run_id,
+        record=json.dumps(record.to_dict(), separators=(",", ":")),
+        state=then.state,
+        delay_seconds=then.delay_seconds,
+        is_loss=then.is_loss,
+        artifacts=tuple(artifact.sha256 for artifact in record.artifacts),
+    )

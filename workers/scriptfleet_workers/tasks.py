@@ -6,7 +6,7 @@ from celery import Celery
 from celery.exceptions import Ignore
 
 from scriptfleet.domain.state import State
-from scriptfleet.execution.executor import EXECUTORS
+from scriptfleet.execution.executor import executor_kinds
 from scriptfleet.queues.message import task_name
 from scriptfleet_workers.member import Member
 from scriptfleet_workers.run import NotClaimed
@@ -17,8 +17,8 @@ class RunFailed(Exception):
 
 
 def register(app: Celery) -> None:
-    """Give the app a task for each kind."""
-    for kind in EXECUTORS:
+    """Give the app a task for each kind, also for those of installed packages."""
+    for kind in executor_kinds():
         app.task(name=task_name(kind), bind=True, throws=(RunFailed,), ignore_result=True)(_run)
 
 
@@ -27,9 +27,10 @@ def _run(task: Any) -> str:
     if isinstance(answer, NotClaimed):
         # A repeated message, or a job that was cancelled meanwhile: nothing happened here.
         raise Ignore
-    if answer.outcome is State.CANCELLED:
+    record = answer.record
+    if record.outcome is State.CANCELLED:
         task.send_event("task-revoked", terminated=True, signum=15, expired=False)
         raise Ignore
-    if answer.outcome is not State.SUCCEEDED:
-        raise RunFailed(f"{answer.outcome}: {answer.usage.error_message}")
-    return f"exit {answer.usage.exit_code} after {answer.usage.execution_time_seconds:.3f} s"
+    if record.outcome is not State.SUCCEEDED:
+        raise RunFailed(f"{record.outcome}: {record.usage.error_message}")
+    return f"exit {record.usage.exit_code} after {record.usage.execution_time_seconds:.3f} s"

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from scriptfleet.config import Settings, without_password
 from scriptfleet.errors import ScriptfleetError
+from scriptfleet.execution.isolation.capabilities import Feature, capability
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import check_server, told_plainly
 from scriptfleet.queues.fleet import FleetView
@@ -48,6 +49,7 @@ def all_findings(settings: Settings) -> Iterator[Finding]:
     yield _python()
     yield from _home(settings.home)
     yield from _kernel()
+    yield from _isolation()
     yield from _broker(settings)
     yield _database(settings)
 
@@ -81,6 +83,18 @@ def _kernel() -> Iterator[Finding]:
     yield _present(
         "subreaper", _has_subreaper(), "without it, daemonised children of scripts are not accounted: use Linux"
     )
+
+
+def _isolation() -> Iterator[Finding]:
+    for feature in Feature:
+        found = capability(feature)
+        advice = "jobs that ask for it are refused here: run the worker as root"
+        if feature in (Feature.MOUNTS, Feature.NETWORK):
+            advice += ", or install bubblewrap (bwrap)"
+        if found.way is None:
+            yield Finding("isolation", Level.WARN, f"{feature}: not available: {found.why}", advice)
+        else:
+            yield Finding("isolation", Level.OK, f"{feature}: {found.way}")
 
 
 def _present(what: str, is_there: bool, advice: str) -> Finding:

@@ -13,6 +13,7 @@ from scriptfleet.cli.tables import print_table
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings
 from scriptfleet.domain import check
+from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.schedule import Schedule
 from scriptfleet.errors import InvalidValue
 from scriptfleet.queues.drafts import Draft
@@ -65,7 +66,7 @@ def _add(chosen: Namespace, settings: Settings) -> int:
     with history.opened(settings) as database:
         ScheduleStore(database).add(schedule, draft.content)
     if chosen.as_json:
-        print_json(_plain(schedule))
+        print_json(_plain(schedule, settings))
     else:
         print(f"{schedule.name}: every {schedule.every_seconds:g} s, first {moment(schedule.next_due_ms / 1000)}")
     return 0
@@ -75,7 +76,7 @@ def _list(chosen: Namespace, settings: Settings) -> int:
     with history.opened(settings) as database:
         schedules = ScheduleStore(database).list()
     if chosen.as_json:
-        print_json([_plain(schedule) for schedule in schedules])
+        print_json([_plain(schedule, settings) for schedule in schedules])
     elif schedules:
         print_table(("schedule*", "script*", "every s>", "queue", "next"), [_cells(item) for item in schedules])
     else:
@@ -95,14 +96,14 @@ def _remove(chosen: Namespace, settings: Settings) -> int:
     return 0
 
 
-def _plain(schedule: Schedule) -> dict[str, object]:
+def _plain(schedule: Schedule, settings: Settings) -> dict[str, object]:
     return {
         "schedule_id": schedule.schedule_id,
         "name": schedule.name,
         "every_seconds": schedule.every_seconds,
         "next_due_at": schedule.next_due_ms / 1000,
         "is_enabled": schedule.is_enabled,
-        "spec": schedule.spec.to_dict(),
+        "spec": shown_spec(schedule.spec.to_dict(), settings.secret_prefixes),
     }
 
 

@@ -80,6 +80,9 @@ def _print_tables(workers: list[WorkerInfo], queues: dict[str, QueueDepth]) -> N
             for worker in workers
         ]
         print_table(("worker*", "running>", "slots>", "queues*", "version"), rows)
+        for worker in workers:
+            if worker.throttled:
+                print(f"{clean_line(worker.name)} takes no new job: {clean_line(worker.throttled)}")
     else:
         print("no worker is alive: start one with `scriptfleet worker`")
     if queues:

@@ -31,7 +31,7 @@ def optional_text(field: str, value: object, longest: int = 4096) -> str | None:
 
 def number(field: str, value: object, least: float = 0.0, most: float = math.inf, above: bool = False) -> float:
     """Accept a finite number in [least, most], or (least, most] with ``above``."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise InvalidValue(field, value, "a finite number")
     if value < least or value > most or (above and value == least):
         wanted = f"a number {'above' if above else 'from'} {least:g}"
@@ -91,6 +91,14 @@ def mapping(field: str, value: object) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
         raise InvalidValue(field, value, "a mapping with string keys")
     return dict(value)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # A whole number that no float can hold.
+        return False
 
 
 def _is_utf8(value: str) -> bool:

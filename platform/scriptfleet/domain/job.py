@@ -7,8 +7,9 @@ from typing import Any, Self
 
 from scriptfleet.domain import check
 from scriptfleet.domain.isolation import Isolation
-from scriptfleet.domain.kinds import PYTHON_KINDS, Source, check_config
+from scriptfleet.domain.kinds import PYTHON_KINDS, Source, check_config, shown_target, unused_fields
 from scriptfleet.domain.limits import Limits
+from scriptfleet.domain.masking import without_secrets
 from scriptfleet.domain.retry import RetryPolicy
 from scriptfleet.errors import InvalidValue
 
@@ -32,7 +33,7 @@ class JobSpec:
     source: Source | None = None
     #: Arguments of the script, passed untouched.
     args: tuple[str, ...] = ()
-    #: Environment variables of the run; never secrets.
+    #: Environment variables of the run, never secrets; ``${NAME}`` stands for another one (see interpolation.py).
     env: dict[str, str] = field(default_factory=dict)
     #: Names of secrets that the worker fetches and puts into the environment under the same name.
     secrets: tuple[str, ...] = ()
@@ -74,7 +75,11 @@ class JobSpec:
     def __post_init__(self) -> None:
         check.text("name", self.name, 255)
         check_config(self.kind, self.config, self.source)
+        for name in unused_fields(self.kind):
+            if getattr(self, name):
+                raise InvalidValue(name, getattr(self, name), f"none: jobs of kind {self.kind} have no use for it")
         self._check_surroundings()
+        self._check_inheritance()
         self._check_interpreter()
         self._check_times()
 
@@ -89,17 +94,24 @@ class JobSpec:
         for name in ("group", "idempotency_key", "submitted_by", "schedule"):
             check.optional_text(name, getattr(self, name), 255)
 
+    def _check_inheritance(self) -> None:
+        if self.inherit_env not in (None, True, False):
+            raise InvalidValue("inherit_env", self.inherit_env, "true or false")
+        for rule in check.strings("exclude_env", self.exclude_env):
+            if rule != "*" and not check.ENV_NAME.fullmatch(rule.removesuffix("*")):
+                raise InvalidValue("exclude_env", rule, "names of variables; * may stand at the end alone")
+
     def _check_interpreter(self) -> None:
         check.optional_text("interpreter", self.interpreter)
-        check.strings("exclude_env", self.exclude_env)
         for module in check.strings("preload", self.preload):
             if not all(part.isidentifier() for part in module.split(".")):
                 raise InvalidValue("preload", module, "names of Python modules")
-        for name in ("warm", "inherit_env"):
-            if getattr(self, name) not in (None, True, False):
-                raise InvalidValue(name, getattr(self, name), "true or false")
+        if self.warm not in (None, True, False):
+            raise InvalidValue("warm", self.warm, "true or false")
         if self.warm and (self.interpreter or self.kind not in PYTHON_KINDS):
             raise InvalidValue("warm", self.warm, "a Python job without an interpreter of its own")
+        if self.warm and self.isolation:
+            raise InvalidValue("warm", self.warm, "a job without isolation, which needs a process of its own")
 
     def _check_times(self) -> None:
         check.optional_number("timeout", self.timeout_seconds, above=True)
@@ -111,9 +123,9 @@ class JobSpec:
 
     def display_args(self) -> str:
         """Give the arguments as one short line for tables and Flower; secrets are never in them."""
-        if "command" in self.config:
-            return str(self.config["command"])[:200]
-        shown = self.args or (self.config.get("args") or ()) or (self.config.get("kwargs") or ())
+        if (target := shown_target(self.kind, self.config)) is not None:
+            return target[:200]
+        shown = self.args or (self.config.get("args") or ()) or without_secrets(self.config.get("kwargs") or {})
         return json.dumps(shown, ensure_ascii=False)[:200] if shown else ""
 
     def to_dict(self) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Self
 
-from scriptfleet.domain import check
+from scriptfleet.domain import check, file_operation, http_request
 from scriptfleet.errors import InvalidValue
 
 PYTHON_SCRIPT, SHELL, PYTHON_FUNCTION = "python_script", "shell", "python_function"
+HTTP_REQUEST, FILE_OPERATION = "http_request", "file_operation"
 PYTHON_KINDS = (PYTHON_SCRIPT, PYTHON_FUNCTION)
 SHELLS = ("sh", "bash", "zsh", "fish")
 
@@ -55,16 +56,78 @@ class Source:
 def check_config(kind: str, config: Mapping[str, Any], source: Source | None) -> None:
     """Refuse an unknown kind, a config that does not fit it, or bytes that are missing."""
     if kind not in _CHECKS:
+        for find in _FINDERS:
+            find()
+    if kind not in _CHECKS:
         raise InvalidValue("kind", kind, f"one of {', '.join(sorted(_CHECKS))}")
     found = check.mapping("config", config)
     allowed, verify = _CHECKS[kind]
-    for name in found.keys() - allowed:
-        raise InvalidValue(f"config of {kind}", name, f"one of {', '.join(sorted(allowed))}")
+    for name in found.keys() - allowed if allowed is not None else ():
+        raise InvalidValue(f"config of {kind}", name, f"one of {', '.join(sorted(allowed or ()))}")
     verify(found, source)
+
+
+def register_kind(kind: str, allowed: Set[str] | None = None, verify: Callable[..., None] | None = None) -> None:
+    """Let jobs of one more kind through.
+
+    ``allowed`` are the names its config may have, None meaning any; ``verify(config, source)`` raises InvalidValue for
+    a config that cannot be. Raises InvalidValue for a name that cannot be one, or that is built in.
+    """
+    if not _KIND.fullmatch(kind) or kind in _BUILT_IN:
+        raise InvalidValue("kind", kind, "lower-case letters, digits and '_', not the name of a built-in kind")
+    _CHECKS[kind] = (None if allowed is None else frozenset(allowed), verify or _anything)
+
+
+def is_known(kind: str) -> bool:
+    """Tell whether jobs of this kind are let through."""
+    return kind in _CHECKS
+
+
+def add_finder(find: Callable[[], None]) -> None:
+    """Have ``find`` called, to register what it knows of, before a kind is refused as unknown."""
+    if find not in _FINDERS:
+        _FINDERS.append(find)
+
+
+def unused_fields(kind: str) -> tuple[str, ...]:
+    """Give the fields of a spec that mean nothing to this kind; a spec that sets one is refused."""
+    return _UNUSED.get(kind, ())
+
+
+def shown_target(kind: str, config: Mapping[str, Any]) -> str | None:
+    """Give what a config is about in one line, for the kinds whose arguments do not tell; secrets are not in it."""
+    if "command" in config:
+        return str(config["command"])
+    if kind == HTTP_REQUEST:
+        return f"{config.get('method', 'GET')} {http_request.without_query(str(config['url']))}"
+    if kind == FILE_OPERATION:
+        return " ".join(str(config[name]) for name in ("operation", "source", "destination") if name in config)
+    return None
+
+
+def _anything(config: dict[str, Any], source: Source | None) -> None:
+    """Accept: the worker that has the executor checks the config."""
 
 
 def _python_script(config: dict[str, Any], source: Source | None) -> None:
     _entry(config, source)
+    if config.get("uv") not in (None, True, False):
+        raise InvalidValue("config.uv", config["uv"], "true or false")
+
+
+def _http_request(config: dict[str, Any], source: Source | None) -> None:
+    _no_source(source)
+    http_request.check_request(config)
+
+
+def _file_operation(config: dict[str, Any], source: Source | None) -> None:
+    _no_source(source)
+    file_operation.check_operation(config)
+
+
+def _no_source(source: Source | None) -> None:
+    if source is not None:
+        raise InvalidValue("source", source.sha256, "none: this kind takes no script")
 
 
 def _shell(config: dict[str, Any], source: Source | None) -> None:
@@ -96,8 +159,20 @@ def _python_function(config: dict[str, Any], source: Source | None) -> None:
 
 _Check = Callable[[dict[str, Any], Source | None], None]
 
-_CHECKS: dict[str, tuple[frozenset[str], _Check]] = {
-    PYTHON_SCRIPT: (frozenset({"entry"}), _python_script),
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
+#: The names a kind's config may have (None: any), and what is checked beyond.
+_CHECKS: dict[str, tuple[frozenset[str] | None, _Check]] = {
+    PYTHON_SCRIPT: (frozenset({"entry", "uv"}), _python_script),
     SHELL: (frozenset({"command", "entry", "shell"}), _shell),
     PYTHON_FUNCTION: (frozenset({"module", "function", "args", "kwargs"}), _python_function),
+    HTTP_REQUEST: (http_request.FIELDS, _http_request),
+    FILE_OPERATION: (file_operation.FIELDS, _file_operation),
+}
+_BUILT_IN = frozenset(_CHECKS)
+_FINDERS: list[Callable[[], None]] = []
+_UNUSED: dict[str, tuple[str, ...]] = {
+    SHELL: ("interpreter", "preload"),
+    PYTHON_FUNCTION: ("args",),
+    HTTP_REQUEST: ("args", "interpreter", "preload"),
+    FILE_OPERATION: ("args", "interpreter", "preload"),
 }

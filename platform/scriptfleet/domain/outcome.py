@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from scriptfleet.domain.state import State
 
+#: Error type of a run that was given back because its worker was told to stop: no loss, and no fault of the script.
+DRAINED = "WorkerDrained"
+
 
 class StopReason(StrEnum):
     """Who ended a run before it ended by itself."""
@@ -39,7 +42,7 @@ _STOPPED: dict[StopReason, tuple[State, str, str]] = {
     StopReason.CPU_TIME: (State.FAILED, "CpuTimeLimit", "over its CPU time limit"),
     StopReason.PROCESSES: (State.FAILED, "ProcessLimit", "over its limit of processes"),
     StopReason.LEASE: (State.LOST, "WorkerLost", "its worker could not renew the lease in time"),
-    StopReason.SHUTDOWN: (State.LOST, "WorkerLost", "its worker shut down"),
+    StopReason.SHUTDOWN: (State.LOST, DRAINED, "its worker shut down"),
 }
 
 

@@ -23,6 +23,19 @@ class OutputTail:
 
 
 @dataclass(frozen=True, slots=True)
+class Artifact:
+    """A file that the script asked to keep. Its bytes stay with the broker for some hours, under their SHA-256."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give plain JSON data."""
+        return {"name": self.name, "size_bytes": self.size_bytes, "sha256": self.sha256}
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """All that is known of a run once it has ended: what a worker reports and `result()` gives."""
 
@@ -41,6 +54,11 @@ class RunRecord:
     output_data: Any = None
     #: Points of the cost curve: (seconds since start, CPU percent, resident MiB, processes).
     curve: list[tuple[float, float, float, int]] = field(default_factory=list)
+    #: What the script asked to keep and was kept.
+    artifacts: list[Artifact] = field(default_factory=list)
+    #: How much of what the script reported was refused, and the first reasons.
+    reports_refused: int = 0
+    report_faults: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON data, with unknown measures left out."""
@@ -57,6 +75,9 @@ class RunRecord:
             "stderr": self.stderr.to_dict(),
             "output_data": self.output_data,
             "curve": self.curve,
+            "artifacts": [artifact.to_dict() for artifact in self.artifacts],
+            "reports_refused": self.reports_refused,
+            "report_faults": self.report_faults,
         }
 
     @classmethod
@@ -74,4 +95,7 @@ class RunRecord:
             stderr=OutputTail(**data["stderr"]),
             output_data=data.get("output_data"),
             curve=[(at, cpu, rss, pids) for at, cpu, rss, pids in data.get("curve", [])],
+            artifacts=[Artifact(**artifact) for artifact in data.get("artifacts", [])],
+            reports_refused=data.get("reports_refused", 0),
+            report_faults=list(data.get("report_faults", [])),
         )

@@ -2,11 +2,13 @@
 
 import datetime
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from scriptfleet.domain.job import JobSpec
+from scriptfleet.domain.masking import mask_data, mask_text
 from scriptfleet.domain.outcome import StopReason, Verdict, judge
 from scriptfleet.domain.run import OutputTail, RunRecord
 from scriptfleet.domain.state import State
@@ -82,6 +84,25 @@ def not_started(who: Identity, outcome: State, error_type: str, message: str, at
     return RunRecord(who.run_id, who.job_id, who.attempt, who.worker, who.host, outcome, usage)
 
 
+def masked(record: RunRecord, hidden: Sequence[bytes]) -> RunRecord:
+    """Give the record with secrets hidden in all that a script can write into it; its output is masked as it comes."""
+    if not hidden:
+        return record
+    usage = replace(
+        record.usage,
+        error_message=mask_data(record.usage.error_message, hidden),
+        error_type=mask_data(record.usage.error_type, hidden),
+        custom={mask_text(name, hidden): value for name, value in record.usage.custom.items()},
+    )
+    return replace(
+        record,
+        usage=usage,
+        output_data=mask_data(record.output_data, hidden),
+        artifacts=[replace(one, name=mask_text(one.name, hidden)) for one in record.artifacts],
+        report_faults=[mask_text(fault, hidden) for fault in record.report_faults],
+    )
+
+
 def tail_of(path: Path, cut_bytes: int) -> OutputTail:
     """Give the end of a stream's kept output, decoded with replacement."""
     with path.open("rb") as kept:
@@ -127,6 +148,8 @@ def _accounted(ended: Ended) -> dict[str, Any]:
         "block_io_read_bytes": account.blocks_in * _BLOCK_BYTES,
         "block_io_write_bytes": account.blocks_out * _BLOCK_BYTES,
         "io_method": "rusage",
+        "network_rx_bytes": ended.network and ended.network[0],
+        "network_tx_bytes": ended.network and ended.network[1],
     }
 
 

@@ -189,20 +189,23 @@ def _request(plan: Plan) -> dict[str, Any]:
         "stdout": str(plan.stdout),
         "stderr": str(plan.stderr),
         "cap_bytes": limits.output_bytes,
+        "masks": list(plan.masks),
         "timeout": plan.timeout_seconds,
         "grace": plan.grace_seconds,
         "lease_until": plan.lease_until,
         "echo": plan.echo,
         "stdin": plan.stdin,
         "is_warm": plan.preload is not None,
+        "isolation": dict(plan.isolation) if plan.isolation else None,
         "limits": _kernel_limits(limits),
     }
 
 
 def _kernel_limits(limits: Limits) -> dict[str, float]:
     known = {
-        # One process may use what the tree may; the sampler adds up the tree.
-        "cpu_seconds": None if limits.cpu_seconds is None else math.ceil(limits.cpu_seconds),
+        # The sampler adds up the tree, exactly. The kernel's limit is for what the sampler is too late for, with room:
+        # it counts in ticks, and on a busy machine charges a process some that others used.
+        "cpu_seconds": None if limits.cpu_seconds is None else math.ceil(limits.cpu_seconds * 1.25) + 1,
         "open_files": limits.open_files,
         "file_size_bytes": limits.file_size_bytes,
     }
@@ -236,6 +239,7 @@ def _ended(report: dict[str, Any], running: Running) -> Ended:
         orphans_ended=report["orphans_ended"],
         stdout=StreamCount(**report["stdout"]),
         stderr=StreamCount(**report["stderr"]),
+        network=report["network"],
     )
 
 

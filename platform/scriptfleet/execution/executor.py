@@ -1,31 +1,139 @@
-"""The port of executors: from a spec and a folder to the program that is started. One executor a kind."""
+"""The port of executors: from a spec and a folder to the program that is started. One executor a kind.
 
-from typing import Protocol
+Built-in kinds are there at once. Installed packages add others by entry points of the group ``scriptfleet.executors``:
+the entry's name is the kind, its object a class like those in executors/. They are loaded when first asked for.
+"""
 
+import logging
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Final, Protocol
+
+from scriptfleet.domain import kinds
 from scriptfleet.domain.job import JobSpec
+from scriptfleet.domain.kinds import Source
 from scriptfleet.errors import InvalidValue
+from scriptfleet.execution.executors.file_operation import FileOperation
+from scriptfleet.execution.executors.http_request import HttpRequest
 from scriptfleet.execution.executors.python_function import PythonFunction
 from scriptfleet.execution.executors.python_script import PythonScript
 from scriptfleet.execution.executors.shell import Shell
 from scriptfleet.execution.program import Place, Program
 
+log = logging.getLogger("scriptfleet.executors")
+
 
 class Executor(Protocol):
-    """Knows how to start one kind of job."""
+    """Knows how to start one kind of job.
+
+    It may also have ``default_timeout`` (seconds, or None: the time limit of jobs that name none),
+    ``supports_parallel`` (False: one run of the kind at a time in this process) and ``validate(config)``, which raises
+    InvalidValue.
+    """
 
     def program(self, spec: JobSpec, place: Place) -> Program:
         """Give what to start. Raises EngineFailed when this machine lacks what the kind needs."""
 
 
-EXECUTORS: dict[str, Executor] = {
-    "python_script": PythonScript(),
-    "shell": Shell(),
-    "python_function": PythonFunction(),
-}
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    executor: Executor
+    default_timeout: float | None = None
+    #: Held while a run of the kind goes on: a lock where one at a time may.
+    turn: AbstractContextManager[object] = field(default_factory=nullcontext)
+
+
+@dataclass(slots=True)
+class _Registry:
+    entries: dict[str, _Entry]
+    has_plugins: bool = False
+    #: Reentrant: code that is loaded may itself ask for kinds.
+    guard: AbstractContextManager[object] = field(default_factory=threading.RLock)
+
+
+_REGISTRY: Final = _Registry(
+    {
+        kinds.PYTHON_SCRIPT: _Entry(PythonScript()),
+        kinds.SHELL: _Entry(Shell()),
+        kinds.PYTHON_FUNCTION: _Entry(PythonFunction()),
+        kinds.HTTP_REQUEST: _Entry(HttpRequest()),
+        kinds.FILE_OPERATION: _Entry(FileOperation()),
+    }
+)
+
+
+def register(kind: str, executor: Executor) -> None:
+    """Add an executor for one more kind; a second one for the same kind takes the place of the first.
+
+    Raises InvalidValue for a name that cannot be a kind's, that is built in, or an object that is no executor.
+    """
+    timeout, is_parallel = getattr(executor, "default_timeout", None), getattr(executor, "supports_parallel", True)
+    if not callable(getattr(executor, "program", None)):
+        raise InvalidValue("executor", type(executor).__name__, "an object with program(spec, place)")
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout <= 0):
+        raise InvalidValue("default_timeout", timeout, "seconds above 0, or None")
+    if not isinstance(is_parallel, bool):
+        raise InvalidValue("supports_parallel", is_parallel, "True or False")
+    validate = getattr(executor, "validate", None)
+
+    def verify(config: dict[str, Any], _source: Source | None) -> None:
+        if validate is not None:
+            validate(config)
+
+    kinds.register_kind(kind, None, verify)
+    _REGISTRY.entries[kind] = _Entry(executor, timeout, nullcontext() if is_parallel else threading.Lock())
 
 
 def executor_of(kind: str) -> Executor:
     """Give the executor of a kind. Raises InvalidValue."""
-    if kind not in EXECUTORS:
-        raise InvalidValue("kind", kind, f"one of {', '.join(sorted(EXECUTORS))}: upgrade this worker")
-    return EXECUTORS[kind]
+    return _entry_of(kind).executor
+
+
+def has_executor(kind: str) -> bool:
+    """Tell whether this process can start jobs of a kind."""
+    if kind not in _REGISTRY.entries:
+        load_plugins()
+    return kind in _REGISTRY.entries
+
+
+def executor_kinds() -> list[str]:
+    """Give every kind that this process can start, those of installed packages too."""
+    load_plugins()
+    return sorted(_REGISTRY.entries)
+
+
+def timeout_of(spec: JobSpec) -> float | None:
+    """Give the time limit of a job's run in seconds: its own, else its kind's; None means no limit."""
+    return spec.timeout_seconds if spec.timeout_seconds is not None else _entry_of(spec.kind).default_timeout
+
+
+def turn_of(kind: str) -> AbstractContextManager[object]:
+    """Give what a run of the kind holds while it goes on: where its executor says so, one at a time has it."""
+    return _entry_of(kind).turn
+
+
+def load_plugins() -> None:
+    """Register the executors of installed packages; done once. One that cannot be loaded is logged and left out."""
+    with _REGISTRY.guard:
+        if _REGISTRY.has_plugins:
+            return
+        _REGISTRY.has_plugins = True
+        # Reading what is installed takes longer than a short run: no run of a built-in kind waits for it.
+        for kind, where, load in import_module("scriptfleet.execution.plugins").installed_executors():
+            try:
+                register(kind, load()())
+            except Exception as fault:
+                # The edge to code of others: whatever it raises, the other kinds must go on.
+                log.error("executor_left_out kind=%s from=%s reason=%s: %s", kind, where, type(fault).__name__, fault)  # noqa: TRY400
+
+
+def _entry_of(kind: str) -> _Entry:
+    if not has_executor(kind):
+        known = ", ".join(sorted(_REGISTRY.entries))
+        raise InvalidValue("kind", kind, f"one of {known}: upgrade this worker, or install the package that has it")
+    return _REGISTRY.entries[kind]
+
+
+kinds.add_finder(load_plugins)

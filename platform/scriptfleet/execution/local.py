@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from scriptfleet.config import own_environment
+from scriptfleet.config import Settings, load_settings, own_environment
 from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.outcome import StopReason
@@ -16,6 +16,8 @@ from scriptfleet.execution import environment
 from scriptfleet.execution.conclude import Identity
 from scriptfleet.execution.engine import Engine, Running
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
+from scriptfleet.execution.program import HostRules
+from scriptfleet.execution.secret import secrets_of
 from scriptfleet.execution.workspace import Workspace
 
 #: Dense enough for a curve of a run of some seconds.
@@ -28,15 +30,28 @@ def run_local(
     script: Path | None = None,
     echo: bool = True,
     interval_seconds: float = DEFAULT_INTERVAL_SECONDS,
+    settings: Settings | None = None,
 ) -> RunRecord:
     """Run a job here and now, in the current folder and environment, and give its record.
 
     ``script`` is run where it lies. With ``echo`` its output is passed on as it comes and it may read standard input.
     SIGINT and SIGTERM to this process end the run politely; the record then says cancelled.
+
+    ``settings`` say where secrets are; None means those of the environment. Raises InvalidValue for settings that
+    cannot be.
     """
+    said = settings or load_settings()
     engine = Engine(interval_seconds, inherit_stdio=echo)
     own = own_environment()
-    around = Surroundings(engine, environment.whole(own), own, cache=None, is_interactive=echo)
+    inheritance = environment.on_own_machine(own, said.secret_prefixes, said.allow_loader_env)
+    around = Surroundings(
+        engine=engine,
+        inheritance=inheritance,
+        secrets=secrets_of(said, own),
+        cache=None,
+        rules=HostRules(said.http_allow, said.file_roots),
+        is_interactive=echo,
+    )
     who = Identity(new_run_id(), new_job_id(), 1, "local", this_host(), this_platform())
     with tempfile.TemporaryDirectory(prefix="scriptfleet-") as folder, _ended_by_signals() as on_start:
         workspace = Workspace(Path(folder) / who.run_id)

@@ -4,8 +4,8 @@ import platform
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -15,11 +15,15 @@ from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.errors import BlobMissing, BrokerUnreachable, InvalidValue, ScriptfleetError
 from scriptfleet.execution import environment
-from scriptfleet.execution.conclude import Facts, Identity, conclude, not_started
+from scriptfleet.execution.conclude import Facts, Identity, conclude, masked, not_started
 from scriptfleet.execution.engine import CouldNotStart, Engine, Running, Supervisor
-from scriptfleet.execution.executor import executor_of
+from scriptfleet.execution.environment import Inheritance, RunEnvironment
+from scriptfleet.execution.executor import executor_of, timeout_of, turn_of
+from scriptfleet.execution.isolation.apart import Belongings, set_apart
 from scriptfleet.execution.plan import Plan
-from scriptfleet.execution.program import Place, Program
+from scriptfleet.execution.program import HostRules, Place, Program
+from scriptfleet.execution.reported import with_reported
+from scriptfleet.execution.secret import SecretChain
 from scriptfleet.execution.shelf import Preload
 from scriptfleet.execution.workspace import SourceCache, Workspace
 
@@ -29,11 +33,14 @@ class Surroundings:
     """What all runs of this process share."""
 
     engine: Engine
-    #: Inherited part of the environment of scripts.
-    base_env: Mapping[str, str]
-    secrets: Mapping[str, str]
+    #: What scripts may inherit of this process's environment.
+    inheritance: Inheritance
+    #: Where secrets are fetched from, for each run anew.
+    secrets: SecretChain
     #: None where scripts are run where they lie.
     cache: SourceCache | None
+    #: What this machine's owner lets jobs do.
+    rules: HostRules = field(default_factory=HostRules)
     #: What Python jobs find imported though they did not ask for it; None means that they start cold.
     preload: Preload = None
     #: Passes output on, and standard input in.
@@ -51,8 +58,8 @@ class Assignment:
     script: Path | None = None
     #: Working folder unless the spec names one; None means the run's own.
     cwd: Path | None = None
-    #: CLOCK_MONOTONIC moment of the lease's end, or None.
-    lease_until: float | None = None
+    #: CLOCK_MONOTONIC moment of the lease's end, or what tells it as it stands then, or None.
+    lease_until: float | Callable[[], float] | None = None
 
 
 #: What a run that could not go on amounts to, the first that fits: outcome, error type (None: its own name), prefix.
@@ -70,15 +77,22 @@ _FAILURES: dict[type[Exception], tuple[State, str | None, str]] = {
 
 def execute(around: Surroundings, run: Assignment, on_start: Callable[[Running], None] | None = None) -> RunRecord:
     """Do one run and give its record; whatever goes wrong is in the record. The workspace is left for the caller."""
+    masks: tuple[bytes, ...] = ()
     try:
         program = _prepare(around, run)
-        plan = _plan(around, run, program)
-        ended, watched = around.engine.run(plan, on_start)
+        env = _environment(around, run)
+        masks = env.masks
+        run.workspace.reports.hide(masks)
+        with turn_of(run.spec.kind):
+            plan = _plan(around, run, program, env)
+            ended, watched = around.engine.run(plan, on_start)
     except (ScriptfleetError, OSError) as fault:
         outcome, error_type, prefix = next(how for kind, how in _FAILURES.items() if isinstance(fault, kind))
-        return not_started(run.who, outcome, error_type or type(fault).__name__, f"{prefix}{fault}", time.time())
+        record = not_started(run.who, outcome, error_type or type(fault).__name__, f"{prefix}{fault}", time.time())
+        return masked(record, masks)
     facts = Facts(ended, watched, plan.stdout, plan.stderr, program.python_version, program.result)
-    return conclude(run.who, run.spec, facts)
+    record = conclude(run.who, run.spec, facts)
+    return masked(with_reported(record, run.workspace, _own_folders(run), around.rules.artifact_max_bytes), masks)
 
 
 @cache
@@ -101,35 +115,49 @@ def _prepare(around: Surroundings, run: Assignment) -> Program:
     if script is None and spec.source is not None and around.cache is not None:
         around.cache.fill(spec.source, entry or "", workspace.work)
         script = workspace.work / entry if entry else None
-    return executor_of(spec.kind).program(spec, Place(script, workspace.folder))
+    place = Place(script, workspace.folder, run.cwd or workspace.work, around.rules)
+    return executor_of(spec.kind).program(spec, place)
 
 
-def _plan(around: Surroundings, run: Assignment, program: Program) -> Plan:
+def _environment(around: Surroundings, run: Assignment) -> RunEnvironment:
     spec, who = run.spec, run.who
-    about = {
-        "SCRIPTFLEET_JOB_ID": who.job_id,
-        "SCRIPTFLEET_RUN_ID": who.run_id,
-        "SCRIPTFLEET_ATTEMPT": str(who.attempt),
-    }
+    facts = {"job.id": who.job_id, "run.id": who.run_id, "job.attempt": str(who.attempt)}
+    return environment.for_run(around.inheritance, spec, around.secrets.fetch(spec.secrets), facts)
+
+
+def _plan(around: Surroundings, run: Assignment, program: Program, env: RunEnvironment) -> Plan:
+    spec = run.spec
     preload = _preload(around, spec, program)
-    return Plan(
+    variables = env.variables | program.env
+    plan = Plan(
         argv=program.argv if preload is None else program.argv[1:],
         preload=preload,
-        env=environment.for_run(around.base_env, spec, around.secrets, about) | program.env,
+        env=variables | run.workspace.reports.environment(variables),
+        masks=env.masks,
         cwd=Path(spec.working_dir) if spec.working_dir else run.cwd or run.workspace.work,
         stdout=run.workspace.stdout,
         stderr=run.workspace.stderr,
-        timeout_seconds=spec.timeout_seconds,
+        timeout_seconds=timeout_of(spec),
         grace_seconds=spec.grace_seconds,
         limits=spec.limits,
-        lease_until=run.lease_until,
+        lease_until=run.lease_until() if callable(run.lease_until) else run.lease_until,
         echo=around.is_interactive,
         stdin="inherit" if around.is_interactive else "null",
     )
+    if not spec.isolation:
+        return plan
+    run.workspace.reports.path.touch(mode=0o600)
+    return set_apart(plan, spec, Belongings(run.workspace, run.script, program.result))
+
+
+def _own_folders(run: Assignment) -> list[Path]:
+    """Give where a script's artifacts may lie: what its own user could read there is no more than this one can."""
+    own, chosen = run.cwd or run.workspace.work, run.spec.working_dir
+    return [own, Path(chosen)] if chosen and run.spec.isolation.user is None else [own]
 
 
 def _preload(around: Surroundings, spec: JobSpec, program: Program) -> Preload:
     """Tell which warm interpreter fits: one for this very interpreter that runs a file, or none."""
-    if spec.kind not in PYTHON_KINDS or spec.interpreter or program.argv[0] != sys.executable:
+    if spec.isolation or spec.kind not in PYTHON_KINDS or spec.interpreter or program.argv[0] != sys.executable:
         return None
     return spec.preload if spec.warm else around.preload

@@ -1,8 +1,9 @@
 """What the engine is asked to run, and what it answers. Plain values; all paths and variables already decided."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from scriptfleet.domain.limits import Limits
 from scriptfleet.domain.outcome import StopReason
@@ -27,10 +28,14 @@ class Plan:
     lease_until: float | None = None
     #: Whether output is also passed on to the standard output and error of this process.
     echo: bool = False
+    #: Never to be seen in kept or passed-on output: each stands there as ``***``.
+    masks: tuple[bytes, ...] = ()
     #: ``null``, or ``inherit`` for this process's own.
     stdin: str = "null"
     #: Run ``argv[0]``, a Python script, in a fork of an interpreter that has imported these; None means by exec.
     preload: tuple[str, ...] | None = None
+    #: How it is set apart from the machine, in the shim's words (isolation/capabilities.py); None means not at all.
+    isolation: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +89,8 @@ class Ended:
     orphans_ended: int
     stdout: StreamCount
     stderr: StreamCount
+    #: Bytes received and sent by a network of the run's own, loopback left out; None where it had the machine's.
+    network: tuple[int, int] | None = None
 
     @property
     def cpu_seconds(self) -> float:

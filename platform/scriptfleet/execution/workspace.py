@@ -10,8 +10,12 @@ from typing import Final
 
 from scriptfleet.domain.kinds import Source
 from scriptfleet.errors import BlobMissing
+from scriptfleet.execution.reports import Reports
 
 _MOST_CACHED_BYTES: Final = 1024**3
+
+#: Folder of a run's artifacts, by SHA-256.
+ARTIFACTS: Final = "artifacts"
 
 Fetch = Callable[[str, int], bytes]
 Unpack = Callable[[bytes, Path], None]
@@ -24,6 +28,8 @@ class Workspace:
         self.folder = folder
         self.work = folder / "work"
         self.stdout, self.stderr = folder / "stdout", folder / "stderr"
+        #: What the script says back, and the files it asked to keep, each under its SHA-256.
+        self.reports, self.artifacts = Reports(folder / "report.jsonl"), folder / ARTIFACTS
 
     def make(self) -> None:
         """Create the folders, for this user alone."""

@@ -48,6 +48,16 @@ class BlobStore:
         self._seen[sha256] = now
         return sha256
 
+    def keep(self, content: bytes, seconds: float) -> None:
+        """Store bytes for so long, or longer where they are already to stay; for what comes back from a run."""
+        if len(content) > self._limit:
+            raise BlobTooLarge("artifact", len(content), self._limit)
+        key, life = self._keys("blob", digest(content)), max(1, round(seconds))
+        if self._client.exists(key):
+            self._client.expire(key, life, gt=True)
+        else:
+            self._client.set(key, zlib.compress(content, 6), ex=life)
+
     def get(self, sha256: str, size_bytes: int) -> bytes:
         """Give the bytes. Raises BlobMissing when they are gone or are not those that were sent."""
         packed = self._client.get(self._keys("blob", sha256))

@@ -36,6 +36,10 @@ class Claim:
 
     job_id: str
     run_id: str
+    queue: str
+    #: What people see it as, and its arguments as one line.
+    name: str
+    display_args: str
     spec: str
     signature: str
     attempt: int
@@ -78,18 +82,13 @@ class Claims:
         """Take the job; or give the state, or 'gone', that stands against it."""
         lease_ms = round(SHORTEST_LEASE_SECONDS * 1000)
         answer = self._scripts.call("claim", job_id, run_id, self._worker, lease_ms, self._template, self._keep_ms)
-        if answer[0] != b"claimed":
-            return str(answer[0].decode())
-        _, spec, signature, attempt, ready_ms, now_ms, first_ms = answer
-        return Claim(
-            job_id=job_id,
-            run_id=run_id,
-            spec=spec.decode(),
-            signature=signature.decode(),
-            attempt=int(attempt),
-            waited_seconds=max(0, int(now_ms) - int(ready_ms)) / 1000,
-            elapsed_seconds=max(0, int(now_ms) - int(first_ms)) / 1000,
-        )
+        return _claim(run_id, answer) if answer[0] == b"claimed" else str(answer[0].decode())
+
+    def claim_next(self, queue: str, run_id: str) -> Claim | None:
+        """Take the queue's first job that waits behind the window, if there is one."""
+        lease_ms = round(SHORTEST_LEASE_SECONDS * 1000)
+        answer = self._scripts.call("next", queue, run_id, self._worker, lease_ms, self._keep_ms)
+        return _claim(run_id, answer) if answer[0] == b"claimed" else None
 
     def renew(self, renewals: list[Renewal]) -> dict[str, str]:
         """Renew leases; give 'kept', 'cancel' or 'lost' by run id."""
@@ -99,13 +98,26 @@ class Claims:
         answer = self._scripts.call("renew", *flat)
         return {one.run_id: word.decode() for one, word in zip(renewals, answer, strict=True)}
 
-    def finish(self, job_id: str, run_id: str, record: str, state: State, delay_seconds: float = 0.0) -> bool:
+    def finish(
+        self,
+        job_id: str,
+        run_id: str,
+        record: str,
+        state: State,
+        delay_seconds: float = 0.0,
+        *,
+        is_loss: bool = False,
+    ) -> bool:
         """End the run with its record (JSON); ``state`` is the job's now. Give whether the claim still held.
 
-        For state delayed the next attempt is due ``delay_seconds`` from now. Safe to repeat.
+        For state delayed the next attempt is due ``delay_seconds`` from now. For state queued, ``is_loss`` counts it
+        against the losses allowed; when there were too many the job is lost. Safe to repeat.
         """
+        allowed: int | str = LOSSES_ALLOWED if is_loss else ""
         delay_ms = round(delay_seconds * 1000)
-        answer = self._scripts.call("finish", job_id, run_id, record, state, delay_ms, self._template, self._keep_ms)
+        answer = self._scripts.call(
+            "finish", job_id, run_id, record, state, delay_ms, self._template, self._keep_ms, allowed
+        )
         return bool(answer == b"done")
 
     def tick(self) -> Tick:
@@ -120,3 +132,19 @@ class Claims:
             round(WORKER_LIFETIME_SECONDS * 1000),
         )
         return Tick(*(int(count) for count in answer))
+
+
+def _claim(run_id: str, answer: list[bytes]) -> Claim:
+    _, job_id, queue, spec, signature, attempt, ready_ms, now_ms, first_ms, _, name, display_args = answer
+    return Claim(
+        job_id=job_id.decode(),
+        run_id=run_id,
+        queue=queue.decode(),
+        name=name.decode(),
+        display_args=display_args.decode(),
+        spec=spec.decode(),
+        signature=signature.decode(),
+        attempt=int(attempt),
+        waited_seconds=max(0, int(now_ms) - int(ready_ms)) / 1000,
+        elapsed_seconds=max(0, int(now_ms) - int(first_ms)) / 1000,
+    )

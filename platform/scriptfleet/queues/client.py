@@ -98,14 +98,25 @@ class Client:
         return self._broker
 
     def submit(
-        self, script: str | Path, args: Sequence[str] = (), *, entry: str | None = None, **options: Unpack[Options]
+        self,
+        script: str | Path,
+        args: Sequence[str] = (),
+        *,
+        entry: str | None = None,
+        uv: bool | None = None,
+        **options: Unpack[Options],
     ) -> Job:
-        """Submit a script file, or a folder with an ``entry`` script in it. The bytes travel with the job."""
-        return self.submit_draft(drafts.of_script(script, args, self._limit, entry, **options))
+        """Submit a script file, or a folder with an ``entry`` script in it. The bytes travel with the job.
 
-    def submit_code(self, code: str, args: Sequence[str] = (), **options: Unpack[Options]) -> Job:
-        """Submit Python source text."""
-        return self.submit_draft(drafts.of_code(code, args, self._limit, **options))
+        ``uv`` says whether uv runs it; None means that it does when the script has inline dependencies (PEP 723).
+        """
+        return self.submit_draft(drafts.of_script(script, args, self._limit, entry, uv, **options))
+
+    def submit_code(
+        self, code: str, args: Sequence[str] = (), *, uv: bool | None = None, **options: Unpack[Options]
+    ) -> Job:
+        """Submit Python source text; ``uv`` as for a script."""
+        return self.submit_draft(drafts.of_code(code, args, self._limit, uv, **options))
 
     def submit_shell(self, command: str, *, shell: str = "sh", **options: Unpack[Options]) -> Job:
         """Submit a shell command line."""
@@ -122,6 +133,50 @@ class Client:
     ) -> Job:
         """Submit a function (``module:function`` or the function); what it returns is ``result().output_data``."""
         return self.submit_draft(drafts.of_function(function, args, kwargs or {}, self._limit, folder, **options))
+
+    def submit_http(
+        self,
+        url: str,
+        method: str = "GET",
+        *,
+        headers: Mapping[str, object] | None = None,
+        body: object = None,
+        auth: Mapping[str, object] | None = None,
+        request_timeout: float | None = None,
+        expect: Sequence[int] | None = None,
+        **options: Unpack[Options],
+    ) -> Job:
+        """Submit an HTTP request; see drafts.of_http. The answer's body is the run's output."""
+        return self.submit_draft(
+            drafts.of_http(
+                url,
+                method,
+                headers=headers,
+                body=body,
+                auth=auth,
+                request_timeout=request_timeout,
+                expect=expect,
+                **options,
+            )
+        )
+
+    def submit_file_operation(
+        self,
+        operation: str,
+        source: str | Path | None = None,
+        destination: str | Path | None = None,
+        *,
+        settings: Mapping[str, object] | None = None,
+        **options: Unpack[Options],
+    ) -> Job:
+        """Submit a copy, move, delete or create of files on the worker; see drafts.of_file_operation."""
+        return self.submit_draft(drafts.of_file_operation(operation, source, destination, settings, **options))
+
+    def submit_kind(
+        self, kind: str, config: Mapping[str, Any], args: Sequence[str] = (), **options: Unpack[Options]
+    ) -> Job:
+        """Submit a job of a kind that an installed package adds."""
+        return self.submit_draft(drafts.of_kind(kind, config, args, **options))
 
     def submit_many(self, jobs: Iterable[str | Path | JobSpec | Draft]) -> list[Job]:
         """Submit many jobs - scripts by path, specs, or drafts - in few round trips; give handles in their order."""

@@ -3,20 +3,31 @@
 import datetime
 import importlib
 import inspect
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
-from scriptfleet.domain import check
+from scriptfleet.domain import check, http_request
 from scriptfleet.domain.isolation import Isolation
 from scriptfleet.domain.job import JobSpec
-from scriptfleet.domain.kinds import PYTHON_FUNCTION, PYTHON_SCRIPT, SHELL, SHELLS, Source
+from scriptfleet.domain.kinds import (
+    FILE_OPERATION,
+    HTTP_REQUEST,
+    PYTHON_FUNCTION,
+    PYTHON_SCRIPT,
+    SHELL,
+    SHELLS,
+    Source,
+)
 from scriptfleet.domain.limits import Limits
 from scriptfleet.domain.retry import RetryPolicy
 from scriptfleet.errors import BlobTooLarge, InvalidValue
-from scriptfleet.queues import bundle
+from scriptfleet.queues import bundle, installed_kinds
 
+#: A kind, and what its config says beside the entry.
+_How = tuple[str, dict[str, Any]]
 Moment = datetime.datetime | float | int
 
 
@@ -60,22 +71,32 @@ class Draft:
 
 
 def of_script(
-    path: str | Path, args: Sequence[str], limit_bytes: int, entry: str | None = None, **options: Unpack[Options]
+    path: str | Path,
+    args: Sequence[str],
+    limit_bytes: int,
+    entry: str | None = None,
+    uv: bool | None = None,
+    **options: Unpack[Options],
 ) -> Draft:
-    """Make a job of a script file, or of a folder with an ``entry`` file in it (``main.py`` unless said)."""
+    """Make a job of a script file, or of a folder with an ``entry`` file in it (``main.py`` unless said).
+
+    ``uv`` says whether uv runs it; None means that it does when the script has inline dependencies (PEP 723).
+    """
     place = Path(path)
     if place.is_dir():
-        return _of_folder(place, args, limit_bytes, entry, options)
+        return _of_folder(place, args, limit_bytes, entry, uv, options)
     content = _read(place, limit_bytes)
-    kind, shell = _language(place.name, content)
-    return _of_bytes(kind, place.name, shell, content, "file", place.name, args, options)
+    how = _language(place.name, content, uv)
+    return _of_bytes(how, place.name, content, "file", place.name, args, options)
 
 
-def of_code(code: str, args: Sequence[str], limit_bytes: int, **options: Unpack[Options]) -> Draft:
-    """Make a job of Python source text."""
+def of_code(
+    code: str, args: Sequence[str], limit_bytes: int, uv: bool | None = None, **options: Unpack[Options]
+) -> Draft:
+    """Make a job of Python source text; ``uv`` as for a script."""
     content = check.text("code", code, longest=limit_bytes).encode()
     name = options.get("name", "inline.py")
-    return _of_bytes(PYTHON_SCRIPT, "inline.py", None, content, "file", name, args, options)
+    return _of_bytes(_python(uv), "inline.py", content, "file", name, args, options)
 
 
 def of_command(command: str, shell: str = "sh", **options: Unpack[Options]) -> Draft:
@@ -107,28 +128,83 @@ def of_function(
     )
 
 
-def _of_folder(folder: Path, args: Sequence[str], limit_bytes: int, entry: str | None, options: Options) -> Draft:
+def of_http(
+    url: str,
+    method: str = "GET",
+    *,
+    headers: Mapping[str, object] | None = None,
+    body: object = None,
+    auth: Mapping[str, object] | None = None,
+    request_timeout: float | None = None,
+    expect: Sequence[int] | None = None,
+    **options: Unpack[Options],
+) -> Draft:
+    """Make a job of an HTTP request.
+
+    Values of ``headers`` and ``auth`` may be ``{"secret": "NAME"}``: the worker puts the secret in. ``body`` is text,
+    or JSON data. ``request_timeout`` in seconds bounds the exchange; ``expect`` are the status codes that are a success
+    (else 2xx and 3xx).
+    """
+    said = {"headers": headers, "body": body, "auth": auth, "timeout_seconds": request_timeout, "expect": expect}
+    config = {name: _plain(value) for name, value in said.items() if value is not None}
+    config = {"url": url} | ({} if method == "GET" else {"method": method}) | config
+    http_request.check_request(config)
+    named = (*options.get("secrets", ()), *http_request.secret_names(config))
+    options["secrets"] = tuple(dict.fromkeys(named))
+    name = options.get("name") or f"{method} {http_request.host_of(url)}"
+    return Draft(_spec(HTTP_REQUEST, name, config, None, (), options))
+
+
+def of_file_operation(
+    operation: str,
+    source: str | Path | None = None,
+    destination: str | Path | None = None,
+    settings: Mapping[str, object] | None = None,
+    **options: Unpack[Options],
+) -> Draft:
+    """Make a job of one operation on the worker's files: copy, move, delete or create.
+
+    ``settings`` are those of the operation: overwrite, recursive, missing_ok (true or false), content (text), mode
+    (octal, as text).
+    """
+    said = {"source": source, "destination": destination}
+    config: dict[str, Any] = {"operation": operation}
+    config |= {name: os.fspath(value) for name, value in said.items() if value is not None}
+    if settings:
+        config["options"] = dict(settings)
+    return Draft(_spec(FILE_OPERATION, options.get("name") or operation, config, None, (), options))
+
+
+def of_kind(kind: str, config: Mapping[str, Any], args: Sequence[str] = (), **options: Unpack[Options]) -> Draft:
+    """Make a job of a kind that an installed package adds; ``config`` is what that kind needs, as JSON data."""
+    installed_kinds.register_installed_kinds()
+    return Draft(_spec(kind, options.get("name") or kind, dict(config), None, args, options))
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _of_folder(
+    folder: Path, args: Sequence[str], limit_bytes: int, entry: str | None, uv: bool | None, options: Options
+) -> Draft:
     chosen = entry or "main.py"
     if not (folder / chosen).is_file():
         what = "a script, or a folder with main.py or the entry you name in it"
         raise InvalidValue("script", str(folder), what)
-    kind, shell = _language(chosen, (folder / chosen).read_bytes())
+    how = _language(chosen, (folder / chosen).read_bytes(), uv)
     content = bundle.pack(folder, limit_bytes)
     name = f"{folder.resolve().name}/{chosen}"
-    return _of_bytes(kind, chosen, shell, content, "bundle", name, args, options)
+    return _of_bytes(how, chosen, content, "bundle", name, args, options)
 
 
 def _of_bytes(
-    kind: str,
-    entry: str,
-    shell: str | None,
-    content: bytes,
-    form: str,
-    name: str,
-    args: Sequence[str],
-    options: Options,
+    how: _How, entry: str, content: bytes, form: str, name: str, args: Sequence[str], options: Options
 ) -> Draft:
-    config = {"entry": entry} | ({"shell": shell} if shell else {})
+    kind, more = how
+    config = {"entry": entry} | more
     source = Source.of(content, form)
     return Draft(_spec(kind, options.get("name") or name, config, source, args, options), content)
 
@@ -216,19 +292,29 @@ def _folder(path: Path) -> Path:
     return path
 
 
-def _language(name: str, content: bytes) -> tuple[str, str | None]:
+def _language(name: str, content: bytes, uv: bool | None) -> _How:
     suffix = Path(name).suffix.removeprefix(".")
     if suffix in {"py", "pyw"}:
-        return PYTHON_SCRIPT, None
+        return _python(uv)
     if suffix in SHELLS:
-        return SHELL, None if suffix == "sh" else suffix
+        return _shell(name, suffix, uv)
     words = content.split(b"\n", 1)[0].decode(errors="replace").removeprefix("#!").replace("/", " ").split()
-    if content.startswith(b"#!") and any(word.startswith("python") for word in words):
-        return PYTHON_SCRIPT, None
+    if content.startswith(b"#!") and any(word.startswith("python") or word == "uv" for word in words):
+        return _python(uv)
     if content.startswith(b"#!") and (named := [word for word in words if word in SHELLS]):
-        return SHELL, None if named[0] == "sh" else named[0]
+        return _shell(name, named[0], uv)
     endings = ", ".join(f".{ending}" for ending in ("py", *SHELLS))
     raise InvalidValue("script", name, f"a file that ends in {endings}, or begins with #! and python or a shell")
+
+
+def _python(uv: bool | None) -> _How:
+    return PYTHON_SCRIPT, {} if uv is None else {"uv": uv}
+
+
+def _shell(name: str, shell: str, uv: bool | None) -> _How:
+    if uv is not None:
+        raise InvalidValue("uv", uv, f"a Python script, not {name}")
+    return SHELL, {} if shell == "sh" else {"shell": shell}
 
 
 def _function_name(function: str | Callable[..., Any]) -> tuple[str, str]:

@@ -20,6 +20,8 @@ class WorkerInfo:
     #: Server clock at its last sign of life, milliseconds since the epoch.
     seen_at_ms: int
     version: str
+    #: Why it takes no new job just now; empty when it does.
+    throttled: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +96,13 @@ class Presence:
     def __init__(self, client: redis.Redis, keys: Keys, name: str) -> None:
         self._client, self._keys, self._name = client, keys, name
 
-    def tell(self, host: str, slots: int, running: int, queues: list[str], version: str) -> None:
-        """Give a sign of life."""
+    def tell(self, host: str, slots: int, running: int, queues: list[str], version: str, throttled: str = "") -> None:
+        """Give a sign of life; ``throttled`` is why no new job is taken, or empty."""
         seconds, micros = self._client.time()
         pipeline = self._client.pipeline()
         key = self._keys("worker", self._name)
         said = {"host": host, "slots": slots, "running": running, "queues": ",".join(queues), "version": version}
-        pipeline.hset(key, mapping=said)
+        pipeline.hset(key, mapping=said | {"throttled": throttled})
         pipeline.expire(key, round(WORKER_LIFETIME_SECONDS * 4))
         pipeline.zadd(self._keys("workers"), {self._name: seconds * 1000 + micros // 1000})
         pipeline.sadd(self._keys("queues"), *queues)
@@ -124,4 +126,6 @@ def _worker(name: str, seen_at_ms: int, fields: dict[bytes, bytes]) -> WorkerInf
         queues=said["queues"].split(","),
         seen_at_ms=seen_at_ms,
         version=said["version"],
+        # A worker of an older version does not say it.
+        throttled=said.get("throttled", ""),
     )

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from scriptfleet.domain.run import RunRecord
+from scriptfleet.domain.run import Artifact, RunRecord
 from scriptfleet.domain.state import State, exit_code
 from scriptfleet.domain.usage import Usage
-from scriptfleet.errors import JobNotFound, WaitTimedOut
+from scriptfleet.errors import InvalidValue, JobNotFound, WaitTimedOut
 from scriptfleet.queues.connection import told_plainly
 
 if TYPE_CHECKING:
@@ -40,6 +40,11 @@ class JobResult:
     output_data: Any = None
     #: Why it ended, where it ended without a run.
     reason: str | None = None
+    #: Files that the last run kept; ``Job.artifact`` gives their bytes.
+    artifacts: list[Artifact] = field(default_factory=list)
+    #: How much of what the script reported was refused, and the first reasons.
+    reports_refused: int = 0
+    report_faults: list[str] = field(default_factory=list)
 
     @property
     def exit_code(self) -> int:
@@ -60,6 +65,9 @@ class JobResult:
             "stderr": self.stderr,
             "output_data": self.output_data,
             "metrics": self.usage.to_dict(),
+            "artifacts": [artifact.to_dict() for artifact in self.artifacts],
+            "reports_refused": self.reports_refused,
+            "report_faults": self.report_faults,
         }
 
 
@@ -119,7 +127,23 @@ class Job:
             stderr=record.stderr.text,
             output_data=record.output_data,
             reason=facts["reason"],
+            artifacts=record.artifacts,
+            reports_refused=record.reports_refused,
+            report_faults=record.report_faults,
         )
+
+    def artifact(self, name: str) -> bytes:
+        """Give a file that the job's last ended run kept.
+
+        Raises InvalidValue when it kept none of that name, BlobMissing when its bytes are no longer with the broker,
+        JobNotFound, BrokerUnreachable.
+        """
+        record = self.facts()["record"] or {}
+        kept = {one["name"]: one for one in record.get("artifacts", [])}
+        if name not in kept:
+            raise InvalidValue("artifact", name, f"one of those kept: {', '.join(sorted(kept)) or 'none yet'}")
+        with told_plainly(self._broker.url):
+            return self._broker.blobs.get(kept[name]["sha256"], kept[name]["size_bytes"])
 
     def logs(self, follow: bool = False) -> Iterator[str]:
         """Give the output, both streams in the order it came, as text pieces.

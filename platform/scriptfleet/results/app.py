@@ -46,7 +46,7 @@ def create_app(settings: Settings, parts: Parts) -> FastAPI:
     )
     jobs, runs = JobStore(parts.database), RunStore(parts.database)
     pages = Pages(jobs, runs)
-    app.include_router(rest_routes(jobs, runs))
+    app.include_router(rest_routes(jobs, runs, settings.secret_prefixes))
     app.include_router(health_routes(parts.health))
     app.include_router(metrics_routes(parts.registry))
     app.include_router(page_routes(pages))

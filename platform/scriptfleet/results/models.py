@@ -1,11 +1,13 @@
 """What REST takes and gives. Moments are ISO 8601 in UTC; measures have their canonical names, null where unknown."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.job_store import JobFilter, JobRow
@@ -166,9 +168,9 @@ class JobDetail(JobView):
     runs: list[RunView]
 
     @classmethod
-    def with_runs(cls, job: JobRow, runs: list[RunRow]) -> Self:
-        """Give the view of a stored job and its runs."""
-        spec = json.loads(job.spec) if job.spec else None
+    def with_runs(cls, job: JobRow, runs: list[RunRow], secret_prefixes: Sequence[str] = ()) -> Self:
+        """Give the view of a stored job and its runs; secrets in the spec are not shown."""
+        spec = shown_spec(json.loads(job.spec), secret_prefixes) if job.spec else None
         return cls.model_validate({**_job_fields(job), "spec": spec, "runs": [RunView.of(run) for run in runs]})
 
 

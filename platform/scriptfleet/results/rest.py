@@ -1,5 +1,6 @@
 """REST: jobs, runs and their output, read from the store."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -24,15 +25,15 @@ from scriptfleet.storage.run_store import RunFilter, RunRow, RunStore
 _PROBLEM = {"description": "A problem, as application/problem+json with a stable `code`."}
 
 
-def rest_routes(jobs: JobStore, runs: RunStore) -> APIRouter:
-    """Give the routes under /api/v1."""
+def rest_routes(jobs: JobStore, runs: RunStore, secret_prefixes: Sequence[str] = ()) -> APIRouter:
+    """Give the routes under /api/v1; ``secret_prefixes`` mark further variables that are not shown."""
     router = APIRouter(prefix="/api/v1", responses=dict.fromkeys((401, 404, 422, 503), _PROBLEM))
-    _add_job_routes(router, jobs, runs)
+    _add_job_routes(router, jobs, runs, secret_prefixes)
     _add_run_routes(router, runs)
     return router
 
 
-def _add_job_routes(router: APIRouter, jobs: JobStore, runs: RunStore) -> None:
+def _add_job_routes(router: APIRouter, jobs: JobStore, runs: RunStore, secret_prefixes: Sequence[str]) -> None:
     @router.get("/jobs", tags=["jobs"], summary="Find jobs")
     def list_jobs(query: Annotated[JobQuery, Query()]) -> JobPage:
         found = jobs.page(query.which(), query.page())
@@ -41,7 +42,8 @@ def _add_job_routes(router: APIRouter, jobs: JobStore, runs: RunStore) -> None:
     @router.get("/jobs/{job_id}", tags=["jobs"], summary="One job, its spec and its newest runs")
     def get_job(job_id: str) -> JobDetail:
         job = jobs.get(job_id)
-        return JobDetail.with_runs(job, runs.page(RunFilter(job_id=job_id), PageRequest(MOST_ROWS)).items)
+        found = runs.page(RunFilter(job_id=job_id), PageRequest(MOST_ROWS)).items
+        return JobDetail.with_runs(job, found, secret_prefixes)
 
     @router.get("/jobs/{job_id}/runs", tags=["jobs"], summary="The runs of a job")
     def list_runs_of_job(job_id: str, query: Annotated[PageQuery, Query()]) -> RunPage:

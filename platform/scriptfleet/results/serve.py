@@ -61,7 +61,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     registry = new_registry()
     # The same name after a restart on this port: what it left unfinished is taken up at once.
     reader = EventReader(client, keys, f"{socket.gethostname()}-{listener.getsockname()[1]}")
-    ingest = Ingest(reader, IngestStore(database), RunMetrics(registry).observe)
+    ingest = Ingest(reader, IngestStore(database, settings.secret_prefixes), RunMetrics(registry).observe)
     registry.register(FleetMetrics(FleetView(client, keys), ingest))
     app = create_app(settings, Parts(database, Health(database, client, ingest), registry))
     server = uvicorn.Server(

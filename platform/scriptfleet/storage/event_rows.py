@@ -10,9 +10,11 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from scriptfleet.domain.event import Event, EventType
 from scriptfleet.domain.job import NORMAL_PRIORITY
+from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
@@ -80,6 +82,7 @@ class Batch:
     outputs: dict[tuple[str, str, int], Row] = field(default_factory=dict)
     #: The records behind ``finished``.
     records: dict[str, RunRecord] = field(default_factory=dict)
+    secret_prefixes: Sequence[str] = ()
 
     def job(self, event: Event) -> JobPatch:
         """Give the patch of the event's job."""
@@ -89,9 +92,12 @@ class Batch:
         return patch
 
 
-def to_rows(events: Sequence[Event]) -> Batch:
-    """Fold events into rows; raises InvalidValue naming the first event that is malformed."""
-    batch = Batch()
+def to_rows(events: Sequence[Event], secret_prefixes: Sequence[str] = ()) -> Batch:
+    """Fold events into rows; raises InvalidValue naming the first event that is malformed.
+
+    ``secret_prefixes`` mark further variables of specs that are not kept in clear (see domain/masking.py).
+    """
+    batch = Batch(secret_prefixes=secret_prefixes)
     for event in events:
         try:
             storable.integer("revision", event.revision)
@@ -115,8 +121,16 @@ def _submitted(batch: Batch, event: Event) -> None:
     patch.labels = storable.json_value(spec.get("labels"))
     patch.schedule = storable.text(spec.get("schedule"))
     patch.submitted_by = storable.text(spec.get("submitted_by"))
-    patch.spec, patch.submitted_at = text, _seconds(event)
+    patch.spec, patch.submitted_at = _kept(spec, text, batch.secret_prefixes), _seconds(event)
     patch.move(event, state)
+
+
+def _kept(spec: dict[str, Any], text: str, secret_prefixes: Sequence[str]) -> str:
+    """Give the spec's text as it is kept: the very one that was signed, unless a secret seems to be in it."""
+    shown = shown_spec(spec, secret_prefixes)
+    if shown == spec:
+        return text
+    return storable.needed_text("spec", json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
 
 
 def _claimed(batch: Batch, event: Event) -> None:

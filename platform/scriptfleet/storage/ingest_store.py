@@ -40,8 +40,8 @@ class FinishedRun:
 class IngestStore:
     """Applies events. Its statements are built once, since a batch is written every few milliseconds."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, secret_prefixes: Sequence[str] = ()) -> None:
+        self._database, self._secret_prefixes = database, secret_prefixes
         self._jobs = self._bulk(jobs, _jobs_upsert, [column.name for column in jobs.c])
         self._claimed = self._bulk(runs, _claimed_upsert, [*_RUN, *_CLAIM])
         self._finished = self._bulk(runs, _finished_upsert, [*_RUN, *_RECORD])
@@ -57,7 +57,7 @@ class IngestStore:
         Raises InvalidValue when an event is malformed or refused by the database: then none was taken. Raises
         StoreUnreachable when the database is away.
         """
-        batch = to_rows(events)
+        batch = to_rows(events, self._secret_prefixes)
         with self._database.writing() as connection:
             # The jobs' rows come first: they are the lock that orders two writers with events of one job.
             self._jobs.write(connection, [_job_row(batch.jobs[job_id]) for job_id in sorted(batch.jobs)])

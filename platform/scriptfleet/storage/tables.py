@@ -48,7 +48,7 @@ jobs = sa.Table(
     sa.Column("labels", sa.JSON(none_as_null=True)),
     sa.Column("schedule", sa.Text),
     sa.Column("submitted_by", sa.Text),
-    # The spec's own text, as it was signed.
+    # The spec's own text, as it was signed, but for secrets in it.
     sa.Column("spec", sa.Text),
     # Until the spec is known: the earliest moment that anything was heard of the job.
     sa.Column("submitted_at", sa.Double, nullable=False),

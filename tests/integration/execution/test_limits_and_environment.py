@@ -42,7 +42,7 @@ def test_a_run_over_its_cpu_time_fails_by_that_name(bench: Bench, limit: float) 
 
     assert (record.outcome, record.usage.error_type) == (State.FAILED, "CpuTimeLimit")
     assert record.usage.error_message == f"over its CPU time limit: {limit:g} s"
-    assert limit * 0.9 <= (record.usage.user_time_seconds or 0) < limit + 1.0
+    assert limit * 0.95 <= (record.usage.cpu_seconds or 0) < limit + 1.0
 
 
 def test_a_run_with_too_many_processes_fails_by_that_name(bench: Bench) -> None:
@@ -93,11 +93,10 @@ def test_a_run_knows_which_one_it_is_and_cannot_be_told_otherwise(bench: Bench) 
 
 
 def test_a_secret_that_was_named_arrives_and_others_do_not(engine: Engine, tmp_path: Path) -> None:
-    bench = Bench(engine, tmp_path, secrets={"TOKEN": "s3cret", "OTHER": "hidden"})
-    seen = environment_seen(bench, secrets=["TOKEN"])
+    bench = Bench(engine, tmp_path, secrets={"TOKEN": "s3cret-value", "OTHER": "hidden-value"})
+    record = bench.python("import os; print(len(os.environ['TOKEN']), 'OTHER' in os.environ)", secrets=["TOKEN"])
 
-    assert seen["TOKEN"] == "s3cret"
-    assert "OTHER" not in seen
+    assert record.stdout.text == "12 False\n"
 
 
 def test_a_secret_that_is_not_there_keeps_the_run_from_starting(bench: Bench) -> None:

@@ -7,7 +7,15 @@ from typing import Any
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from scriptfleet import Client, State
 from scriptfleet.config import Settings
@@ -64,8 +72,23 @@ class JobMachine(RuleBasedStateMachine):
         answer = self.worker.claims.claim(job_id, run_id)
         if model.state is not State.QUEUED:
             assert answer == model.state
-            return Claim(job_id, run_id, "", "", 0, 0.0, 0.0)
+            return Claim(job_id, run_id, "", "", "", "", "", 0, 0.0, 0.0)
         assert isinstance(answer, Claim)
+        model.move(State.RUNNING)
+        model.claim, model.attempt = answer, model.attempt + 1
+        assert answer.attempt == model.attempt
+        return answer
+
+    @rule(target=runs, queue=st.sampled_from(["default", "gpu"]))
+    def claim_next(self, queue: str) -> object:
+        run_id = f"run-{next(self.numbers)}"
+        # So small that most jobs wait behind it.
+        self.client.broker.redis.set(self.client.broker.keys("window", queue), 1)
+        answer = self.worker.claims.claim_next(queue, run_id)
+        if answer is None:
+            return multiple()
+        model = self.models[answer.job_id]
+        assert (model.state, answer.queue) == (State.QUEUED, queue)
         model.move(State.RUNNING)
         model.claim, model.attempt = answer, model.attempt + 1
         assert answer.attempt == model.attempt

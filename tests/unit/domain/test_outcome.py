@@ -67,7 +67,7 @@ def test_a_signal_without_a_name_is_told_by_its_number() -> None:
         (StopReason.CPU_TIME, State.FAILED, "CpuTimeLimit"),
         (StopReason.PROCESSES, State.FAILED, "ProcessLimit"),
         (StopReason.LEASE, State.LOST, "WorkerLost"),
-        (StopReason.SHUTDOWN, State.LOST, "WorkerLost"),
+        (StopReason.SHUTDOWN, State.LOST, "WorkerDrained"),
     ],
 )
 def test_who_ended_a_run_decides_over_how_it_ended(reason: StopReason, outcome: State, kind: str) -> None:

@@ -1,8 +1,8 @@
 """Small parts of the engine: curves, messages, kept output, the cache of scripts, readings of /proc."""
 
 import hashlib
-import itertools
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from scriptfleet.execution.monitor.procfs import ProcessReader, TreeReader
 from scriptfleet.execution.shim import wire
 from scriptfleet.execution.shim.capture import Capture
 from scriptfleet.execution.workspace import SourceCache
+from scriptfleet.queues.bundle import unpack
 
 CONTENT = b"print('hello')\n"
 SOURCE = Source(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "file")
@@ -36,7 +37,7 @@ def test_a_curve_of_any_length_is_bounded_evenly_spaced_and_begins_at_the_start(
     for number in range(count):
         curve.add((number, 0.0, 0.0, 1))
     moments = [point[0] for point in curve.points()]
-    steps = {after - before for before, after in itertools.pairwise(moments)}
+    steps = {after - before for before, after in pairwise(moments)}
 
     assert len(moments) <= 20
     assert moments[0] == 0
@@ -97,9 +98,7 @@ def cache_of(folder: Path, content: bytes = CONTENT) -> tuple[SourceCache, list[
         asked.append(sha256)
         return content
 
-    return SourceCache(
-        folder / "cache", fetch, lambda packed, into: (into / "unpacked").write_bytes(packed) and None
-    ), asked
+    return SourceCache(folder / "cache", fetch, unpack), asked
 
 
 def test_a_script_is_fetched_once(tmp_path: Path) -> None:

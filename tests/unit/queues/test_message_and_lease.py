@@ -24,7 +24,7 @@ def test_the_flags_are_the_first_line_of_every_script(name: str) -> None:
     assert source_of(name).startswith("#!lua")
 
 
-@pytest.mark.parametrize("name", ["claim", "renew", "finish", "cancel", "tick"])
+@pytest.mark.parametrize("name", ["claim", "next", "renew", "finish", "cancel", "tick"])
 def test_a_full_server_still_lets_runs_begin_and_end(name: str) -> None:
     assert "flags=allow-oom" in source_of(name).splitlines()[0]
 

@@ -21,6 +21,8 @@ _FILES_EVERY: Final = 10
 #: Dense while a run is young, so that short ones get a curve; then once a second.
 _YOUNG_SECONDS: Final = 5.0
 _YOUNG_INTERVAL, _OLD_INTERVAL = 0.1, 1.0
+_FIRST_SECONDS: Final = 0.005
+_SHORTEST_INTERVAL: Final = 0.02
 
 
 class Run(Protocol):
@@ -74,9 +76,7 @@ class Watched:
         with self._lock:
             self._is_open = False
             total = ended.cpu_seconds
-            self._interval(self._run.started_at + ended.seconds, total, shortest=_YOUNG_INTERVAL / 2)
-            if not self._readings and self._first:
-                self._add_memory(self._first["rss_kb"] * 1024)
+            self._interval(self._run.started_at + ended.seconds, total, is_last=True)
             if self._first:
                 self.processes = max(self.processes, 1)
                 self.threads = max(self.threads, self._first["threads"])
@@ -94,7 +94,8 @@ class Watched:
         before = time.monotonic()
         readings = self._tree.read()
         now = (before + time.monotonic()) / 2
-        if not readings:
+        # What has ended and was not waited for yet holds no memory: a reading of that alone is none.
+        if not any(one.rss_bytes for one in readings.values()):
             return
         group = self._run.group.read() if self._run.group else GroupReading()
         cpu = group.cpu_seconds
@@ -112,21 +113,21 @@ class Watched:
         self.curve.add(point)
         self._enforce(cpu, resident, len(readings), group)
 
-    def _interval(self, now: float, cpu: float, shortest: float = 0.0) -> float:
-        """Give the CPU percent since the last reading, and keep extremes.
+    def _interval(self, now: float, cpu: float, is_last: bool = False) -> float:
+        """Give the CPU percent since the last interval's end and, when the piece is long enough, end one here.
 
-        A last piece shorter than ``shortest`` is left out, since its percentage would be mostly rounding; a run with
-        no other interval is itself the interval.
+        A shorter piece is counted to the next one, since its percentage would be mostly rounding; a run that had no
+        interval is itself one.
         """
         seconds = now - self._last_at
-        is_only = self.cpu_max is None
-        if seconds <= 0 or (seconds < shortest and not is_only):
+        if seconds <= 0:
             return 0.0
         percent = max(0.0, 100.0 * (cpu - self._last_cpu) / seconds)
-        self.cpu_max = max(self.cpu_max or 0.0, percent)
-        self.cpu_min = percent if self.cpu_min is None else min(self.cpu_min, percent)
-        # Children that died unwaited take their time with them; a total never goes down.
-        self._last_at, self._last_cpu = now, max(cpu, self._last_cpu)
+        if seconds >= _SHORTEST_INTERVAL or (is_last and self.cpu_max is None):
+            self.cpu_max = max(self.cpu_max or 0.0, percent)
+            self.cpu_min = percent if self.cpu_min is None else min(self.cpu_min, percent)
+            # Children that died unwaited take their time with them; a total never goes down.
+            self._last_at, self._last_cpu = now, max(cpu, self._last_cpu)
         return percent
 
     def _add_memory(self, resident: int) -> None:
@@ -189,9 +190,11 @@ class Sampler:
             self._changed.notify()
 
     def _interval_at(self, age: float) -> float:
-        if self._interval is not None:
-            return self._interval
-        return _YOUNG_INTERVAL if age < _YOUNG_SECONDS else _OLD_INTERVAL
+        usual = self._interval
+        if usual is None:
+            usual = _YOUNG_INTERVAL if age < _YOUNG_SECONDS else _OLD_INTERVAL
+        # The first readings come at about 5, 10, 20, 40 ms, so that a run of some milliseconds is not without one.
+        return min(usual, max(_FIRST_SECONDS, age))
 
     def _loop(self) -> None:
         while True:

@@ -1,15 +1,26 @@
 """Output of a run: from a pipe to disk, counted exactly, kept up to a cap: its beginning and its end."""
 
+from __future__ import annotations
+
 import os
+
+from scriptfleet.domain.mask_stream import MaskStream
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _CHUNK = 65_536
 _LONGEST_TAIL = 262_144
 
 
 class Capture:
-    """One stream. Keeps the first part in the file and the last part in memory until the end is known."""
+    """One stream. Keeps the first part in the file and the last part in memory until the end is known.
 
-    def __init__(self, path: str, cap_bytes: int, echo_fd: int | None) -> None:
+    Size and lines are those of what the script wrote; what is kept and passed on has every one of ``masks`` hidden.
+    """
+
+    def __init__(self, path: str, cap_bytes: int, echo_fd: int | None, masks: Sequence[bytes] = ()) -> None:
         self.read_fd, self.write_fd = os.pipe()
         os.set_blocking(self.read_fd, False)
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -18,6 +29,7 @@ class Capture:
         self._tail: list[bytes] = []
         self._tail_bytes = 0
         self._echo_fd = echo_fd
+        self._mask = MaskStream(masks) if masks else None
         self.size_bytes = self.lines = self.cut_bytes = 0
         self._ends_open = False
         #: Why nothing more can be kept, such as a full disk.
@@ -38,9 +50,7 @@ class Capture:
         if not chunk:
             return False
         self._count(chunk)
-        self._keep(chunk)
-        if self._echo_fd is not None:
-            self._echo(self._echo_fd, chunk)
+        self._pass_on(chunk if self._mask is None else self._mask.feed(chunk))
         return True
 
     def finish(self) -> None:
@@ -48,6 +58,8 @@ class Capture:
         self.close_writer()
         while self.pump():
             pass
+        if self._mask is not None:
+            self._pass_on(self._mask.feed(b"", is_last=True))
         self._write_tail()
         os.close(self.read_fd)
         os.close(self._file)
@@ -61,6 +73,11 @@ class Capture:
         self.size_bytes += len(chunk)
         self.lines += chunk.count(b"\n")
         self._ends_open = not chunk.endswith(b"\n")
+
+    def _pass_on(self, chunk: bytes) -> None:
+        self._keep(chunk)
+        if self._echo_fd is not None:
+            self._echo(self._echo_fd, chunk)
 
     def _keep(self, chunk: bytes) -> None:
         head, rest = chunk[: self._head_left], chunk[self._head_left :]

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import sys
+from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_SEQPACKET, SOL_SOCKET, socket, socketpair
+
+from scriptfleet.execution.shim.bubble import Bubble
+from scriptfleet.execution.shim.isolate import isolate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,19 +24,22 @@ _LIMITS = {
     "open_files": resource.RLIMIT_NOFILE,
     "file_size_bytes": resource.RLIMIT_FSIZE,
 }
+_FD_BYTES = 4
+_LONGEST_TROUBLE = 8192
 
 
-def spawn(request: Mapping[str, Any], stdout_fd: int, stderr_fd: int) -> int:
-    """Start ``request``'s argv with env in cwd; give its pid. Raises OSError as exec did.
+def spawn(request: Mapping[str, Any], stdout_fd: int, stderr_fd: int) -> tuple[int, int | None]:
+    """Start ``request``'s argv with env in cwd; give its pid, and a descriptor of its own network's counters if any.
 
-    Without limits by posix_spawn, which shares memory until the exec and takes half the time of a fork.
+    Raises OSError as exec did. Without limits and isolation by posix_spawn, which shares memory until the exec and
+    takes half the time of a fork.
     """
     limits = _rlimits(request["limits"])
-    if limits or request["is_warm"]:
+    if limits or request["is_warm"] or request["isolation"]:
         return _fork(request, stdout_fd, stderr_fd, limits)
     os.chdir(request["cwd"])
     try:
-        return os.posix_spawn(
+        pid = os.posix_spawn(
             request["argv"][0],
             request["argv"],
             request["env"],
@@ -42,6 +50,7 @@ def spawn(request: Mapping[str, Any], stdout_fd: int, stderr_fd: int) -> int:
         )
     finally:
         os.chdir("/")
+    return pid, None
 
 
 def _file_actions(stdin: str, stdout_fd: int, stderr_fd: int) -> list[tuple[int, ...] | tuple[int, int, str, int, int]]:
@@ -69,19 +78,37 @@ def _soft_and_hard(kind: int, wanted: float) -> tuple[int, int]:
 
 def _fork(
     request: Mapping[str, Any], stdout_fd: int, stderr_fd: int, limits: Sequence[tuple[int, tuple[int, int]]]
-) -> int:
-    told, telling = os.pipe()
+) -> tuple[int, int | None]:
+    told, telling = socketpair(AF_UNIX, SOCK_SEQPACKET)
+    bubble = Bubble() if request["isolation"] and request["isolation"]["bubble"] else None
     pid = os.fork()
     if pid == 0:
-        _become(request, stdout_fd, stderr_fd, limits, telling)
-    os.close(telling)
-    trouble = os.read(told, 16)
-    os.close(told)
+        _become(request, stdout_fd, stderr_fd, limits, telling, bubble)
+    telling.close()
+    trouble, counters = _hear(told)
+    told.close()
+    if bubble is not None:
+        counters = bubble.enter()
     if trouble:
         os.waitpid(pid, 0)
-        number = int(trouble)
-        raise OSError(number, os.strerror(number))
-    return pid
+        if counters is not None:
+            os.close(counters)
+        number, _, reason = trouble.partition(" ")
+        raise OSError(int(number), reason)
+    return pid, counters
+
+
+def _hear(told: socket) -> tuple[str, int | None]:
+    """Listen to the fork until it executes: what went wrong, and the counters of its own network."""
+    counters = None
+    while True:
+        message, ancillary, _, _ = told.recvmsg(_LONGEST_TROUBLE, CMSG_LEN(_FD_BYTES))
+        for level, kind, data in ancillary:
+            if level == SOL_SOCKET and kind == SCM_RIGHTS:
+                counters = int.from_bytes(data[:_FD_BYTES], sys.byteorder)
+                os.set_inheritable(counters, False)
+        if not ancillary:
+            return message.decode("utf-8", "replace"), counters
 
 
 def _become(
@@ -89,7 +116,8 @@ def _become(
     stdout_fd: int,
     stderr_fd: int,
     limits: Sequence[tuple[int, tuple[int, int]]],
-    telling: int,
+    telling: socket,
+    bubble: Bubble | None,
 ) -> NoReturn:
     """Turn this fork into the script; never returns, whatever happens."""
     try:
@@ -98,25 +126,41 @@ def _become(
             os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.dup2(stdout_fd, 1)
         os.dup2(stderr_fd, 2)
-        os.chdir(request["cwd"])
+        if request["isolation"]:
+            _isolate(request["isolation"], telling)
+        _enter(request["cwd"])
         for kind, values in limits:
             resource.setrlimit(kind, values)
         if request["is_warm"]:
             _run_warm(request, telling)
         _default_signals()
-        os.execve(request["argv"][0], request["argv"], request["env"])  # noqa: S606
+        argv = bubble.command(request["argv"]) if bubble else request["argv"]
+        os.execve(argv[0], argv, request["env"])  # noqa: S606
     except OSError as fault:
-        os.write(telling, str(fault.errno or 1).encode())
+        telling.send(f"{fault.errno or 1} {fault.strerror or fault}".encode()[:_LONGEST_TROUBLE])
     finally:
         os._exit(127)
 
 
-def _run_warm(request: Mapping[str, Any], telling: int) -> NoReturn:
+def _isolate(wish: Mapping[str, Any], telling: socket) -> None:
+    counters = isolate(wish)
+    if counters is not None:
+        telling.sendmsg([b"n"], [(SOL_SOCKET, SCM_RIGHTS, counters.to_bytes(_FD_BYTES, sys.byteorder))])
+
+
+def _enter(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as fault:
+        raise OSError(fault.errno, f"cannot enter {folder}: {fault.strerror}") from fault
+
+
+def _run_warm(request: Mapping[str, Any], telling: socket) -> NoReturn:
     # Loaded already: the launcher of a warm shim imported it before it forked.
     from scriptfleet.execution.shim import warm  # noqa: PLC0415
 
     # The script must not find descriptors of its shim: the line, the pipes. Those of an exec close by themselves.
-    os.close(telling)
+    telling.close()
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     warm.run_script(request["argv"], request["env"])
 

@@ -11,6 +11,7 @@ import time
 from scriptfleet.execution.shim import tree
 from scriptfleet.execution.shim.capture import Capture
 from scriptfleet.execution.shim.first_look import first_look
+from scriptfleet.execution.shim.isolate import network_bytes
 from scriptfleet.execution.shim.spawn import spawn
 
 TYPE_CHECKING = False
@@ -30,6 +31,7 @@ class Tracked:
         self._request = request
         self.lease_until: float | None = request["lease_until"]
         self._main_pid = 0
+        self._counters: int | None = None
         self._status: int | None = None
         self._ended_at = self._ended_wall = 0.0
         self._reason = ""
@@ -49,12 +51,12 @@ class Tracked:
         echo = (1, 2) if request["echo"] else (None, None)
         self._own_peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self._captures = [
-            Capture(request[name], request["cap_bytes"], fd)
+            Capture(request[name], request["cap_bytes"], fd, request["masks"])
             for name, fd in zip(("stdout", "stderr"), echo, strict=True)
         ]
         self._started_wall, self._started_at = time.time(), time.monotonic()
         try:
-            self._main_pid = self._spawn_in_group()
+            self._main_pid, self._counters = self._spawn_in_group()
         except OSError as fault:
             for capture in self._captures:
                 capture.finish()
@@ -65,7 +67,7 @@ class Tracked:
         self._deadline = None if timeout is None else self._started_at + timeout
         return None
 
-    def _spawn_in_group(self) -> int:
+    def _spawn_in_group(self) -> tuple[int, int | None]:
         """Start the script from inside its control group: a child is born where its parent is, so nothing is missed."""
         before = time.process_time()
         try:
@@ -147,9 +149,19 @@ class Tracked:
             "own_seconds": self._own_seconds,
             "own_peak_kb": self._own_peak_kb,
             "orphans_ended": self._orphans_ended,
+            "network": self._network(),
             "stdout": self._captures[0].counts(),
             "stderr": self._captures[1].counts(),
         }
+
+    def _network(self) -> tuple[int, int] | None:
+        """Read the run's own network for the last time: its counters outlive its processes, not this descriptor."""
+        if self._counters is None:
+            return None
+        try:
+            return network_bytes(self._counters)
+        finally:
+            os.close(self._counters)
 
     def _act_on_deadlines(self, now: float) -> None:
         if self._kill_at is not None:

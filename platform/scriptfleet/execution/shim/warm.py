@@ -102,7 +102,7 @@ def _put_back(argv: Sequence[str], env: dict[str, str]) -> None:
     for signum in _IGNORED:
         signal.signal(signum, signal.SIG_IGN)
     sys.argv = list(argv)
-    sys.path.insert(0, os.path.dirname(argv[0]))
+    sys.path[:0] = [os.path.dirname(argv[0]), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
     _new_streams(bool(env.get("PYTHONUNBUFFERED")))
     _new_random_state()
 

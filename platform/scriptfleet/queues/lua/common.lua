@@ -87,3 +87,28 @@ local function to_queued(id, queue, prio, at)
   redis.call('HSET', job_key(id), 'state', 'queued', 'ready_at', ms(at))
   put_ready(id, queue, prio, at)
 end
+
+-- What a claim looks at before it takes a job; see take.
+local function claimable(id)
+  return redis.call('HMGET', job_key(id), 'state', 'queue', 'spec', 'sig', 'ready_at', 'expires', 'first_start',
+    'kind', 'name', 'argsrepr')
+end
+
+-- Gives a queued job, whose fields are `f`, to a worker: {'claimed', id, …}, or {'expired'}.
+local function take(id, f, claim, worker, lease, at, keep_ms)
+  local queue = f[2]
+  if f[6] and tonumber(f[6]) <= at then
+    end_unrun(id, queue, 'expired', 'expired before it could start', at, keep_ms)
+    return { 'expired' }
+  end
+  leave_waiting(id, queue)
+  local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)
+  local rev = redis.call('HINCRBY', job_key(id), 'rev', 1)
+  local first = f[7] or ms(at)
+  redis.call('HSET', job_key(id), 'state', 'running', 'claim', claim, 'worker', worker, 'started', ms(at),
+    'first_start', first)
+  redis.call('ZADD', P .. 'leases', ms(at + lease), id)
+  redis.call('SADD', P .. 'running:' .. queue, id)
+  emit('claimed', id, rev, at, cjson.encode({ run_id = claim, attempt = attempt, worker = worker }))
+  return { 'claimed', id, queue, f[3], f[4], attempt, f[5], ms(at), first, f[8], f[9], f[10] }
+end

@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Ends a run. ARGV: job, claim id, record (JSON), state of the job now, delay ms, message template, keep ms.
+-- Ends a run. ARGV: job, claim id, record (JSON), state of the job now, delay ms, message template, keep ms,
+--   losses allowed or '' when giving it back is no loss.
 -- State 'delayed' means another attempt after the delay; 'queued' gives the job back at once.
 -- Gives 'done', or 'stale' when another claim owns the job by now: the record is kept, the job is not touched.
 local id, claim, record, state, delay = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
@@ -20,6 +21,9 @@ if f[1] ~= claim or f[2] ~= 'running' then
   return 'stale'
 end
 -- Somebody wanted it stopped, and it ended before it heard of that: no other attempt then.
+if state == 'queued' and ARGV[8] ~= '' and redis.call('HINCRBY', job_key(id), 'losses', 1) > tonumber(ARGV[8]) then
+  state = 'lost'
+end
 if f[5] and (state == 'delayed' or state == 'queued') then state = 'cancelled' end
 local queue, rev = f[3], redis.call('HINCRBY', job_key(id), 'rev', 1)
 leave_running(id, queue)

@@ -1,0 +1,151 @@
+"""What is a secret by its name, in which forms a secret's value may show, and how both are hidden. Pure."""
+
+import json
+import re
+from binascii import b2a_base64
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import quote, quote_plus
+
+from scriptfleet.domain.mask_stream import MASK, MaskStream
+
+HIDDEN: Final = MASK.decode()
+#: A shorter value would be found everywhere.
+SHORTEST: Final = 4
+#: Lines of a secret of several lines are hidden one by one from this length on: a shorter one says little.
+_SHORTEST_LINE: Final = 8
+#: Levels of nested data that are looked through.
+_DEEPEST: Final = 200
+
+_PASSWORD_IN_ADDRESS: Final = re.compile(r"(://[^/@\s:]*:)[^/@\s]+@")
+_PREFIXES: Final = ("SECRET_", "TOKEN_", "PASSWORD_", "PASSWD_", "PASSPHRASE_", "CREDENTIAL_", "CREDENTIALS_")
+_SUFFIXES: Final = (*(f"_{word.rstrip('_')}" for word in _PREFIXES), "_KEY", "_PWD", "_PASS", "_PAT", "_AUTH")
+_WHOLE: Final = frozenset(word.rstrip("_") for word in _PREFIXES) | {
+    *("APIKEY", "API_KEY", "AUTHORIZATION", "PROXY_AUTHORIZATION", "COOKIE", "PGPASSWORD", "PASS"),
+}
+
+
+def is_secret_name(name: str, more_prefixes: Sequence[str] = ()) -> bool:
+    """Tell whether what bears this name is likely a secret: TOKEN_X, X_PASSWORD, x-api-key; case does not count.
+
+    ``more_prefixes`` are further beginnings of such names, in capitals.
+    """
+    word = name.upper().replace("-", "_")
+    return word in _WHOLE or word.startswith((*_PREFIXES, *more_prefixes)) or word.endswith(_SUFFIXES)
+
+
+def has_password(value: str) -> bool:
+    """Tell whether a text holds an address with a password in it, such as redis://user:password@host."""
+    return _PASSWORD_IN_ADDRESS.search(value) is not None
+
+
+def shown_spec(plain: Mapping[str, Any], more_prefixes: Sequence[str] = ()) -> dict[str, Any]:
+    """Give a spec's plain form as it may be shown and kept: secrets in its variables and settings are ``***``."""
+    hidden = {name: without_secrets(plain[name], more_prefixes) for name in ("env", "config") if name in plain}
+    return {**plain, **hidden}
+
+
+def without_secrets(value: object, more_prefixes: Sequence[str] = ()) -> Any:
+    """Give data with texts under secret-looking names, and passwords in addresses, as ``***``, at any depth."""
+    if isinstance(value, Mapping):
+        return {
+            name: HIDDEN
+            if isinstance(item, str) and is_secret_name(str(name), more_prefixes)
+            else without_secrets(item, more_prefixes)
+            for name, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [without_secrets(item, more_prefixes) for item in value]
+    return _PASSWORD_IN_ADDRESS.sub(rf"\1{HIDDEN}@", value) if isinstance(value, str) else value
+
+
+def patterns(values: Iterable[str]) -> tuple[bytes, ...]:
+    """Give the forms in which secrets are recognised in bytes: plain, base64 at any place of a larger text, hex, …
+
+    Values of less than four characters are left out: hiding them would hide half of every text.
+    """
+    found: dict[bytes, None] = {}
+    for value in values:
+        if len(value.strip()) >= SHORTEST:
+            found.update(dict.fromkeys(_forms(value)))
+    return tuple(one for one in found if len(one) >= SHORTEST)
+
+
+def mask_text(text: str, hidden: Sequence[bytes]) -> str:
+    """Give a text with every pattern in it replaced by ``***``."""
+    if not hidden:
+        return text
+    content = text.encode("utf-8", "surrogatepass")
+    return MaskStream(hidden).feed(content, is_last=True).decode("utf-8", "surrogatepass")
+
+
+def mask_data(value: object, hidden: Sequence[bytes], deepest: int = _DEEPEST) -> Any:
+    """Give JSON data with every pattern in its texts and names replaced by ``***``, and so what lies too deep."""
+    if not hidden:
+        return value
+    if isinstance(value, str):
+        return mask_text(value, hidden)
+    if not isinstance(value, Mapping | list | tuple):
+        return _masked_number(value, hidden)
+    if not deepest:
+        return HIDDEN
+    if isinstance(value, Mapping):
+        return {mask_text(str(name), hidden): mask_data(item, hidden, deepest - 1) for name, item in value.items()}
+    return [mask_data(item, hidden, deepest - 1) for item in value]
+
+
+def _masked_number(value: object, hidden: Sequence[bytes]) -> object:
+    # A numeric secret, such as a PIN, may have become a number on its way.
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    shown = str(value)
+    return value if mask_text(shown, hidden) == shown else HIDDEN
+
+
+def _forms(value: str) -> Iterator[bytes]:
+    content = value.encode("utf-8", "surrogatepass")
+    yield content
+    yield from (content.hex().encode(), content.hex().upper().encode())
+    yield from _base64_forms(content)
+    yield from _escaped_forms(value)
+    yield from _line_forms(content)
+
+
+def _base64_forms(content: bytes) -> Iterator[bytes]:
+    """Give the encoding alone, and the part that stays the same behind 0, 1 and 2 bytes of something else."""
+    yield from _both_alphabets(b2a_base64(content, newline=False))
+    for lead in range(3):
+        encoded = b2a_base64(bytes(lead) + content, newline=False)
+        # The first and the last character may hold bits of the neighbours.
+        same = encoded[(lead * 8 + 5) // 6 : (lead + len(content)) * 8 // 6]
+        yield from _both_alphabets(same)
+
+
+def _both_alphabets(encoded: bytes) -> tuple[bytes, ...]:
+    return encoded, encoded.rstrip(b"="), encoded.replace(b"+", b"-").replace(b"/", b"_")
+
+
+def _escaped_forms(value: str) -> Iterator[bytes]:
+    written = [json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]]
+    # A lone surrogate cannot be part of an address.
+    if value.isascii() or _is_utf8(value):
+        written += [quote(value, safe=""), quote(value), quote_plus(value)]
+    yield from (one.encode("utf-8", "surrogatepass") for one in written)
+
+
+def _line_forms(content: bytes) -> Iterator[bytes]:
+    if b"\n" not in content:
+        return
+    lines = [line.strip() for line in content.splitlines()]
+    yield b"\r\n".join(content.splitlines())
+    # A trailing break of the value is often not printed.
+    yield content.strip()
+    yield from (line for line in lines if len(line) >= _SHORTEST_LINE)
+
+
+def _is_utf8(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Where secrets come from: one module for each kind of source."""
