@@ -26,6 +26,7 @@ CANONICAL_MEASURES = (
     *("voluntary_context_switches", "involuntary_context_switches"),
     *("block_io_read_bytes", "block_io_write_bytes", "network_rx_bytes", "network_tx_bytes"),
     *("memory_limit_mb", "memory_percent"),
+    *("cpu_throttled_seconds", "cpu_stalled_seconds", "memory_stalled_seconds", "io_stalled_seconds"),
     *("stdout_lines", "stderr_lines", "stdout_size_bytes", "stderr_size_bytes"),
     *("gpu_util_max", "gpu_memory_max_mb", "python_version", "platform"),
     *("queue_wait_seconds", "start_overhead_seconds"),

@@ -73,3 +73,19 @@ def test_a_worker_frozen_past_its_lease_has_no_script_when_the_next_run_starts(f
         return told.get(first, ("", 0))[0] == "lost" and told[job.facts()["run_id"]] == ("succeeded", False)
 
     eventually(both_told, within=30)
+
+
+def test_a_run_goes_on_and_is_recorded_once_when_the_server_is_wiped(fleet: Fleet, broker: BrokerServer) -> None:
+    server, worker = fleet.server(), fleet.worker(slots=1)
+    client = fleet.client()
+    job = client.submit_shell("sleep 9; echo survived", env={"MARK": "wiped-1"})
+    eventually(lambda: marked("wiped-1") and stored_runs(server))
+
+    client.broker.redis.flushall()
+    eventually(lambda: "claim_reasserted" in worker.log())
+
+    assert job.state() is State.RUNNING
+    assert job.result(40).stdout == "survived\n"
+    runs = eventually(lambda: [run for run in stored_runs(server) if run["outcome"]], within=30)
+    assert [(run["outcome"], run["is_stale"]) for run in runs] == [("succeeded", False)]
+    assert server.get(f"/api/v1/jobs/{job.id}").json()["state"] == "succeeded"

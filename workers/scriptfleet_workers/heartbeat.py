@@ -74,13 +74,19 @@ class Heartbeat:
         wanted = [Renewal(run.claim.job_id, run_id, granted[run_id], _reading(run)) for run_id, run in due.items()]
         for run_id, answer in self._claims.renew(wanted).items():
             run = due[run_id]
-            if answer == "lost":
+            if answer == "lost" or (answer == "gone" and not self._reassert(run, granted[run_id])):
                 log.warning("lease_lost job=%s run=%s: stopping it", run.claim.job_id, run_id)
                 run.stop(StopReason.LEASE, 0.0)
                 continue
             run.renewed(now, granted[run_id])
             if answer == "cancel":
                 run.stop(StopReason.CANCELLED)
+
+    def _reassert(self, run: ActiveRun, lease: float) -> bool:
+        """The server has forgotten the job: put it back, unless it knows something newer by now."""
+        is_kept = self._claims.reassert(run.claim, lease)
+        log.warning("claim_reasserted job=%s run=%s kept=%s", run.claim.job_id, run.claim.run_id, is_kept)
+        return is_kept
 
 
 def _reading(run: ActiveRun) -> str:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Self
 
 from scriptfleet.domain.state import State
+from scriptfleet.queues.claims import Claim
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
     """One run's report. Its files lie in ``folder``: stdout, stderr, and artifacts by their SHA-256."""
 
-    job_id: str
-    run_id: str
+    claim: Claim
     #: The run's record as JSON.
     record: str
     #: Where the job goes now, and after how many seconds.
@@ -24,6 +24,16 @@ class Report:
     #: SHA-256 of each artifact.
     artifacts: tuple[str, ...] = ()
 
+    @property
+    def job_id(self) -> str:
+        """The job it was a run of."""
+        return self.claim.job_id
+
+    @property
+    def run_id(self) -> str:
+        """The run."""
+        return self.claim.run_id
+
     def to_json(self) -> str:
         """Give the text that is kept."""
         return json.dumps(asdict(self))
@@ -33,4 +43,5 @@ class Report:
         """Read what to_json wrote. Raises ValueError, TypeError or OSError for a file that is not whole."""
         said = json.loads(path.read_text())
         said["state"], said["artifacts"] = State(said["state"]), tuple(said["artifacts"])
+        said["claim"] = Claim(**said["claim"])
         return cls(**said)

@@ -10,7 +10,7 @@ from typing import Final
 import redis
 
 from scriptfleet.execution.workspace import ARTIFACTS
-from scriptfleet.queues.claims import Claims
+from scriptfleet.queues.claims import SHORTEST_LEASE_SECONDS, Claims, Finish
 from scriptfleet.queues.events import OUTPUT_PIECE_BYTES, OutputPublisher
 from scriptfleet_workers.report import Report
 from scriptfleet_workers.spool import Spool
@@ -68,11 +68,18 @@ class Reporter:
         for stream in ("stdout", "stderr"):
             self._output.publish(report.job_id, report.run_id, stream, _pieces(folder / stream), at_ms)
         self._keep_artifacts(report, folder)
-        ended = self._claims.finish(
+        ended = self._finish(report)
+        if ended is Finish.GONE:
+            is_kept = self._claims.reassert(report.claim, SHORTEST_LEASE_SECONDS)
+            log.warning("claim_reasserted job=%s run=%s kept=%s", report.job_id, report.run_id, is_kept)
+            ended = self._finish(report)
+        if ended is not Finish.DONE:
+            log.warning("run_stale job=%s run=%s: another run has the job by now", report.job_id, report.run_id)
+
+    def _finish(self, report: Report) -> Finish:
+        return self._claims.finish(
             report.job_id, report.run_id, report.record, report.state, report.delay_seconds, is_loss=report.is_loss
         )
-        if not ended:
-            log.warning("run_stale job=%s run=%s: another run has the job by now", report.job_id, report.run_id)
 
     def _keep_artifacts(self, report: Report, folder: Path) -> None:
         for sha256 in report.artifacts:

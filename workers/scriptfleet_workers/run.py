@@ -95,7 +95,7 @@ class Runner:
             active.over()
             then = after(spec, claim, record)
             self.live.finish(active)
-            self.reporter.report(_report(record, then), workspace.folder)
+            self.reporter.report(_report(claim, record, then), workspace.folder)
         workspace.remove()
         log.info("run_%s job=%s run=%s next=%s", record.outcome, job_id, claim.run_id, then.state)
         return record
@@ -141,10 +141,9 @@ def after(spec: JobSpec | None, claim: Claim, record: RunRecord) -> Next:
     return Next(record.outcome)
 
 
-def _report(record: RunRecord, then: Next) -> Report:
+def _report(claim: Claim, record: RunRecord, then: Next) -> Report:
     return Report(
-        job_id=record.job_id,
-        run_id=record.run_id,
+        claim=claim,
         record=json.dumps(record.to_dict(), separators=(",", ":")),
         state=then.state,
         delay_seconds=then.delay_seconds,

@@ -1,6 +1,7 @@
 """The worker's side of the broker: claim, renew, finish and tick, each one atomic script."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 import redis
@@ -23,11 +24,11 @@ _MOST_PER_TICK: Final = 200
 
 
 def lease_seconds(age_seconds: float) -> float:
-    """Give the lease of a run of this age: an eighth of it, between 15 s and 5 minutes.
+    """Give the lease of a run of this age: half of it, between 15 s and 5 minutes.
 
     A job two hours in can wait that long to be rescued; one that just began cannot cost more than seconds.
     """
-    return min(max(SHORTEST_LEASE_SECONDS, age_seconds / 8), LONGEST_LEASE_SECONDS)
+    return min(max(SHORTEST_LEASE_SECONDS, age_seconds / 2), LONGEST_LEASE_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Claim:
     job_id: str
     run_id: str
     queue: str
+    priority: int
+    kind: str
     #: What people see it as, and its arguments as one line.
     name: str
     display_args: str
@@ -47,6 +50,17 @@ class Claim:
     waited_seconds: float
     #: Seconds since its first attempt started.
     elapsed_seconds: float
+
+
+class Finish(StrEnum):
+    """What became of the end of a run."""
+
+    #: The claim held.
+    DONE = "done"
+    #: Another claim has the job by now; the record is kept as a row of its own.
+    STALE = "stale"
+    #: The server knows nothing of the job; nothing was done.
+    GONE = "gone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +105,7 @@ class Claims:
         return _claim(run_id, answer) if answer[0] == b"claimed" else None
 
     def renew(self, renewals: list[Renewal]) -> dict[str, str]:
-        """Renew leases; give 'kept', 'cancel' or 'lost' by run id."""
+        """Renew leases; give 'kept', 'cancel', 'lost' or 'gone' by run id: see lua/renew.lua."""
         flat: list[str | int] = []
         for one in renewals:
             flat += [one.job_id, one.run_id, round(one.lease_seconds * 1000), one.reading]
@@ -107,8 +121,8 @@ class Claims:
         delay_seconds: float = 0.0,
         *,
         is_loss: bool = False,
-    ) -> bool:
-        """End the run with its record (JSON); ``state`` is the job's now. Give whether the claim still held.
+    ) -> Finish:
+        """End the run with its record (JSON); ``state`` is the job's now.
 
         For state delayed the next attempt is due ``delay_seconds`` from now. For state queued, ``is_loss`` counts it
         against the losses allowed; when there were too many the job is lost. Safe to repeat.
@@ -118,7 +132,17 @@ class Claims:
         answer = self._scripts.call(
             "finish", job_id, run_id, record, state, delay_ms, self._template, self._keep_ms, allowed
         )
-        return bool(answer == b"done")
+        return Finish(answer.decode())
+
+    def reassert(self, claim: Claim, lease: float) -> bool:
+        """Put back a running job that the server has forgotten; give whether the claim holds now. Safe to repeat."""
+        known = (claim.kind, claim.name, claim.display_args, claim.queue, claim.priority, claim.attempt)
+        answer = self._scripts.call(
+            "reassert",
+            *(claim.job_id, claim.run_id, self._worker, round(lease * 1000), claim.spec, claim.signature),
+            *known,
+        )
+        return bool(answer == b"kept")
 
     def tick(self) -> Tick:
         """Move due jobs, end expired ones, rescue lost runs, fill the windows."""
@@ -135,11 +159,13 @@ class Claims:
 
 
 def _claim(run_id: str, answer: list[bytes]) -> Claim:
-    _, job_id, queue, spec, signature, attempt, ready_ms, now_ms, first_ms, _, name, display_args = answer
+    _, job_id, queue, spec, signature, attempt, ready_ms, now_ms, first_ms, kind, name, display_args, prio = answer
     return Claim(
         job_id=job_id.decode(),
         run_id=run_id,
         queue=queue.decode(),
+        priority=int(prio),
+        kind=kind.decode(),
         name=name.decode(),
         display_args=display_args.decode(),
         spec=spec.decode(),

@@ -9,7 +9,7 @@ import redis
 
 from scriptfleet.queues.keys import Keys
 
-NAMES = ("submit", "claim", "next", "finish", "renew", "cancel", "tick")
+NAMES = ("submit", "claim", "next", "reassert", "finish", "renew", "cancel", "tick")
 
 
 def source_of(name: str) -> str:

@@ -109,7 +109,11 @@ def wheel(folder: Path) -> Path:
     return path
 
 
-def test_a_script_with_inline_dependencies_gets_them(bench: Bench, tmp_path: Path) -> None:
+def test_a_script_with_inline_dependencies_gets_them(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Beside this interpreter is where a tool of this checkout's environment would be.
+    monkeypatch.setenv("PATH", os.pathsep.join([os.environ["PATH"], os.path.dirname(sys.executable)]))
     if shutil.which("uv") is None:
         missing("uv on PATH")
     bench.rules = HostRules(tool_cache=tmp_path / "tools")

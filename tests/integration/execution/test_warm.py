@@ -23,7 +23,7 @@ def warm_and_cold(bench: Bench, code: str, args: tuple[str, ...] = ()) -> tuple[
 @pytest.mark.parametrize(
     "code",
     [
-        "import os, sys; print(sys.argv[1:], __name__, __file__ == sys.argv[0], sys.path[0] == os.path.dirname(__file__))",
+        "import os, sys; print(sys.argv[1:], __name__, sys.path[0] == os.path.dirname(__file__))",
         "import os; print(sorted(name for name in os.environ if not name.startswith('SCRIPTFLEET_')))",
         "import os; print(sorted(os.listdir('/proc/self/fd')))",
         "import signal; print([signal.getsignal(n) for n in (2, 13, 15, 17)])",

@@ -6,8 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from scriptfleet import Client, State
 from scriptfleet.domain.event import EventType
-from scriptfleet.queues.claims import Claim, Renewal
+from scriptfleet.queues.claims import Claim, Finish, Renewal
 from scriptfleet.queues.client import Broker
+from scriptfleet.queues.drafts import of_command
 from scriptfleet.queues.events import EventReader
 from tests.integration.queues.conftest import FakeWorker
 
@@ -126,7 +127,7 @@ def test_a_renewal_tells_of_a_cancel_and_of_a_loss(client: Client, worker: FakeW
 
     assert renew(worker, first) == "cancel"
     assert renew(worker, second) == "lost"
-    assert worker.claims.renew([Renewal("no-such-job", "r3", 15.0)]) == {"r3": "lost"}
+    assert worker.claims.renew([Renewal("no-such-job", "r3", 15.0)]) == {"r3": "gone"}
 
 
 def test_a_finished_run_leaves_no_reading_behind(client: Client, worker: FakeWorker, broker: Broker) -> None:
@@ -186,3 +187,33 @@ def test_an_ended_job_and_its_key_leave_the_broker_after_a_while(client: Client,
     redis, keys = client.broker.redis, client.broker.keys
     assert 0 < redis.pttl(keys("job", job.id)) <= 60_000
     assert 0 < redis.pttl(keys("idem", "k")) <= 60_000
+
+
+def test_a_run_that_a_wiped_server_has_forgotten_is_put_back_and_ends_as_usual(
+    client: Client, worker: FakeWorker
+) -> None:
+    job = client.submit_shell("true", name="kept.sh", queue="gpu", priority=7)
+    claim = worker.claim(job.id)
+    client.broker.redis.flushall()
+    assert worker.claims.renew([Renewal(job.id, claim.run_id, 15.0)]) == {claim.run_id: "gone"}
+    assert worker.claims.finish(job.id, claim.run_id, "{}", State.SUCCEEDED) is Finish.GONE
+
+    assert worker.claims.reassert(claim, 15.0)
+    assert worker.claims.reassert(claim, 15.0)
+
+    facts = job.facts()
+    assert (facts["state"], facts["name"], facts["queue"], facts["priority"]) == (State.RUNNING, "kept.sh", "gpu", 7)
+    assert worker.finish(claim)
+    assert job.state() is State.SUCCEEDED
+
+
+def test_a_claim_is_not_put_back_over_something_newer(client: Client, worker: FakeWorker) -> None:
+    draft = of_command("true")
+    claim = worker.claim(client.submit_draft(draft, "1b4e28ba-2fa1-11d2-883f-0016d3cca427").id)
+    client.broker.redis.flushall()
+    job = client.submit_draft(draft, claim.job_id)
+
+    assert not worker.claims.reassert(claim, 15.0)
+
+    assert job.state() is State.QUEUED
+    assert not worker.finish(claim)

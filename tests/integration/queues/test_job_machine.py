@@ -72,7 +72,7 @@ class JobMachine(RuleBasedStateMachine):
         answer = self.worker.claims.claim(job_id, run_id)
         if model.state is not State.QUEUED:
             assert answer == model.state
-            return Claim(job_id, run_id, "", "", "", "", "", 0, 0.0, 0.0)
+            return Claim(job_id, run_id, "", 0, "", "", "", "", "", 0, 0.0, 0.0)
         assert isinstance(answer, Claim)
         model.move(State.RUNNING)
         model.claim, model.attempt = answer, model.attempt + 1

@@ -24,7 +24,7 @@ def test_the_flags_are_the_first_line_of_every_script(name: str) -> None:
     assert source_of(name).startswith("#!lua")
 
 
-@pytest.mark.parametrize("name", ["claim", "next", "renew", "finish", "cancel", "tick"])
+@pytest.mark.parametrize("name", ["claim", "next", "reassert", "renew", "finish", "cancel", "tick"])
 def test_a_full_server_still_lets_runs_begin_and_end(name: str) -> None:
     assert "flags=allow-oom" in source_of(name).splitlines()[0]
 
@@ -33,7 +33,7 @@ def test_a_full_server_takes_no_new_jobs() -> None:
     assert "allow-oom" not in source_of("submit").splitlines()[0]
 
 
-@pytest.mark.parametrize(("age", "lease"), [(0, 15), (60, 15), (160, 20), (2_400, 300), (36_000, 300)])
+@pytest.mark.parametrize(("age", "lease"), [(0, 15), (30, 15), (120, 60), (600, 300), (36_000, 300)])
 def test_the_lease_grows_with_the_age_of_the_run(age: float, lease: float) -> None:
     assert lease_seconds(age) == lease
     assert SHORTEST_LEASE_SECONDS <= lease <= LONGEST_LEASE_SECONDS

@@ -91,7 +91,7 @@ end
 -- What a claim looks at before it takes a job; see take.
 local function claimable(id)
   return redis.call('HMGET', job_key(id), 'state', 'queue', 'spec', 'sig', 'ready_at', 'expires', 'first_start',
-    'kind', 'name', 'argsrepr')
+    'kind', 'name', 'argsrepr', 'prio')
 end
 
 -- Gives a queued job, whose fields are `f`, to a worker: {'claimed', id, …}, or {'expired'}.
@@ -110,5 +110,5 @@ local function take(id, f, claim, worker, lease, at, keep_ms)
   redis.call('ZADD', P .. 'leases', ms(at + lease), id)
   redis.call('SADD', P .. 'running:' .. queue, id)
   emit('claimed', id, rev, at, cjson.encode({ run_id = claim, attempt = attempt, worker = worker }))
-  return { 'claimed', id, queue, f[3], f[4], attempt, f[5], ms(at), first, f[8], f[9], f[10] }
+  return { 'claimed', id, queue, f[3], f[4], attempt, f[5], ms(at), first, f[8], f[9], f[10], f[11] }
 end

@@ -2,7 +2,8 @@
 -- Ends a run. ARGV: job, claim id, record (JSON), state of the job now, delay ms, message template, keep ms,
 --   losses allowed or '' when giving it back is no loss.
 -- State 'delayed' means another attempt after the delay; 'queued' gives the job back at once.
--- Gives 'done', or 'stale' when another claim owns the job by now: the record is kept, the job is not touched.
+-- Gives 'done', 'gone' when the server knows nothing of the job and nothing was done, or 'stale' when another claim owns
+-- the job by now: the record is kept, the job is not touched.
 local id, claim, record, state, delay = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local template, keep, at = ARGV[6], ARGV[7], now_ms()
 local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio', 'cancel')
@@ -14,6 +15,7 @@ local function told(rev, stale)
   emit('finished', id, rev, at, data)
 end
 
+if not f[2] then return 'gone' end
 if f[1] ~= claim or f[2] ~= 'running' then
   -- Asking twice after a lost answer is harmless: the first one stands.
   if f[1] == claim and redis.call('HGET', job_key(id), 'reported') == claim then return 'done' end

@@ -1,11 +1,14 @@
 #!lua flags=allow-oom
 -- Renews leases. ARGV: for each run: job, claim id, lease ms, reading (JSON or '').
--- Gives for each: 'kept', 'cancel' (kept, and somebody wants it stopped) or 'lost' (another claim, or ended).
+-- Gives for each: 'kept', 'cancel' (kept, and somebody wants it stopped), 'lost' (another claim, or ended) or 'gone'
+-- (the server knows nothing of the job).
 local at, answer = now_ms(), {}
 for n = 1, #ARGV, 4 do
   local id, claim, lease, reading = ARGV[n], ARGV[n + 1], tonumber(ARGV[n + 2]), ARGV[n + 3]
   local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'cancel')
-  if f[1] ~= claim or f[2] ~= 'running' then
+  if not f[2] then
+    answer[#answer + 1] = 'gone'
+  elseif f[1] ~= claim or f[2] ~= 'running' then
     answer[#answer + 1] = 'lost'
   else
     redis.call('ZADD', P .. 'leases', ms(at + lease), id)
