@@ -11,7 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks import drain, memory, overhead, sampling, start_latency, submit_rate
+from benchmarks import (
+    accuracy,
+    drain,
+    engine_memory,
+    memory,
+    overhead,
+    sampling,
+    start_latency,
+    submit_rate,
+    warm_start,
+)
 from benchmarks.figure import BenchmarkFailed, Figure, table
 from benchmarks.machine import in_words, machine
 from scriptfleet.errors import ScriptfleetError
@@ -21,10 +31,13 @@ _OUT = Path(__file__).parent / "out"
 BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
     "submit_rate": submit_rate.measure,
     "start_latency": start_latency.measure,
+    "warm_start": warm_start.measure,
     "overhead": overhead.measure,
+    "accuracy": accuracy.measure,
     "drain": drain.measure,
     "sampling": sampling.measure,
     "memory": memory.measure,
+    "engine_memory": engine_memory.measure,
 }
 
 

@@ -24,12 +24,12 @@ def measure() -> list[Figure]:
     """Take the fleet's worker, then Celery's with threads and with processes."""
     with running_server() as server:
         with _idle_fleet(server) as process:
-            ours = _occupied(process)
+            ours = occupied(process)
         peers = {}
         for pool, slots in (("threads", _SLOTS), ("prefork", _PREFORK_SLOTS)):
             server.empty()
             with _idle_celery(server, pool, slots) as process:
-                peers[f"Celery {pool} -c {slots}"] = _occupied(process)
+                peers[f"Celery {pool} -c {slots}"] = occupied(process)
     return [figure for peer, theirs in peers.items() for figure in _figures(ours, peer, theirs)]
 
 
@@ -61,7 +61,7 @@ def _idle_celery(server: Server, pool: str, slots: int) -> Iterator[psutil.Proce
         yield worker.process
 
 
-def _occupied(process: psutil.Process) -> dict[str, float]:
+def occupied(process: psutil.Process) -> dict[str, float]:
     """Give MiB over the process and all below it; PSS counts a shared page once."""
     family = [process, *process.children(recursive=True)]
     rollups = [_rollup(one.pid) for one in family]

@@ -108,7 +108,16 @@ def _command(folder: Path) -> list[Figure]:
     def call(*command: str) -> Callable[[], object]:
         return lambda: subprocess.run(command, env=env, capture_output=True, check=True, timeout=_LIMIT_SECONDS)
 
-    actions = [call(sys.executable, str(script)), call(str(program), "run", str(script))]
+    run = (str(program), "run", "--quiet")
+    actions = [
+        call(sys.executable, str(script)),
+        call(*run, "--disable-history", str(script)),
+        call(*run, "--history-db", str(folder / "history.db"), str(script)),
+    ]
     interleaved(actions, 2)
-    bare, whole = (median_ms(samples) for samples in interleaved(actions, _COMMANDS))
-    return _pair("scriptfleet run trivial.py", whole, "python trivial.py", bare, at_most(60), _COMMANDS)
+    bare, whole, kept = (median_ms(samples) for samples in interleaved(actions, _COMMANDS))
+    peer = "python trivial.py"
+    return [
+        *_pair("scriptfleet run trivial.py", whole, peer, bare, at_most(60), _COMMANDS),
+        *_pair("scriptfleet run trivial.py, with history", kept, peer, bare, at_most(150), _COMMANDS),
+    ]

@@ -16,11 +16,17 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def start(*words: str, home: Path, **more: str) -> "subprocess.Popen[str]":
-    """Start `scriptfleet` with these words."""
+    """Start `scriptfleet` with these words, in its home where that is there: what it leaves is left there."""
     command = [sys.executable, "-m", "scriptfleet", *words]
     env = environment(home, **more)
     return subprocess.Popen(
-        command, env=env, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env=env,
+        cwd=home if home.is_dir() else ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 

@@ -55,6 +55,9 @@ class ScriptedIngest:
     def backlog(self) -> int:
         return 3
 
+    def buried(self) -> int:
+        return 2
+
     def lag_seconds(self) -> float:
         return 1.5
 
@@ -68,6 +71,7 @@ class Service:
     metrics: RunMetrics
     fleet: ScriptedFleet
     ingest: ScriptedIngest
+    database: Database
 
 
 @contextmanager
@@ -85,7 +89,7 @@ def running(database: Database, token: str = "") -> Iterator[Service]:
     try:
         eventually(lambda: server.started)
         with httpx.Client(base_url=url_of(listener), verify=False) as client:
-            yield Service(client, IngestStore(database), metrics, fleet, ingest)
+            yield Service(client, IngestStore(database), metrics, fleet, ingest, database)
     finally:
         server.should_exit = True
         thread.join(10)

@@ -2,12 +2,13 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from scriptfleet.errors import InvalidValue
 
@@ -20,7 +21,24 @@ _RESULT_HOURS = 6.0
 SECRET = "SCRIPTFLEET_SECRET_"  # noqa: S105
 _SECRET_PREFIXES = "SCRIPTFLEET_SECRET_PREFIXES"  # noqa: S105
 _FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
+#: See execution/cgroups/find.py and docs/measurement.md.
+MONITORS = ("auto", "cgroup2", "cgroup1", "rusage", "sampled")
+#: User and password of an address, up to its last '@': an unquoted password may have any characters.
+_LOGIN = re.compile(r"((?>(?:[^:/]*:/+)?)[^:]*:)(.*)@", re.DOTALL)
+_SECRET_PARAMETER = re.compile(
+    r"([?&;\s][^=&?]*(?:password|passwd|passphrase|pwd|secret|token)[^=&?]*=)([^&]*)", re.IGNORECASE
+)
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
+
+
+class NoFleet(InvalidValue):
+    """No broker is named, and no fleet is up in this home."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__("SCRIPTFLEET_REDIS_URL", "", "the address of a broker")
+        self.home = home
+        way = "start one with `scriptfleet up`, or name a broker with --redis or SCRIPTFLEET_REDIS_URL"
+        self.args = (f"no fleet is up in {home}: {way}",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +78,8 @@ class Settings:
     http_allow: str = ""
     #: Folders that file operations may touch beside their run's own.
     file_roots: tuple[Path, ...] = ()
+    #: How runs are accounted: ``auto`` is the best that works here; one that does not work ends the process.
+    monitor: str = "auto"
     #: Whether scripts may have LD_PRELOAD and its kind.
     allow_loader_env: bool = False
 
@@ -70,15 +90,13 @@ class Settings:
     def broker_url(self) -> str:
         """Give the broker's address or say that there is none."""
         if not self.redis_url:
-            raise InvalidValue(
-                "SCRIPTFLEET_REDIS_URL", "", "the address of a Redis (or start a fleet here with `scriptfleet up`)"
-            )
+            raise NoFleet(self.home)
         return self.redis_url
 
     def with_urls(self, redis_url: str | None = None, database_url: str | None = None) -> "Settings":
         """Give these settings with what the command line said on top."""
         changed = replace(self, redis_url=redis_url or self.redis_url, database_url=database_url or self.database_url)
-        _check(changed)
+        _check(changed, "redis_url (--redis)" if redis_url else "SCRIPTFLEET_REDIS_URL")
         return changed
 
 
@@ -105,6 +123,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         secret_prefixes=_list(given.get(_SECRET_PREFIXES)),
         http_allow=given.get("SCRIPTFLEET_HTTP_ALLOW", ""),
         file_roots=_folders(given, "SCRIPTFLEET_FILE_ROOTS"),
+        monitor=given.get("SCRIPTFLEET_MONITOR") or "auto",
         allow_loader_env=_flag(given, "SCRIPTFLEET_ALLOW_LOADER_ENV"),
         warm_preload=_modules(given.get("SCRIPTFLEET_WARM_PRELOAD")),
         max_cpu_percent=_percent(given, "SCRIPTFLEET_MAX_CPU_PERCENT"),
@@ -135,11 +154,12 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 
 def without_password(url: str) -> str:
-    """Give an address as it may be shown and logged."""
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+    """Give an address as it may be shown and logged; where it cannot be told what is a password, less is shown."""
+    login = _LOGIN.match(url)
+    if login and any("@" in found[2] for found in _SECRET_PARAMETER.finditer(url)):
+        return f"{login[1]}***"
+    shown = f"{login[1]}***{url[login.end() - 1 :]}" if login else url
+    return _SECRET_PARAMETER.sub(r"\1***", shown)
 
 
 def _default_home(given: Mapping[str, str]) -> str:
@@ -210,13 +230,22 @@ def _flag(given: Mapping[str, str], name: str) -> bool:
     return _FLAGS[said]
 
 
-def _check(settings: Settings) -> None:
-    scheme = urlsplit(settings.redis_url).scheme
-    if settings.redis_url and scheme not in _REDIS_SCHEMES:
+def _check(settings: Settings, redis_name: str = "SCRIPTFLEET_REDIS_URL") -> None:
+    if settings.redis_url and _scheme(settings.redis_url) not in _REDIS_SCHEMES:
         shown = without_password(settings.redis_url)
-        raise InvalidValue("SCRIPTFLEET_REDIS_URL", shown, "redis://HOST:PORT/DB, rediss://… or unix:///PATH")
+        raise InvalidValue(redis_name, shown, "redis://HOST:PORT/DB, rediss://… or unix:///PATH")
+    if settings.monitor not in MONITORS:
+        raise InvalidValue("SCRIPTFLEET_MONITOR", settings.monitor, f"one of {', '.join(MONITORS)}")
     if not settings.namespace.replace("-", "").replace("_", "").isalnum():
         raise InvalidValue("SCRIPTFLEET_NAMESPACE", settings.namespace, "letters, digits, '-' and '_'")
+
+
+def _scheme(url: str) -> str:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        # Such as a '[' that is not closed.
+        return ""
 
 
 def python_executable() -> str:

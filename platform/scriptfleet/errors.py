@@ -14,6 +14,13 @@ ScriptfleetError
 └── EngineFailed            the engine itself, not the script, could not go on
 """
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from scriptfleet.queues.job_handle import Job
+
 
 class ScriptfleetError(Exception):
     """Root of every error this package raises on purpose."""
@@ -41,7 +48,9 @@ class JobNotFound(ScriptfleetError):
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
-        super().__init__(f"job not found: {job_id} (finished jobs leave the broker after some hours: ask the server)")
+        super().__init__(
+            f"job not found: {job_id} (`scriptfleet ps` lists jobs; ended ones leave the broker after some hours)"
+        )
 
 
 class RunNotFound(ScriptfleetError):
@@ -53,19 +62,28 @@ class RunNotFound(ScriptfleetError):
 
 
 class IdempotencyConflict(ScriptfleetError):
-    """An idempotency key that already stands for another spec."""
+    """An idempotency key that already stands for another spec; ``submitted`` are the handles of what does exist."""
 
-    def __init__(self, key: str, job_id: str) -> None:
-        self.key, self.job_id = key, job_id
+    def __init__(self, key: str, job_id: str, submitted: "Sequence[Job]" = ()) -> None:
+        self.key, self.job_id, self.submitted = key, job_id, tuple(submitted)
         super().__init__(f"idempotency key {key!r} already belongs to job {job_id} with another spec: use a new key")
 
 
 class SubmitUncertain(ScriptfleetError):
-    """The submit was sent and no answer came: the job may or may not exist."""
+    """The submit was sent and no answer came: the job may or may not exist.
 
-    def __init__(self, job_id: str, reason: str) -> None:
+    Of many jobs, ``job_ids`` are those not known to be there, in their order, and ``submitted`` the handles of those
+    before them that are.
+    """
+
+    def __init__(
+        self, job_id: str, reason: str, job_ids: "Sequence[str]" = (), submitted: "Sequence[Job]" = ()
+    ) -> None:
         self.job_id, self.reason = job_id, reason
-        super().__init__(f"no answer to submitting job {job_id} ({reason}): submit again with this id, or look it up")
+        self.job_ids, self.submitted = tuple(job_ids) or (job_id,), tuple(submitted)
+        more = f" and {len(self.job_ids) - 1:,} more" if len(self.job_ids) > 1 else ""
+        again = "submit again with the same ids" if more else "submit again with this id"
+        super().__init__(f"no answer to submitting job {job_id}{more} ({reason}): {again}, or look it up")
 
 
 class WaitTimedOut(ScriptfleetError, TimeoutError):
@@ -81,9 +99,8 @@ class BrokerUnreachable(ScriptfleetError, ConnectionError):
 
     def __init__(self, url: str, reason: str) -> None:
         self.url, self.reason = url, reason
-        super().__init__(
-            f"no broker at {url}: {reason} (start one with `scriptfleet up`, or set SCRIPTFLEET_REDIS_URL)"
-        )
+        way = "start one with `scriptfleet up`, or name another with --redis or SCRIPTFLEET_REDIS_URL"
+        super().__init__(f"no broker at {url}: {reason} ({way})")
 
 
 class StoreUnreachable(ScriptfleetError):

@@ -41,6 +41,12 @@ def test_the_engine_loads_neither_redis_nor_celery_nor_sql() -> None:
     assert _loaded_after("import scriptfleet.execution.local") & set(HEAVY) <= {"psutil"}
 
 
+def test_a_run_and_its_history_load_no_database_library() -> None:
+    loaded = _loaded_after("import scriptfleet.cli.run, scriptfleet.cli.run_history")
+
+    assert loaded & {*HEAVY, "yaml"} <= {"psutil"}
+
+
 def test_a_shim_loads_no_large_part_of_the_standard_library() -> None:
     program = (
         "import sys; sys.path.append(sys.argv[1]); import scriptfleet.execution.shim.launcher; "

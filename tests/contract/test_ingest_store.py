@@ -187,6 +187,14 @@ def test_secrets_in_the_variables_of_a_spec_are_not_kept(database: Database) -> 
     assert kept == make.shell_spec(env=hidden, labels={"team": "ü"}).to_json()
 
 
+def test_numbers_beyond_every_double_and_moments_without_a_year_are_left_out(database: Database) -> None:
+    usage = make.usage(cpu_avg=10**400, custom={"rows": 10**400}, start_time="0001-01-01T00:00:00+14:00")
+    IngestStore(database).apply([make.finished(make.record(JOB, RUN, usage=usage))])
+
+    run = RunStore(database).get(RUN)
+    assert (run.usage.cpu_avg, run.usage.custom, run.started_at) == (None, {}, None)
+
+
 def damaged(event: Event, **data: Any) -> Event:
     return dataclasses.replace(event, data={**event.data, **data})
 
@@ -206,6 +214,13 @@ MALFORMED = {
     "no zlib": damaged(make.output(JOB, RUN, b"x"), body="aGVsbG8="),
     "unfolds too far": make.output(JOB, RUN, bytes(300_000)),
     "unknown stream": make.output(JOB, RUN, b"x", stream="stdin"),
+    "moment after the year 9999": dataclasses.replace(make.submitted(JOB), at_ms=10**15),
+    "moment beyond every float": dataclasses.replace(make.submitted(JOB), at_ms=10**400),
+    "curve of three numbers": make.finished(make.record(JOB, RUN, curve=[(0.0, 1.0, 2.0)])),
+    "curve with a word": make.finished(make.record(JOB, RUN, curve=[(0.0, "x", 2.0, 1)])),
+    "curve that is not finite": make.finished(make.record(JOB, RUN, curve=[(0.0, float("nan"), 2.0, 1)])),
+    "curve beyond every float": make.finished(make.record(JOB, RUN, curve=[(10**400, 1.0, 2.0, 1)])),
+    "curve of half processes": make.finished(make.record(JOB, RUN, curve=[(0.0, 1.0, 2.0, 1.5)])),
     "revision over 64 bits": dataclasses.replace(make.submitted(JOB), revision=2**70),
 }
 MALFORMED["priority over 32 bits"].data["spec"] = '{"kind":"shell","name":"x","priority":99999999999}'

@@ -115,14 +115,6 @@ def test_a_page_has_from_1_to_500_rows(limit: int) -> None:
         PageRequest(limit)
 
 
-def test_unfinished_jobs_are_those_that_can_still_move(database: Database) -> None:
-    fill(database)
-
-    found = JobStore(database).unfinished(PageRequest()).items
-
-    assert [(job.job_id, job.state) for job in found] == [("early", State.RUNNING), ("waiting", State.QUEUED)]
-
-
 def test_runs_are_counted_by_outcome(database: Database) -> None:
     fill(database)
 

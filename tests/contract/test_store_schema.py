@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from scriptfleet.errors import InvalidValue, StoreUnreachable
 from scriptfleet.storage import migrate
-from scriptfleet.storage.engine import open_store
+from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
+from scriptfleet.storage.run_store import RunStore
 from scriptfleet.storage.tables import metadata
 from tests import event_factory as make
 
@@ -40,6 +42,34 @@ def test_upgrading_again_keeps_every_row(database_url: str) -> None:
     database.close()
 
 
+def test_rows_from_before_a_measure_existed_stay_and_show_null(empty_database_url: str) -> None:
+    upgrade_to(empty_database_url, "0001")
+    database = open_store(empty_database_url)
+    with database.writing() as connection:
+        connection.execute(
+            sa.text("INSERT INTO runs (run_id, job_id, started_at, cpu_avg) VALUES ('old-run', 'old-job', 5.0, 80.0)")
+        )
+
+    migrate.upgrade(empty_database_url)
+
+    IngestStore(database).apply(make.whole_job())
+    old = RunStore(database).get("old-run")
+    assert (old.began_at, old.usage.cpu_avg, old.usage.memory_stalled_seconds) == (5.0, 80.0, None)
+    with database.reading() as connection:
+        assert connection.execute(sa.text("SELECT count(*) FROM runs")).scalar() == 2
+    database.close()
+
+
+def upgrade_to(url: str, revision: str) -> None:
+    """Bring a database to an earlier schema, as the version of its time did."""
+    database = open_store(url)
+    with database.writing() as connection:
+        config = migrate._config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+    database.close()
+
+
 def test_two_that_upgrade_at_once_make_one_schema(empty_database_url: str) -> None:
     open_store(empty_database_url).close()
     faults: list[BaseException] = []
@@ -63,7 +93,6 @@ def test_two_that_upgrade_at_once_make_one_schema(empty_database_url: str) -> No
 def test_a_missing_schema_is_refused_with_the_command_that_makes_it(empty_database_url: str) -> None:
     database = open_store(empty_database_url)
 
-    assert not migrate.is_current(database)
     with pytest.raises(StoreUnreachable, match=r"its schema is missing, this version needs .*`scriptfleet db upgrade`"):
         migrate.require_current(database)
     database.close()
@@ -83,7 +112,8 @@ def test_a_newer_schema_is_refused_by_name_and_left_alone(database_url: str) -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["", "nonsense", "mysql://host/db", "sqlite://", "sqlite:///:memory:", "postgresql://h"]
+    "url",
+    ["", "nonsense", "mysql://host/db", "sqlite://", "sqlite:///:memory:", "postgresql://h", "postgresql://h:port/db"],
 )
 def test_an_address_that_cannot_be_is_refused(url: str) -> None:
     with pytest.raises(InvalidValue, match="expected sqlite:"):
@@ -118,3 +148,26 @@ def test_a_file_that_is_no_database_is_refused_in_one_line(tmp_path: Path) -> No
 def test_a_path_that_is_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreUnreachable, match="Is a directory"):
         open_store(f"sqlite:///{tmp_path}")
+
+
+def test_a_table_that_is_missing_is_told_as_such_and_not_as_a_database_that_is_away(database: Database) -> None:
+    with database.writing() as connection:
+        connection.execute(sa.text("DROP TABLE tails"))
+
+    with pytest.raises(StoreUnreachable, match=r"its tables or rights do not fit \(.*tails.*db upgrade"):
+        IngestStore(database).apply(make.whole_job())
+    with pytest.raises(StoreUnreachable, match="its tables or rights do not fit"), database.reading() as connection:
+        connection.execute(sa.text("SELECT no_such FROM jobs"))
+
+
+@pytest.mark.postgres
+def test_a_row_that_no_index_can_hold_is_refused_as_a_value(postgres_database_url: str) -> None:
+    database = open_store(postgres_database_url)
+    # Not to be made small by compression.
+    name = "".join(chr(0x4E00 + (at * at * 7919 + at) % 20_000) for at in range(9_000))
+
+    with pytest.raises(InvalidValue, match=r"row: .*index row"), database.writing() as connection:
+        connection.execute(
+            sa.text("INSERT INTO runs (run_id, job_id, name, claimed_at) VALUES ('r', 'j', :name, 1)"), {"name": name}
+        )
+    database.close()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import EXAMPLES, one_line, scriptfleet, start
+from tests.command import EXAMPLES, ROOT, one_line, scriptfleet, start
 
 AWKWARD = ["a b", 'q"q', "it's", "two\nlines", "--timeout", "-x", "--", "", "*", "ü", "$HOME"]
 
@@ -118,7 +118,7 @@ def test_a_reader_that_leaves_early_causes_no_complaint(tmp_path: Path) -> None:
         (["--json-output", "/no/such/folder/x.json", "--shell", "true"], "a folder that exists"),
         (["--frobnicate", "x.py"], "--frobnicate"),
         ([], "a SCRIPT"),
-        (["README.md"], "ends in .py"),
+        ([str(ROOT / "README.md")], "ends in .py"),
     ],
 )
 def test_bad_input_is_one_line_with_exit_code_2(words: list[str], told: str, tmp_path: Path) -> None:

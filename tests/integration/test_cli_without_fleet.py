@@ -1,5 +1,7 @@
 """Verbs that need a fleet, where there is none: one clear line, soon."""
 
+import json
+import os
 import time
 from pathlib import Path
 
@@ -103,3 +105,58 @@ def test_doctor_names_what_is_wrong_and_what_to_do(tmp_path: Path) -> None:
     assert f"fail  broker       no broker at {DEAD}" in result.stdout
     assert "scriptfleet up" in result.stdout
     assert "fail  database" in result.stdout
+
+
+def test_doctor_says_how_runs_are_accounted_and_why(tmp_path: Path) -> None:
+    found = json.loads(
+        scriptfleet("doctor", "--json", "--redis", DEAD, home=tmp_path, SCRIPTFLEET_MONITOR="rusage").stdout
+    )
+
+    (accounting,) = [finding for finding in found if finding["what"] == "accounting"]
+    assert accounting["found"].startswith("rusage (")
+    assert "wait4" in accounting["found"]
+
+
+def test_reading_makes_neither_folders_nor_files(tmp_path: Path) -> None:
+    result = scriptfleet("ps", "--database", f"sqlite:///{tmp_path}/none/x.db", home=tmp_path)
+
+    assert result.returncode == 125
+    assert "no such file" in one_line(result)
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_schedule_that_outlives_every_calendar_is_refused(tmp_path: Path) -> None:
+    scriptfleet("db", "upgrade", home=tmp_path)
+
+    result = scriptfleet("schedule", "add", "a", "--every", "99999999d", "--shell", "true", home=tmp_path)
+
+    assert result.returncode == 2
+    assert "at most 3650d" in one_line(result)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.py")
+
+    result = scriptfleet("submit", str(tmp_path / "pipe.py"), home=tmp_path)
+
+    assert result.returncode == 2
+    assert "a regular file" in one_line(result)
+
+
+def test_a_working_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    result = scriptfleet("run", "--working-dir", "/no/such", "--shell", "true", home=tmp_path)
+
+    assert result.returncode != 0
+    assert "working folder /no/such does not exist" in result.stderr
+
+
+def test_a_broker_address_that_cannot_be_is_told_by_its_option(tmp_path: Path) -> None:
+    assert "--redis: " in one_line(scriptfleet("status", "--redis", "http://x", home=tmp_path))
+
+
+def test_a_home_that_cannot_be_made_is_told_by_its_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    result = scriptfleet("up", "--once", home=tmp_path / "file")
+
+    assert "SCRIPTFLEET_HOME" in one_line(result)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from scriptfleet.domain.event import EVENT_VERSION, Event
 from scriptfleet.domain.state import State
 from scriptfleet.errors import StoreUnreachable
-from scriptfleet.queues.events import EventReader
+from scriptfleet.queues.events import GROUP, EventReader
 from scriptfleet.queues.keys import Keys
 from scriptfleet.results.ingest import Ingest
 from scriptfleet.storage.engine import Database, open_store
@@ -58,6 +58,27 @@ class ForgetfulReader(EventReader):
             self.losses -= 1
             raise redis.ConnectionError("connection reset")
         super().done(entry_ids)
+
+
+class StumblingStore(IngestStore):
+    """The real store, which fails in a way that nobody foresaw over events of one job."""
+
+    def apply(self, events: Sequence[Event]) -> list[FinishedRun]:
+        if any(event.job_id == "job-odd" for event in events):
+            raise LookupError("nobody foresaw this")
+        return super().apply(events)
+
+
+class StumblingReader(EventReader):
+    """The real reader, whose first read fails in a way that nobody foresaw."""
+
+    stumbles = 1
+
+    def read(self, count: int = 500, block_ms: int = 500) -> list[Event]:
+        if self.stumbles:
+            self.stumbles -= 1
+            raise LookupError("nobody foresaw this")
+        return super().read(count, block_ms)
 
 
 @contextmanager
@@ -173,6 +194,86 @@ def test_a_broker_that_is_away_is_told_and_the_thread_lives(sqlite_url: str, cou
             assert ingest.is_alive()
         client.close()
     database.close()
+
+
+def test_what_nobody_foresaw_over_one_event_buries_it_with_a_traceback_and_the_others_are_stored(
+    redis_client: redis.Redis, database: Database, counted: list[FinishedRun], caplog: pytest.LogCaptureFixture
+) -> None:
+    events = [event for _ in range(10) for event in make.whole_job()]
+    send(redis_client, [*events[:7], make.claimed("job-odd", "run-odd"), *events[7:]])
+
+    with ingesting(Ingest(reader(redis_client), StumblingStore(database), counted.append)) as ingest:
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
+        eventually(lambda: ingest.buried() == 1)
+        assert ingest.is_alive()
+
+    assert runs_in(database) == [State.SUCCEEDED] * 10
+    [(_, dead)] = redis_client.xrange(KEYS("events", "dead"))
+    assert (dead[b"j"], dead[b"reason"]) == (b"job-odd", b"LookupError('nobody foresaw this')")
+    assert "Traceback" in caplog.text
+
+
+def test_what_nobody_foresaw_elsewhere_is_told_and_tried_again(
+    redis_client: redis.Redis, database: Database, counted: list[FinishedRun]
+) -> None:
+    send(redis_client, make.whole_job())
+
+    with ingesting(Ingest(StumblingReader(redis_client, KEYS, "one"), IngestStore(database), counted.append)) as ingest:
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
+        eventually(lambda: ingest.trouble is None)
+
+    assert len(counted) == 1
+
+
+def test_a_moment_beyond_every_calendar_is_buried_and_the_thread_lives(
+    redis_client: redis.Redis, database: Database, counted: list[FinishedRun]
+) -> None:
+    send(redis_client, [make.submitted("job-late", at_ms=10**400), *make.whole_job()])
+
+    with ingesting(Ingest(reader(redis_client), IngestStore(database), counted.append)):
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
+
+    assert len(counted) == 1
+    assert redis_client.xlen(KEYS("events", "dead")) == 1
+
+
+def test_while_a_table_is_missing_events_wait_and_none_is_buried(
+    redis_client: redis.Redis, database: Database, counted: list[FinishedRun]
+) -> None:
+    with database.writing() as connection:
+        connection.execute(sa.text("ALTER TABLE tails RENAME TO hidden"))
+    send(redis_client, make.whole_job())
+
+    with ingesting(Ingest(reader(redis_client), IngestStore(database), counted.append)) as ingest:
+        eventually(lambda: "its tables or rights do not fit" in (ingest.trouble or ""))
+        with database.writing() as connection:
+            connection.execute(sa.text("ALTER TABLE hidden RENAME TO tails"))
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
+        assert ingest.buried() == 0
+
+    assert runs_in(database) == [State.SUCCEEDED]
+
+
+def test_a_clean_stop_leaves_the_group_unless_something_is_not_done(
+    redis_client: redis.Redis, sqlite_url: str, counted: list[FinishedRun]
+) -> None:
+    def consumers() -> list[bytes]:
+        return [found["name"] for found in redis_client.xinfo_consumers(KEYS("events"), GROUP)]
+
+    database = open_store(sqlite_url)
+    send(redis_client, make.whole_job())
+    with ingesting(Ingest(reader(redis_client, "away"), FailingStore(database, 999), counted.append)) as ingest:
+        eventually(lambda: ingest.trouble is not None)
+    assert consumers() == [b"away"]
+
+    with ingesting(Ingest(reader(redis_client, "away"), IngestStore(database), counted.append)):
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
+    assert consumers() == []
+    database.close()
+
+
+def test_a_consumer_of_a_server_that_was_wiped_has_nothing_to_leave(redis_client: redis.Redis) -> None:
+    reader(redis_client).leave()
 
 
 @pytest.mark.postgres

@@ -69,6 +69,16 @@ def test_an_unknown_measure_is_not_observed_as_zero(service: Service) -> None:
         assert found[f"scriptfleet_run_{name}_count", ()] == 0
 
 
+def test_a_measure_that_is_no_amount_spoils_no_sum(service: Service) -> None:
+    usage = make.usage(execution_time_seconds=float("nan"), user_time_seconds=-5.0, memory_max_mb=float("inf"))
+    take(service, [make.finished(make.record("job", "run", usage=usage))])
+
+    found = scrape(service)
+
+    for name in ("duration_seconds", "cpu_seconds", "memory_max_bytes"):
+        assert found[f"scriptfleet_run_{name}_sum", ()] == 0
+
+
 def test_queues_workers_and_backlog_are_as_the_broker_says(service: Service) -> None:
     found = scrape(service)
 
@@ -77,6 +87,7 @@ def test_queues_workers_and_backlog_are_as_the_broker_says(service: Service) -> 
     assert found["scriptfleet_workers", ()] == 2
     assert found["scriptfleet_worker_slots", ()] == 8
     assert found["scriptfleet_event_backlog", ()] == 3
+    assert found["scriptfleet_events_dead", ()] == 2
     assert found["scriptfleet_ingest_lag_seconds", ()] == 1.5
     assert found["scriptfleet_broker_up", ()] == 1
 

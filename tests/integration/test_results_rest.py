@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from scriptfleet.domain.run import OutputTail
 from scriptfleet.domain.state import State
@@ -134,6 +135,23 @@ def test_a_wrong_method_is_a_problem_too(service: Service) -> None:
     answer = service.client.delete("/api/v1/jobs")
 
     assert (answer.status_code, answer.json()["code"]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "GET"
+    page = service.client.post("/", headers={"Accept": "text/html"})
+    assert (page.status_code, page.headers["allow"], page.headers["content-type"][:9]) == (405, "GET", "text/html")
+
+
+@pytest.mark.parametrize(("path", "accept"), [(f"/api/v1/runs/{RUN}", "*/*"), (f"/runs/{RUN}", "text/html")])
+def test_a_fault_of_ours_is_answered_with_the_safe_headers_too(service: Service, path: str, accept: str) -> None:
+    store_one(service)
+    with service.database.writing() as connection:
+        connection.execute(sa.text("UPDATE runs SET outcome = 'nonsense'"))
+
+    answer = service.client.get(path, headers={"Accept": accept})
+
+    assert answer.status_code == 500
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "nonsense" not in answer.text
 
 
 def test_a_problem_names_the_field_and_the_value(service: Service) -> None:
@@ -164,6 +182,7 @@ def test_readiness_names_the_part_that_fails_and_liveness_goes_on(service: Servi
     assert get("/readyz").json() == {
         "status": "ready",
         "parts": {"database": "ok", "broker": "ok", "ingest": "ok"},
+        "events_dead": 2,
     }
 
     service.fleet.is_away = True
@@ -175,6 +194,22 @@ def test_readiness_names_the_part_that_fails_and_liveness_goes_on(service: Servi
     assert answer.json()["parts"]["ingest"].startswith("the thread has ended")
     assert answer.json()["parts"]["database"] == "ok"
     assert get("/healthz").json() == {"status": "ok"}
+
+
+def test_what_is_wrong_is_told_only_to_who_has_the_token(database: Database) -> None:
+    with running(database, token="s3cret") as service:
+        service.fleet.is_away = True
+        told = service.client.get("/readyz", headers={"Authorization": "Bearer s3cret"})
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            answer = service.client.get("/readyz", headers=headers)
+            assert answer.status_code == 503
+            assert answer.json() == {
+                "status": "not ready",
+                "parts": {"database": "ok", "broker": "not ok", "ingest": "ok"},
+            }
+
+    assert (told.status_code, told.json()["parts"]["broker"]) == (503, "Connection refused")
+    assert told.json()["events_dead"] == 2
 
 
 @pytest.mark.parametrize("host", ["example.org", "localhost.example.org:80", "127.0.0.1.example.org", "[", ""])

@@ -1,6 +1,5 @@
 """Runs that this worker has claimed and not reported yet: what heartbeat, live output and orders to stop act on."""
 
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -85,8 +84,6 @@ class ActiveRuns:
     """All of them, by run id; safe from any thread."""
 
     def __init__(self) -> None:
-        #: Folder of this process below ``runs``.
-        self.folder = str(os.getpid())
         self._guard = threading.Lock()
         self._runs: dict[str, ActiveRun] = {}
 

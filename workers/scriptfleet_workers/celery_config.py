@@ -1,15 +1,23 @@
 """Celery's settings for jobs that run from milliseconds to days. Comments say why they differ."""
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
+
+from redis.connection import parse_url
 
 from scriptfleet.config import Settings
 from scriptfleet.queues.keys import Keys
 
 
 def broker_url(url: str) -> str:
-    """Give the address as Celery spells it: a socket's scheme is ``redis+socket``."""
-    return f"redis+socket://{urlsplit(url).path}" if url.startswith("unix:") else url
+    """Give the address as Celery spells it: of a socket, ``redis+socket://:PASSWORD@/PATH?virtual_host=DB``."""
+    if not url.startswith("unix:"):
+        return url
+    said = parse_url(url)
+    user, password = quote(said.get("username") or "", safe=""), quote(said.get("password") or "", safe="")
+    login = f"{user}:{password}@" if password else ""
+    database = f"?virtual_host={said['db']}" if said.get("db") else ""
+    return f"redis+socket://{login}{quote(said['path'])}{database}"
 
 
 def celery_config(settings: Settings) -> dict[str, Any]:
@@ -39,7 +47,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         "task_store_errors_even_if_ignored": False,
         "worker_pool": "scriptfleet_workers.pool:TaskPool",
         "worker_prefetch_multiplier": 1,
-        # A worker takes a message only when a slot is free, so no job waits behind a long one.
+        # A worker takes a message only when a slot is free (see intake.py), so no job waits behind a long one.
         "worker_disable_prefetch": True,
         "worker_send_task_events": True,
         "worker_cancel_long_running_tasks_on_connection_loss": False,

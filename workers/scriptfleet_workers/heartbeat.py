@@ -2,7 +2,8 @@
 
 import json
 import logging
-import threading
+import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Final
@@ -13,11 +14,13 @@ from scriptfleet.domain.outcome import StopReason
 from scriptfleet.queues.claims import Claims, Renewal
 from scriptfleet.queues.fleet import Presence
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
+from scriptfleet_workers.rounds import Rounds
 
 log = logging.getLogger("scriptfleet.heartbeat")
 
 _EVERY_SECONDS: Final = 1.0
-_MIB: Final = 1024 * 1024
+#: A fault of ours that comes so many times in a row does not pass.
+_MOST_FAILED: Final = 10
 
 
 class Heartbeat:
@@ -27,41 +30,58 @@ class Heartbeat:
         self, claims: Claims, active: ActiveRuns, presence: Presence, tell: Callable[[Presence], None]
     ) -> None:
         self._claims, self._active, self._presence, self._tell = claims, active, presence, tell
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="heartbeat", daemon=True)
+        self._rounds = Rounds("heartbeat", _EVERY_SECONDS, self._beat)
         self._is_away = False
 
     def start(self) -> None:
         """Say that this worker is there, then beat."""
-        self._beat()
-        self._thread.start()
+        self._rounds.once()
+        self._rounds.start()
 
     def close(self) -> None:
         """Stop beating, and leave the list of workers."""
-        self._stop.set()
-        self._thread.join()
+        self._rounds.close()
         try:
             self._presence.leave()
         except redis.RedisError as fault:
             log.warning("leave_failed reason=%s: the list forgets this worker by itself", fault)
 
-    def _loop(self) -> None:
-        while not self._stop.wait(_EVERY_SECONDS):
-            self._beat()
-
     def _beat(self) -> None:
         try:
-            self._renew()
-            self._tell(self._presence)
-            done = self._claims.tick()
-        except redis.RedisError as fault:
-            if not self._is_away:
-                log.warning("broker_away reason=%s", fault)
-            self._is_away = True
-            return
-        if self._is_away:
+            self._beat_parts()
+        except Exception:
+            if self._rounds.failed + 1 == _MOST_FAILED:
+                # Its leases run out, and whoever runs it starts it anew: better than a worker that only seems to live.
+                log.critical("heartbeat_broken: ending this worker")
+                os.kill(os.getpid(), signal.SIGTERM)
+            raise
+
+    def _beat_parts(self) -> None:
+        """Do all parts, each whatever became of those before it: a full server refuses some and takes others."""
+        faults = [self._tried(part) for part in (self._renew, self._say, self._tick)]
+        first = next((fault for fault in faults if fault), None)
+        if first and not self._is_away:
+            log.warning("broker_away reason=%s", first)
+        elif self._is_away and not first:
             log.warning("broker_back")
-            self._is_away = False
+        self._is_away = first is not None
+        broken = [fault for fault in faults if fault and not isinstance(fault, redis.RedisError)]
+        if broken:
+            raise broken[0]
+
+    def _tried(self, part: Callable[[], None]) -> Exception | None:
+        try:
+            part()
+        except Exception as fault:
+            # The edge of each part; what is not the broker's fault is raised again after the last one.
+            return fault
+        return None
+
+    def _say(self) -> None:
+        self._tell(self._presence)
+
+    def _tick(self) -> None:
+        done = self._claims.tick()
         if done.rescued or done.resent:
             log.warning("tick rescued=%d resent=%d", done.rescued, done.resent)
 

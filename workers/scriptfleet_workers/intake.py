@@ -1,14 +1,24 @@
-"""The step of Celery's consumer that keeps it from asking for messages while this worker is throttled."""
+"""The step of Celery's consumer that decides when it asks for messages, and how it notes them on a full server."""
 
+import logging
+from collections.abc import Callable
 from typing import Any
 
+import redis
 from celery import Celery, bootsteps
+from kombu.transport import virtual
 
+from scriptfleet_workers.broker_faults import is_full
 from scriptfleet_workers.member import Member
+
+log = logging.getLogger("scriptfleet.intake")
 
 
 class Intake(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Puts our condition before Celery's own, which asks for a message only while a slot is free.
+    """Puts our condition before Celery's own, which counts the slots of messages only.
+
+    A slot may go on with jobs that came without one: it is not free, and a message that was taken then would wait for
+    it here, where no other worker can have it.
 
     A message that waits stays in its list for other workers: cancelling the consumer would do as much, but slowly, and
     a reconnect would undo it. An order for a message that is already at the server (it lasts a second at most) is let
@@ -23,11 +33,35 @@ class Intake(bootsteps.StartStopStep):  # type: ignore[misc]
         has_room = channel.qos.can_consume
 
         def can_consume() -> bool:
-            if Member.is_throttled() and not channel._in_poll:
+            if not Member.has_room() and not channel._in_poll:
                 return False
             return bool(has_room())
 
         channel.qos.can_consume = can_consume
+        channel.qos.append = _noting(channel.qos)
+        # The loop asks for messages when it wakes; while all slots are busy there is nothing else to wake it at once.
+        if consumer.hub is not None:
+            consumer.hub.add_reader(Member.current().slot_bell.number, Member.current().slot_bell.heard)
+
+
+def _noting(qos: Any) -> Callable[[Any, str], None]:
+    """Give the channel's way to note a message that came, for a server that may be full.
+
+    There it can note nothing, and Celery would end the worker. The note is of no use for a job: one whose message is
+    lost is missed by the tick, and gets another.
+    """
+    note = qos.append
+
+    def append(message: Any, tag: str) -> None:
+        try:
+            note(message, tag)
+        except redis.ResponseError as fault:
+            if not is_full(fault):
+                raise
+            log.warning("message_not_noted tag=%s reason=%s", tag, fault)
+            virtual.QoS.append(qos, message, tag)  # type: ignore[no-untyped-call]
+
+    return append
 
 
 def register(app: Celery) -> None:

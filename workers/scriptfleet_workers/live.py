@@ -1,7 +1,6 @@
 """The live pump: one thread that passes on what running scripts have written since it last looked."""
 
 import logging
-import threading
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +8,8 @@ import redis
 
 from scriptfleet.queues.live_output import PIECE_BYTES, LiveOutput
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
+from scriptfleet_workers.kept_output import open_plain
+from scriptfleet_workers.rounds import Rounds
 
 log = logging.getLogger("scriptfleet.live")
 
@@ -22,17 +23,15 @@ class LivePump:
 
     def __init__(self, live: LiveOutput, active: ActiveRuns, keep_seconds: float) -> None:
         self._live, self._active, self._keep_seconds = live, active, keep_seconds
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="live-output", daemon=True)
+        self._rounds = Rounds("live-output", _EVERY_SECONDS, self._look)
 
     def start(self) -> None:
         """Start the thread."""
-        self._thread.start()
+        self._rounds.start()
 
     def close(self) -> None:
         """Stop the thread."""
-        self._stop.set()
-        self._thread.join()
+        self._rounds.close()
 
     def finish(self, run: ActiveRun) -> None:
         """Pass on the rest of a run that was shown live, and mark its end. Short runs never were: nothing is sent."""
@@ -44,15 +43,14 @@ class LivePump:
         except redis.RedisError as fault:
             log.warning("live_output_left_out run=%s reason=%s", run.claim.run_id, fault)
 
-    def _loop(self) -> None:
-        while not self._stop.wait(_EVERY_SECONDS):
-            pieces = [piece for run in self._active.all() if run.running for piece in _fresh(run)]
-            if not pieces:
-                continue
-            try:
-                self._live.write(pieces)
-            except redis.RedisError as fault:
-                log.warning("live_output_left_out pieces=%d reason=%s", len(pieces), fault)
+    def _look(self) -> None:
+        pieces = [piece for run in self._active.all() if run.running for piece in _fresh(run)]
+        if not pieces:
+            return
+        try:
+            self._live.write(pieces)
+        except redis.RedisError as fault:
+            log.warning("live_output_left_out pieces=%d reason=%s", len(pieces), fault)
 
 
 def _fresh(run: ActiveRun) -> list[tuple[str, str, bytes]]:
@@ -66,11 +64,12 @@ def _fresh(run: ActiveRun) -> list[tuple[str, str, bytes]]:
 
 def _read_from(path: Path, run: ActiveRun, stream: str) -> bytes:
     try:
-        with path.open("rb") as kept:
+        with open_plain(path) as kept:
             size = kept.seek(0, 2)
             kept.seek(max(run.sent[stream], size - _MOST_PER_LOOK))
             content = kept.read(_MOST_PER_LOOK)
             run.sent[stream] = kept.tell()
-    except FileNotFoundError:
+    except OSError:
+        # Not there yet; or the script has put something else there, which the report at its end tells.
         return b""
     return content

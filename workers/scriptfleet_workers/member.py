@@ -4,8 +4,8 @@ import logging
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from typing import ClassVar, Final
 
 import redis
@@ -17,11 +17,12 @@ from scriptfleet.domain.http_allow import AllowList
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution import environment
+from scriptfleet.execution.cgroups.find import Method
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.pipeline import Surroundings, this_host, this_platform
 from scriptfleet.execution.program import ARTIFACT_MAX_BYTES, HostRules
 from scriptfleet.execution.secret import secrets_of
-from scriptfleet.execution.workspace import SourceCache, remove_leftovers
+from scriptfleet.execution.workspace import SourceCache
 from scriptfleet.queues import bundle
 from scriptfleet.queues.claims import Claims
 from scriptfleet.queues.client import Broker
@@ -30,11 +31,15 @@ from scriptfleet.queues.events import OutputPublisher
 from scriptfleet.queues.fleet import Presence
 from scriptfleet_workers.active import ActiveRuns
 from scriptfleet_workers.admission import Admission
+from scriptfleet_workers.alive import is_alive
+from scriptfleet_workers.bell import Bell
 from scriptfleet_workers.heartbeat import Heartbeat
 from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.orders import Orders
 from scriptfleet_workers.reporter import Reporter
+from scriptfleet_workers.rounds import Rounds
 from scriptfleet_workers.run import Done, NotClaimed, Runner
+from scriptfleet_workers.run_folders import RunFolders
 from scriptfleet_workers.spool import Spool
 from scriptfleet_workers.task_events import TaskEvents
 
@@ -42,6 +47,8 @@ log = logging.getLogger("scriptfleet.worker")
 
 #: How long a thread goes on with jobs that came without a message, before it lets Celery have its say again.
 _TURN_SECONDS: Final = 0.5
+#: How often it is tried to send reports that lie in the spool.
+_SPOOL_SECONDS: Final = 30.0
 
 
 class Member:
@@ -52,16 +59,24 @@ class Member:
     def __init__(self, app: Celery, settings: Settings, name: str, queues: list[str], slots: int) -> None:
         broker = Broker(settings)
         check_server(broker.redis, broker.url)
+        # Celery's events bear Celery's name, whatever the fleet calls this process.
+        self._events = TaskEvents(app, name)
+        name = _own_name(broker, name)
         self.name, self.queues, self.slots = name, queues, slots
+        #: Tokens of the slots that run something, also without a message.
+        self.busy_slots: set[int] = set()
+        #: Rings when one of them is free again.
+        self.slot_bell = Bell()
         self._broker, self._settings = broker, settings
         keep_seconds = settings.result_hours * 3600
         self._inheritance = environment.on_fleet(own_environment(), settings.secret_prefixes, settings.allow_loader_env)
-        self._engine = Engine(warm_env=self._inheritance.clean)
+        self._engine = Engine(method=Method(settings.monitor), warm_env=self._inheritance.clean)
         self.active = ActiveRuns()
         self._admission = Admission.of(settings)
         self._is_stopping = threading.Event()
         self._turn = threading.local()
-        self._events = TaskEvents(app, name)
+        # Jobs that are refused take no slot: a few at a time, so that a queue full of them starves nobody.
+        self._refusals = ThreadPoolExecutor(1, thread_name_prefix="refusals")
         claims = Claims(broker.redis, broker.keys, name, keep_seconds)
         presence = Presence(broker.redis, broker.keys, name)
         self._live = LivePump(broker.live_output, self.active, keep_seconds)
@@ -70,14 +85,16 @@ class Member:
         output = OutputPublisher(broker.redis, broker.keys)
         keep = partial(broker.blobs.keep, seconds=keep_seconds)
         self._reporter = Reporter(claims, output, keep, Spool(settings.home / "spool"), self._is_stopping)
-        around = self._surroundings()
-        self._runner = Runner(settings, name, claims, around, self.active, self._reporter, self._live)
+        self._spool_rounds = Rounds("spool", _SPOOL_SECONDS, self._reporter.send_spooled)
+        self._folders = RunFolders(settings.home / "runs")
+        around, folder = self._surroundings(), self._folders.path
+        self._runner = Runner(settings, folder, name, claims, around, self.active, self._reporter, self._live)
 
     @classmethod
     def join(cls, app: Celery, settings: Settings, name: str, queues: list[str], slots: int) -> "Member":
         """Make this process a worker of the fleet. Raises BrokerUnreachable."""
         member = cls(app, settings, name, queues, slots)
-        _clean_up(settings.home / "runs")
+        member._folders.clean_up()
         this_platform()
         member._engine.warm_up(min(slots, os.cpu_count() or 1))
         if settings.warm_preload is not None:
@@ -86,9 +103,10 @@ class Member:
         member._orders.start()
         member._heartbeat.start()
         member._events.start()
-        member._reporter.send_spooled()
+        member._spool_rounds.once()
+        member._spool_rounds.start()
         cls._current = member
-        log.info("worker_joined name=%s slots=%d queues=%s", name, slots, ",".join(queues))
+        log.info("worker_joined name=%s slots=%d queues=%s", member.name, slots, ",".join(queues))
         return member
 
     @classmethod
@@ -104,9 +122,10 @@ class Member:
         return cls._current
 
     @classmethod
-    def is_throttled(cls) -> bool:
-        """Tell whether this process takes no new job just now."""
-        return cls._current is not None and bool(cls._current._admission.reason)
+    def has_room(cls) -> bool:
+        """Tell whether this process may take a message: it is not throttled, and a slot is free."""
+        member = cls._current
+        return member is None or (not member._admission.reason and len(member.busy_slots) < member.slots)
 
     @classmethod
     def leave(cls) -> None:
@@ -116,11 +135,27 @@ class Member:
             member._close()
 
     def run_job(self, job_id: str) -> Done | NotClaimed:
-        """Run a job whose message came."""
+        """Run a job whose message came; once this worker is told to stop, leave it to the others."""
+        self._turn.queue = None
+        if self._is_stopping.is_set():
+            # No second message is needed: the tick misses the job and sends another.
+            log.info("not_claimed job=%s reason=stopping", job_id)
+            return NotClaimed("stopping")
         answer = self._runner.run_job(job_id)
         # The thread that ran it goes on with its queue.
         self._turn.queue = answer.claim.queue if isinstance(answer, Done) else None
         return answer
+
+    def refuse(self, job_id: str) -> None:
+        """End a queued job whose kind this worker does not have, without waiting for it."""
+        self._refusals.submit(self._refuse, job_id)
+
+    def _refuse(self, job_id: str) -> None:
+        try:
+            self._runner.run_job(job_id)
+        except Exception:
+            # The edge of the thread: nobody reads what a future keeps.
+            log.exception("refusal_broke job=%s", job_id)
 
     def go_on(self) -> None:
         """Run more of the queue that this thread's last job came from, for a short while, without messages.
@@ -141,7 +176,7 @@ class Member:
         return not self._is_stopping.is_set() and not self._admission.reason
 
     def stop_taking(self) -> None:
-        """Take no more jobs than Celery has handed over: this worker is told to stop."""
+        """Take no more jobs: this worker is told to stop."""
         self._is_stopping.set()
 
     def cancel(self, job_id: str) -> None:
@@ -187,19 +222,23 @@ class Member:
 
     def _close(self) -> None:
         self._is_stopping.set()
+        self._refusals.shutdown(cancel_futures=True)
+        self._spool_rounds.close()
         self._orders.close()
         self._events.close()
         self._live.close()
         self._heartbeat.close()
         self._engine.close()
+        self._folders.close()
         log.info("worker_left name=%s", self.name)
 
 
-def _clean_up(runs: Path) -> None:
-    """Delete run folders of workers on this machine that are no more."""
-    runs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for folder in runs.iterdir():
-        if not Path("/proc", folder.name).exists():
-            remove_leftovers(folder)
-            folder.rmdir()
-    (runs / str(os.getpid())).mkdir(mode=0o700, exist_ok=True)
+def _own_name(broker: Broker, name: str) -> str:
+    """Give the name as it is, or with this process's number where another process of this name lives."""
+    with told_plainly(broker.url):
+        holder = Presence(broker.redis, broker.keys, name).join(this_host())
+    if holder is None or (holder[0] == this_host() and not is_alive(holder[1])):
+        return name
+    own = f"{name}#{os.getpid()}"
+    log.warning("name_taken name=%s by_host=%s by_pid=%d: this worker is %s", name, *holder, own)
+    return own

@@ -39,6 +39,10 @@ class Orders:
             except redis.RedisError as fault:
                 log.warning("orders_interrupted reason=%s", fault)
                 self._stop.wait(_LISTEN_SECONDS)
+            except Exception:
+                # The edge of the thread: without it nobody would be stopped by order any more.
+                log.exception("orders_broke")
+                self._stop.wait(_LISTEN_SECONDS)
 
     def _listen(self) -> None:
         with self._client.pubsub(ignore_subscribe_messages=True) as channel:

@@ -1,6 +1,7 @@
 """The pool: threads that each supervise one run. Unlike Celery's thread pool it can end a run, grow and shrink."""
 
 import itertools
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ from celery.concurrency.thread import TaskPool as ThreadPool
 
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet_workers.member import Member
+
+log = logging.getLogger("scriptfleet.worker")
 
 
 class Applied(ApplyResult):  # type: ignore[misc]
@@ -40,13 +43,22 @@ class TaskPool(ThreadPool):  # type: ignore[misc]
         """Run one task in a thread. Its token stands where Celery expects the number of a process."""
         token = next(self._tokens)
         self._jobs[token] = correlation_id
+        # From here on, on the thread that also asks for messages, until the thread of the run is free again.
+        member = Member.current()
+        member.busy_slots.add(token)
 
         def supervise() -> None:
             try:
                 apply_target(target, args, kwargs, callback, accept_callback, getpid=lambda: token)
+                self._jobs.pop(token, None)
+                member.go_on()
+            except Exception:
+                # The edge of the thread: nobody reads what a future keeps.
+                log.exception("slot_broke job=%s", correlation_id)
             finally:
                 self._jobs.pop(token, None)
-            Member.current().go_on()
+                member.busy_slots.discard(token)
+                member.slot_bell.ring()
 
         return Applied(self.executor.submit(supervise))
 

@@ -3,10 +3,17 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from scriptfleet.domain.state import State
 from scriptfleet.queues.claims import Claim
+
+#: Of the file's format.
+VERSION: Final = 1
+
+
+class NotReadable(Exception):
+    """A file that this version cannot read as a report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +43,18 @@ class Report:
 
     def to_json(self) -> str:
         """Give the text that is kept."""
-        return json.dumps(asdict(self))
+        return json.dumps({"version": VERSION, **asdict(self)})
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what to_json wrote. Raises ValueError, TypeError or OSError for a file that is not whole."""
-        said = json.loads(path.read_text())
-        said["state"], said["artifacts"] = State(said["state"]), tuple(said["artifacts"])
-        said["claim"] = Claim(**said["claim"])
-        return cls(**said)
+        """Read what to_json wrote. Raises NotReadable for what is no report, or one of another version; OSError."""
+        try:
+            said = json.loads(path.read_text())
+            version = said.pop("version")
+            if version == VERSION:
+                said["state"], said["artifacts"] = State(said["state"]), tuple(said["artifacts"])
+                said["claim"] = Claim(**said["claim"])
+                return cls(**said)
+        except (ValueError, TypeError, KeyError, AttributeError) as fault:
+            raise NotReadable(f"{path} is no report: {fault!r}") from fault
+        raise NotReadable(f"{path} is of version {version!r}, this worker reads {VERSION}")

@@ -3,25 +3,37 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import redis
 
+from scriptfleet.errors import BlobTooLarge
 from scriptfleet.execution.workspace import ARTIFACTS
 from scriptfleet.queues.claims import SHORTEST_LEASE_SECONDS, Claims, Finish
 from scriptfleet.queues.events import OUTPUT_PIECE_BYTES, OutputPublisher
+from scriptfleet_workers.broker_faults import PASSING, is_full, is_refusal
+from scriptfleet_workers.kept_output import Pieces, open_plain
 from scriptfleet_workers.report import Report
-from scriptfleet_workers.spool import Spool
+from scriptfleet_workers.spool import Refused, Spool
 
 log = logging.getLogger("scriptfleet.report")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
 #: How long a worker that is told to stop goes on trying to reach the broker.
 _PATIENCE_SECONDS: Final = 10.0
-#: The broker's faults that pass: away, restarting, full, or read-only after a failover.
-PASSING: Final = (redis.ConnectionError, redis.TimeoutError, redis.ResponseError)
+
+
+class _Sending:
+    """One report on its way: what the broker has of it already is not sent again."""
+
+    def __init__(self, report: Report, folder: Path) -> None:
+        self.report, self.folder = report, folder
+        self.at_ms = round(time.time() * 1000)
+        self.streams = {name: Pieces(folder / name, OUTPUT_PIECE_BYTES) for name in ("stdout", "stderr")}
+        self.artifacts = list(report.artifacts)
 
 
 class Reporter:
@@ -41,58 +53,92 @@ class Reporter:
 
     def report(self, report: Report, folder: Path) -> None:
         """Send the report of the run whose files lie in ``folder``; blocks until the broker has it, or the spool."""
-        wait, stopped_at = _FIRST_WAIT, None
+        sending, wait, stopped_at = _Sending(report, folder), _FIRST_WAIT, None
         while True:
             try:
-                self._send(report, folder)
+                return self._send(sending)
             except PASSING as fault:
                 log.warning("report_waits job=%s run=%s reason=%s", report.job_id, report.run_id, fault)
-                if self._stopping.is_set():
-                    stopped_at = stopped_at or time.monotonic()
-                    if time.monotonic() - stopped_at > _PATIENCE_SECONDS:
-                        return self._spool.keep(report, folder)
-                self._stopping.wait(wait)
-                wait = min(wait * 2, _LONGEST_WAIT)
-            else:
-                return None
+            if self._stopping.is_set():
+                stopped_at = stopped_at or time.monotonic()
+                if time.monotonic() - stopped_at > _PATIENCE_SECONDS:
+                    return self._spool.keep(report, folder)
+            self._pause(wait)
+            wait = min(wait * 2, _LONGEST_WAIT)
 
     def send_spooled(self) -> None:
         """Send what earlier workers of this home could not."""
         try:
-            self._spool.send(self._send)
+            self._spool.send(self._send_late)
         except PASSING as fault:
             log.warning("spool_waits reason=%s", fault)
 
-    def _send(self, report: Report, folder: Path) -> None:
-        at_ms = round(time.time() * 1000)
-        for stream in ("stdout", "stderr"):
-            self._output.publish(report.job_id, report.run_id, stream, _pieces(folder / stream), at_ms)
-        self._keep_artifacts(report, folder)
+    def _pause(self, seconds: float) -> None:
+        if self._stopping.is_set():
+            # That event would not wait any more: the tries must not follow each other at once.
+            threading.Event().wait(seconds)
+        else:
+            self._stopping.wait(seconds)
+
+    def _send(self, sending: _Sending) -> None:
+        self._send_files(sending)
+        report = sending.report
         ended = self._finish(report)
         if ended is Finish.GONE:
             is_kept = self._claims.reassert(report.claim, SHORTEST_LEASE_SECONDS)
             log.warning("claim_reasserted job=%s run=%s kept=%s", report.job_id, report.run_id, is_kept)
             ended = self._finish(report)
-        if ended is not Finish.DONE:
-            log.warning("run_stale job=%s run=%s: another run has the job by now", report.job_id, report.run_id)
+        _tell(report, ended)
 
-    def _finish(self, report: Report) -> Finish:
+    def _send_late(self, report: Report, folder: Path) -> None:
+        # The job may have ended and been forgotten since: it is never brought back.
+        try:
+            self._send_files(_Sending(report, folder))
+            _tell(report, self._finish(report, is_late=True))
+        except redis.ResponseError as fault:
+            if not is_refusal(fault):
+                raise
+            raise Refused(f"the server does not take it: {fault}") from fault
+
+    def _finish(self, report: Report, *, is_late: bool = False) -> Finish:
         return self._claims.finish(
-            report.job_id, report.run_id, report.record, report.state, report.delay_seconds, is_loss=report.is_loss
+            report.job_id,
+            report.run_id,
+            report.record,
+            report.state,
+            report.delay_seconds,
+            is_loss=report.is_loss,
+            is_late=is_late,
         )
 
-    def _keep_artifacts(self, report: Report, folder: Path) -> None:
-        for sha256 in report.artifacts:
-            try:
-                self._keep((folder / ARTIFACTS / sha256).read_bytes())
-            except (redis.ResponseError, OSError) as fault:
-                # A full server or disk: the outcome is worth more than a file, and must not wait for it.
-                log.warning("artifact_left_out run=%s sha256=%s reason=%s", report.run_id, sha256, fault)
+    def _send_files(self, sending: _Sending) -> None:
+        """Send output and artifacts; what a full server cannot take is left out, so that the outcome need not wait."""
+        for stream in list(sending.streams):
+            self._unless_full(partial(self._publish, sending, stream), "output", sending, stream)
+            del sending.streams[stream]
+        while sending.artifacts:
+            sha256 = sending.artifacts[0]
+            self._unless_full(partial(self._keep_one, sending, sha256), "artifact", sending, sha256)
+            sending.artifacts.pop(0)
+
+    def _unless_full(self, send: Callable[[], None], what: str, sending: _Sending, name: str) -> None:
+        try:
+            send()
+        except (redis.ResponseError, OSError, BlobTooLarge) as fault:
+            if isinstance(fault, redis.ResponseError) and not is_full(fault):
+                raise
+            # Of a full disk or a file that its script replaced no other try would come to more.
+            log.warning("%s_left_out run=%s name=%s reason=%s", what, sending.report.run_id, name, fault)
+
+    def _publish(self, sending: _Sending, stream: str) -> None:
+        report, pieces = sending.report, sending.streams[stream]
+        self._output.publish(report.job_id, report.run_id, stream, pieces.rest(), sending.at_ms, first=pieces.done)
+
+    def _keep_one(self, sending: _Sending, sha256: str) -> None:
+        with open_plain(sending.folder / ARTIFACTS / sha256) as kept:
+            self._keep(kept.read())
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
-    if not path.exists():
-        return
-    with path.open("rb") as kept:
-        while piece := kept.read(OUTPUT_PIECE_BYTES):
-            yield piece
+def _tell(report: Report, ended: Finish) -> None:
+    if ended is not Finish.DONE:
+        log.warning("run_stale job=%s run=%s: its job has gone on without it", report.job_id, report.run_id)

@@ -4,17 +4,24 @@ import json
 import logging
 import random
 import time
+import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+import redis
 
 from scriptfleet.config import Settings
 from scriptfleet.domain.ids import new_run_id
 from scriptfleet.domain.job import JobSpec
+from scriptfleet.domain.masking import mask_text
 from scriptfleet.domain.outcome import DRAINED
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
 from scriptfleet.execution.conclude import Identity, not_started
+from scriptfleet.execution.executor import has_executor
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
 from scriptfleet.execution.workspace import Workspace
 from scriptfleet.queues.claims import Claim, Claims
@@ -60,6 +67,8 @@ class Runner:
     """Runs jobs of one worker; safe to use from all threads of the pool."""
 
     settings: Settings
+    #: Where runs have their folders.
+    folder: Path
     worker: str
     claims: Claims
     around: Surroundings
@@ -70,7 +79,12 @@ class Runner:
     def run_job(self, job_id: str) -> Done | NotClaimed:
         """Claim the job and see it through. Gives the record, or why there is none."""
         asked_at = time.monotonic()
-        claim = self.claims.claim(job_id, new_run_id())
+        try:
+            claim = self.claims.claim(job_id, new_run_id())
+        except redis.RedisError as fault:
+            # The tick sends the message again; a claim whose answer alone was lost runs out, and the job is rescued.
+            log.warning("not_claimed job=%s reason=%s", job_id, fault)
+            return NotClaimed("broker away")
         if isinstance(claim, str):
             log.info("not_claimed job=%s state=%s", job_id, claim)
             return NotClaimed(claim)
@@ -89,7 +103,7 @@ class Runner:
     def _see_through(self, claim: Claim, asked_at: float) -> RunRecord:
         job_id = claim.job_id
         log.info("run_started job=%s run=%s attempt=%d", job_id, claim.run_id, claim.attempt)
-        workspace = Workspace(self.settings.home / "runs" / self.active.folder / claim.run_id)
+        workspace = Workspace(self.folder / claim.run_id)
         with self.active.entered(claim, workspace, asked_at) as active:
             spec, record = self._execute(active)
             active.over()
@@ -113,19 +127,34 @@ class Runner:
         )
         try:
             spec = self._spec(claim)
-            assignment = Assignment(who, spec, active.workspace, lease_until=lambda: active.lease_until)
-            return spec, execute(self.around, assignment, active.started)
         except InvalidValue as fault:
             return None, not_started(who, State.REJECTED, "InvalidJob", str(fault), time.time())
         except Exception as fault:
-            # The edge of the process: a fault of ours must end as the run's outcome, or the job would be lost.
-            log.exception("run_broke job=%s run=%s", claim.job_id, claim.run_id)
-            return None, not_started(who, State.FAILED, "InternalError", f"fault in the worker: {fault!r}", time.time())
+            return None, _broken(who, fault, ())
+        assignment = Assignment(who, spec, active.workspace, lease_until=lambda: active.lease_until)
+        try:
+            return spec, execute(self.around, assignment, active.started)
+        except Exception as fault:
+            return spec, _broken(who, fault, active.workspace.reports.hidden)
 
     def _spec(self, claim: Claim) -> JobSpec:
         if not is_genuine(self.settings.signing_key, claim.job_id, claim.spec, claim.signature):
             raise InvalidValue("signature", claim.signature or "none", "one made with this fleet's signing key")
+        if not has_executor(claim.kind):
+            expected = f"a kind that worker {self.worker} has: upgrade it, or install the package that has this one"
+            raise InvalidValue("kind", claim.kind, expected)
         return JobSpec.from_json(claim.spec)
+
+
+def _broken(who: Identity, fault: Exception, hidden: Sequence[bytes]) -> RunRecord:
+    """Make the record of a run that a fault of ours ended.
+
+    The edge of the process: such a fault must end as the run's outcome, or the job would be lost.
+    """
+    story = mask_text("".join(traceback.format_exception(fault)), hidden)
+    log.error("run_broke job=%s run=%s\n%s", who.job_id, who.run_id, story)
+    text = mask_text(f"fault in the worker: {fault!r}", hidden)
+    return not_started(who, State.FAILED, "InternalError", text, time.time())
 
 
 def after(spec: JobSpec | None, claim: Claim, record: RunRecord) -> Next:

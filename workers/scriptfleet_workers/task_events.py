@@ -80,6 +80,10 @@ class TaskEvents:
             except (OperationalError, OSError, redis.RedisError) as fault:
                 log.warning("task_events_interrupted reason=%s", fault)
                 self._stop.wait(_EVERY_SECONDS)
+            except Exception:
+                # The edge of the thread: without it Flower would see no more of these runs.
+                log.exception("task_events_broke")
+                self._stop.wait(_EVERY_SECONDS)
 
     def _dispatcher(self, connection: Any) -> Any:
         return self._app.events.Dispatcher(

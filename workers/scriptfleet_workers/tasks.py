@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from celery.exceptions import Ignore
 
 from scriptfleet.domain.state import State
@@ -20,6 +20,7 @@ def register(app: Celery) -> None:
     """Give the app a task for each kind, also for those of installed packages."""
     for kind in executor_kinds():
         app.task(name=task_name(kind), bind=True, throws=(RunFailed,), ignore_result=True)(_run)
+    signals.task_unknown.connect(_refuse, weak=False, dispatch_uid="scriptfleet-unknown")
 
 
 def _run(task: Any) -> str:
@@ -34,3 +35,9 @@ def _run(task: Any) -> str:
     if record.outcome is not State.SUCCEEDED:
         raise RunFailed(f"{record.outcome}: {record.usage.error_message}")
     return f"exit {record.usage.exit_code} after {record.usage.execution_time_seconds:.3f} s"
+
+
+def _refuse(name: str = "", id: str = "", **_: Any) -> None:  # noqa: A002 - Celery names it so
+    """End a job of a kind that this worker does not have: its message is gone, and nobody else would hear of it."""
+    if name.startswith(task_name("")) and Member.is_joined():
+        Member.current().refuse(id)

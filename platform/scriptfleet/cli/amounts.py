@@ -5,11 +5,19 @@ import math
 import re
 from typing import Final
 
+from scriptfleet.domain.check import LONGEST_SECONDS
+
 _MOST_PORT, _MOST_COUNT = 65_535, 1_000_000
+#: Between two readings of a run.
+LEAST_INTERVAL_SECONDS, MOST_INTERVAL_SECONDS = 0.01, 3600.0
+_ALL_PERCENT = 100.0
+_MOST_DIGITS = 9
+_NUMBER: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|d)?")
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)([KMGT])(?:i?B)?", re.IGNORECASE)
 _BYTES: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_MOST_BYTES = 1 << 50
 
 
 def duration(text: str) -> float:
@@ -18,6 +26,23 @@ def duration(text: str) -> float:
     seconds = float(found[1]) * _SECONDS[found[2] or "s"] if found else math.inf
     if not math.isfinite(seconds):
         raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a time such as 90, 90s, 1.5m, 2h or 1d")
+    if seconds > LONGEST_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected at most 3650d")
+    return seconds
+
+
+def every(text: str) -> float:
+    """Give the seconds between two slots of a schedule."""
+    if len(text.split()) > 1 or "*" in text or text.startswith("@"):
+        raise argparse.ArgumentTypeError(f"{text!r}: cron expressions are not supported yet: give a time such as 5m")
+    return duration(text)
+
+
+def interval(text: str) -> float:
+    """Give the seconds between two readings of a run."""
+    seconds = duration(text)
+    if not LEAST_INTERVAL_SECONDS <= seconds <= MOST_INTERVAL_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a time from 10ms to 1h")
     return seconds
 
 
@@ -27,6 +52,8 @@ def size(text: str) -> int:
     amount = float(found[1]) * _BYTES[found[2].upper()] if found else math.inf
     if not math.isfinite(amount):
         raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a size such as 64K, 256M or 1.5G")
+    if amount > _MOST_BYTES:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected at most 1024T")
     return round(amount)
 
 
@@ -42,6 +69,44 @@ def count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_COUNT:
         raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a whole number from 1")
     return int(text)
+
+
+def priority(text: str) -> int:
+    """Give a whole number; the job checks its range."""
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a whole number from 0 to 9")
+    return int(text)
+
+
+def percent(text: str) -> float:
+    """Give a percentage above 0, at most 100."""
+    found = _NUMBER.fullmatch(text)
+    if found is None or not 0 < float(text) <= _ALL_PERCENT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a number above 0, at most 100")
+    return float(text)
+
+
+def factor(text: str) -> float:
+    """Give a plain number from 0."""
+    if _NUMBER.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a number such as 2 or 1.5")
+    return float(text)
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Give the parts of a comma list."""
+    found = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected names with commas between them")
+    return found
+
+
+def header(text: str) -> tuple[str, str]:
+    """Give name and value of ``NAME: VALUE``."""
+    name, colon, value = text.partition(":")
+    if not name.strip() or not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected NAME: VALUE")
+    return name.strip(), value.strip()
 
 
 def pair(text: str) -> tuple[str, str]:

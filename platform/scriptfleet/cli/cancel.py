@@ -1,14 +1,15 @@
 """``scriptfleet cancel``: ends jobs. One that waits ends at once, one that runs is asked to end, then killed."""
 
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
-from scriptfleet.cli.known_job import whole_id
-from scriptfleet.cli.main import OWN_ERROR_EXIT_CODE
+from scriptfleet.cli.known_job import check_id, whole_id
 from scriptfleet.cli.screen import note, print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
-from scriptfleet.errors import JobNotFound
+from scriptfleet.config import Settings
+from scriptfleet.errors import InvalidValue, JobNotFound, StoreUnreachable
 from scriptfleet.queues.client import Broker
 
 _SAID = {"queued": "cancelled before it ran", "delayed": "cancelled before it ran", "running": "told to end"}
+_NOT_ALL_EXIT_CODE = 1
 
 
 def build(parser: VerbParser) -> None:
@@ -20,17 +21,27 @@ def build(parser: VerbParser) -> None:
 
 
 def execute(chosen: Namespace) -> int:
-    """Cancel; 0 when the broker knew every job, also those that had ended by themselves."""
+    """Cancel; 0 when the broker knew every job, also those that had ended by themselves, 1 when it did not."""
     settings = settings_of(chosen)
-    ids = [whole_id(settings, text) for text in chosen.jobs]
-    states = Broker(settings).cancel(ids)
-    found = dict(zip(ids, states, strict=True))
+    broker = Broker(settings)
+    named = [check_id(text) for text in chosen.jobs]
+    ids = [job_id for text in named if (job_id := _found_id(settings, text))]
+    found = dict(zip(ids, broker.cancel(ids), strict=True)) if ids else {}
     if chosen.as_json:
         print_json([{"job_id": job_id, "was": state} for job_id, state in found.items()])
     else:
         for job_id, state in found.items():
             _tell(job_id, state)
-    return OWN_ERROR_EXIT_CODE if "gone" in states else 0
+    return _NOT_ALL_EXIT_CODE if "gone" in found.values() or len(ids) < len(named) else 0
+
+
+def _found_id(settings: Settings, text: str) -> str | None:
+    try:
+        return whole_id(settings, text)
+    except (InvalidValue, JobNotFound, StoreUnreachable) as fault:
+        # The others are cancelled all the same.
+        note(f"scriptfleet: {fault}")
+        return None
 
 
 def _tell(job_id: str, state: str) -> None:

@@ -7,18 +7,17 @@ from typing import Final, NoReturn
 
 from scriptfleet.cli.amounts import count
 from scriptfleet.cli.verb_parser import VerbParser
-from scriptfleet.config import Settings, python_executable
+from scriptfleet.config import NoFleet, Settings, python_executable
 from scriptfleet.domain import check
-from scriptfleet.errors import InvalidValue
 
 LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 WORKER_APP, BEAT_APP = "scriptfleet_workers.app", "scriptfleet_beat.app"
 
 
-def add_worker_options(parser: VerbParser) -> None:
+def add_worker_options(parser: VerbParser, else_concurrency: str = "the number of CPUs") -> None:
     """Add what a worker is told."""
     parser.add_argument("--queues", default="default", metavar="A,B", help="queues to serve (else default)")
-    parser.add_argument("--concurrency", type=count, metavar="N", help="runs at once (else the number of CPUs)")
+    parser.add_argument("--concurrency", type=count, metavar="N", help=f"runs at once (else {else_concurrency})")
 
 
 def add_log_level(parser: VerbParser) -> None:
@@ -59,6 +58,6 @@ def become(command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
 
 
 def need_broker(settings: Settings) -> None:
-    """Raise InvalidValue when no broker is named: the process would start and then find nothing."""
+    """Raise NoFleet when no broker is named: the process would start and then find nothing."""
     if not settings.redis_url:
-        raise InvalidValue("--redis", "", "the address of a Redis, here or in SCRIPTFLEET_REDIS_URL")
+        raise NoFleet(settings.home)

@@ -8,7 +8,13 @@ from scriptfleet import __version__
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.cli.verbs import VERBS, load
 
-_FILES = {"script": shtab.FILE, "json_output": shtab.FILE, "working_dir": shtab.DIRECTORY}
+_FILES = {
+    "script": shtab.FILE,
+    "json_output": shtab.FILE,
+    "history_db": shtab.FILE,
+    "config": shtab.FILE,
+    "working_dir": shtab.DIRECTORY,
+}
 
 
 def build(parser: VerbParser) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from scriptfleet.config import Settings, without_password
-from scriptfleet.errors import ScriptfleetError
+from scriptfleet.errors import EngineFailed, ScriptfleetError
+from scriptfleet.execution.cgroups.find import Method, find_hierarchy
 from scriptfleet.execution.isolation.capabilities import Feature, capability
+from scriptfleet.execution.monitor.gpu import Gpus, gpu_trouble, load_nvml
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import check_server, told_plainly
 from scriptfleet.queues.fleet import FleetView
@@ -48,7 +50,8 @@ def all_findings(settings: Settings) -> Iterator[Finding]:
     """Check everything, one after the other."""
     yield _python()
     yield from _home(settings.home)
-    yield from _kernel()
+    yield from _kernel(Method(settings.monitor))
+    yield _gpu()
     yield from _isolation()
     yield from _broker(settings)
     yield _database(settings)
@@ -66,23 +69,47 @@ def _home(home: Path) -> Iterator[Finding]:
         advice = "make it writable for this user, or set SCRIPTFLEET_HOME to another folder"
         yield Finding("home", Level.FAIL, f"{home} cannot be written", advice)
         return
-    yield Finding("home", Level.OK, str(home))
+    yield Finding(
+        "home", Level.OK, str(home) if home.exists() else f"{home} (not there yet: `scriptfleet up` makes it)"
+    )
     free_mib = shutil.disk_usage(place).free // _MIB
     level = Level.FAIL if free_mib < _DISK_FAIL_MIB else Level.WARN if free_mib < _DISK_WARN_MIB else Level.OK
     yield Finding("disk", level, f"{free_mib:,} MiB free", "" if level is Level.OK else "free some space, or move home")
 
 
-def _kernel() -> Iterator[Finding]:
-    if Path("/sys/fs/cgroup/cgroup.controllers").exists():
-        yield Finding("cgroup", Level.OK, "version 2")
-    elif Path("/sys/fs/cgroup/memory").is_dir():
-        yield Finding("cgroup", Level.OK, "version 1")
-    else:
-        yield Finding("cgroup", Level.WARN, "none", "nothing to do: measures come from rusage and sampling")
+def _kernel(wanted: Method) -> Iterator[Finding]:
+    yield _accounting(wanted)
     yield _present("pidfd", _has_pidfd(), "Linux 5.3 or newer ends processes more safely")
     yield _present(
         "subreaper", _has_subreaper(), "without it, daemonised children of scripts are not accounted: use Linux"
     )
+
+
+def _accounting(wanted: Method) -> Finding:
+    try:
+        found = find_hierarchy(wanted)
+    except EngineFailed as fault:
+        return Finding("accounting", Level.FAIL, str(fault), "nothing runs without: set SCRIPTFLEET_MONITOR to auto")
+    told = f"{found.method} ({'; '.join(found.reasons)})"
+    if found.hierarchy is not None:
+        return Finding("accounting", Level.OK, told)
+    return Finding(
+        "accounting", Level.WARN, told, "give this user a control group to have the kernel limit whole trees"
+    )
+
+
+def _gpu() -> Finding:
+    trouble = gpu_trouble()
+    if trouble == "":
+        return Finding("gpu", Level.OK, "none")
+    if trouble is None:
+        nvml = load_nvml()
+        try:
+            return Finding("gpu", Level.OK, f"{Gpus(nvml).open()} devices")
+        except nvml.NVMLError as fault:
+            trouble = f"the driver does not answer: {fault}"
+    advice = "pip install 'scriptfleet[gpu]', and let a container share the host's process numbers (hostPID)"
+    return Finding("gpu", Level.WARN, f"not measured: {trouble}", advice)
 
 
 def _isolation() -> Iterator[Finding]:

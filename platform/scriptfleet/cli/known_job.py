@@ -3,9 +3,9 @@
 import re
 from typing import TYPE_CHECKING, Any
 
-from scriptfleet.cli.screen import usage_of
-from scriptfleet.config import Settings
-from scriptfleet.errors import JobNotFound, StoreUnreachable
+from scriptfleet.cli.screen import note, usage_of
+from scriptfleet.config import NoFleet, Settings
+from scriptfleet.errors import BrokerUnreachable, InvalidValue, JobNotFound, ScriptfleetError, StoreUnreachable
 from scriptfleet.queues.client import Client
 
 if TYPE_CHECKING:
@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from scriptfleet.storage.run_store import RunRow
 
 _WHOLE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SHORT_ID = re.compile(r"[0-9a-f-]{4,35}")
+
+#: What a verb that only reads goes on after, with what the store knows.
+BROKER_AWAY = (NoFleet, BrokerUnreachable)
+
+
+def check_id(text: str) -> str:
+    """Accept what looks like a job's id or its beginning. Raises InvalidValue."""
+    if not _WHOLE_ID.fullmatch(text) and not _SHORT_ID.fullmatch(text):
+        raise InvalidValue("job", text, "a job's id, or at least its first 4 digits")
+    return text
 
 
 def whole_id(settings: Settings, text: str) -> str:
@@ -20,7 +31,7 @@ def whole_id(settings: Settings, text: str) -> str:
 
     Raises InvalidValue, JobNotFound, StoreUnreachable.
     """
-    if _WHOLE_ID.fullmatch(text):
+    if _WHOLE_ID.fullmatch(check_id(text)):
         return text
     # Loading the database's library takes longer than most answers of the broker.
     from scriptfleet.cli import history  # noqa: PLC0415
@@ -28,21 +39,24 @@ def whole_id(settings: Settings, text: str) -> str:
     return history.whole_id(settings, text)
 
 
-def from_store(settings: Settings, job_id: str, missing: JobNotFound) -> "tuple[JobRow, RunRow | None]":
-    """Give job and last run from the store; raises ``missing``, the broker's answer, when it cannot be had there."""
+def from_store(settings: Settings, job_id: str, missing: ScriptfleetError) -> "tuple[JobRow, RunRow | None]":
+    """Give job and last run from the store; raises ``missing``, what the broker's side said, when there is none."""
     try:
         from scriptfleet.cli import history  # noqa: PLC0415
 
-        return history.find(settings, job_id)
+        found = history.find(settings, job_id)
     except (StoreUnreachable, JobNotFound, ModuleNotFoundError) as fault:
         raise missing from fault
+    if isinstance(missing, BROKER_AWAY) and not found[0].state.is_final:
+        note("scriptfleet: no broker answers: this is what the database knew last")
+    return found
 
 
 def look_up(settings: Settings, job_id: str) -> dict[str, Any]:
-    """Give what is known of a job as plain data, with its measures in ``metrics``. Raises JobNotFound."""
+    """Give what is known of a job as plain data, with its measures in ``metrics``. Raises JobNotFound, NoFleet."""
     try:
         facts = Client(settings=settings).job(job_id).facts()
-    except JobNotFound as missing:
+    except (JobNotFound, *BROKER_AWAY) as missing:
         return _of_rows(*from_store(settings, job_id, missing))
     record = facts.pop("record")
     output_data = record["output_data"] if record else None

@@ -34,7 +34,7 @@ def _facts(broker: Broker, job_id: str) -> dict[str, Any] | None:
     except JobNotFound:
         # It ended and was let go since the list was read.
         return None
-    shown = ("job_id", "name", "queue", "attempt", "worker", "submitted_at")
+    shown = ("job_id", "name", "queue", "attempt", "worker", "submitted_at", "started_at")
     costs = dict.fromkeys(("wall_seconds", "cpu_seconds", "memory_max_mb"))
     return {**{name: facts[name] for name in shown}, "state": str(facts["state"]), **costs}
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from scriptfleet.cli import output
 from scriptfleet.cli.fleet_options import add_fleet_options, settings_of
-from scriptfleet.cli.known_job import from_store, whole_id
+from scriptfleet.cli.known_job import BROKER_AWAY, from_store, whole_id
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings
 from scriptfleet.errors import JobNotFound, ScriptfleetError
@@ -33,10 +33,10 @@ def execute(chosen: Namespace) -> int:
 
 
 def _pieces(settings: Settings, job_id: str, follow: bool) -> _Pieces:
-    job = Client(settings=settings).job(job_id)
     try:
+        job = Client(settings=settings).job(job_id)
         facts = job.facts()
-    except JobNotFound as missing:
+    except (JobNotFound, *BROKER_AWAY) as missing:
         row, _ = from_store(settings, job_id, missing)
         return _decoded(_stored(settings, row.last_run_id))
     if facts["state"].is_final and facts["run_id"] and _is_all_stored(settings, job_id):

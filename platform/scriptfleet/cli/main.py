@@ -14,7 +14,7 @@ from scriptfleet.errors import InvalidValue, ScriptfleetError
 
 #: The tool's own error, as against the script's.
 OWN_ERROR_EXIT_CODE: Final = 125
-_INTERRUPTED_EXIT_CODE: Final = 130
+INTERRUPTED_EXIT_CODE: Final = 130
 _BROKEN_PIPE_EXIT_CODE: Final = 141
 
 _HELP = """usage: scriptfleet VERB [options]
@@ -48,7 +48,7 @@ def main(words: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
-        return _INTERRUPTED_EXIT_CODE
+        return _told("interrupted", INTERRUPTED_EXIT_CODE)
     except ScriptfleetError as fault:
         return _told(str(fault), USAGE_EXIT_CODE if isinstance(fault, InvalidValue) else OWN_ERROR_EXIT_CODE)
     except OSError as fault:

@@ -1,9 +1,11 @@
 """``scriptfleet ps``: lists jobs, the newest first."""
 
+import time
 from typing import Any
 
 from scriptfleet.cli import history, live_jobs
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
+from scriptfleet.cli.known_job import BROKER_AWAY
 from scriptfleet.cli.screen import UNKNOWN, mebibytes, note, print_json, seconds
 from scriptfleet.cli.tables import print_table
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
@@ -11,10 +13,12 @@ from scriptfleet.config import Settings
 from scriptfleet.domain import check
 from scriptfleet.domain.state import State
 from scriptfleet.errors import StoreUnreachable
+from scriptfleet.queues.client import Broker
+from scriptfleet.queues.connection import told_plainly
 from scriptfleet.storage.job_store import JobFilter, JobRow
 from scriptfleet.storage.run_store import RunRow
 
-_COLUMNS = ("job", "state", "name*", "queue", "try>", "worker*", "wall s>", "CPU s>", "MiB>")
+_COLUMNS = ("job", "state", "name*", "queue*", "try>", "worker*", "wall s>", "CPU s>", "MiB>")
 
 
 def build(parser: VerbParser) -> None:
@@ -40,7 +44,8 @@ def execute(chosen: Namespace) -> int:
     if chosen.as_json:
         print_json(found)
     elif found:
-        print_table(_COLUMNS, [_cells(job) for job in found])
+        mark = _doubt(settings, found)
+        print_table(_COLUMNS, [_cells(job, mark) for job in found])
     else:
         note("no jobs")
     return 0
@@ -57,6 +62,20 @@ def _found(settings: Settings, which: JobFilter, limit: int) -> list[dict[str, A
         return live_jobs.newest(settings, which, limit)
 
 
+def _doubt(settings: Settings, found: list[dict[str, Any]]) -> str:
+    """Give what is put behind ``running``: a question mark where no broker could say that it still does."""
+    if not any(job["state"] == State.RUNNING for job in found):
+        return ""
+    try:
+        broker = Broker(settings)
+        with told_plainly(broker.url):
+            broker.redis.ping()
+    except BROKER_AWAY:
+        note("scriptfleet: no broker answers: jobs shown as running? ran when the fleet was last up")
+        return "?"
+    return ""
+
+
 def _plain(job: JobRow, run: RunRow | None) -> dict[str, Any]:
     usage = run.usage if run else None
     return {
@@ -68,20 +87,27 @@ def _plain(job: JobRow, run: RunRow | None) -> dict[str, Any]:
         "worker": run.worker if run else None,
         "submitted_at": job.submitted_at,
         "wall_seconds": usage.execution_time_seconds if usage else None,
+        "started_at": job.started_at,
         "cpu_seconds": usage.cpu_seconds if usage else None,
         "memory_max_mb": usage.memory_max_mb if usage else None,
     }
 
 
-def _cells(job: dict[str, Any]) -> tuple[str, ...]:
+def _wall(job: dict[str, Any], mark: str) -> str:
+    if job["state"] == State.RUNNING and job["wall_seconds"] is None and job["started_at"] and not mark:
+        return seconds(max(0.0, time.time() - job["started_at"]))
+    return seconds(job["wall_seconds"])
+
+
+def _cells(job: dict[str, Any], mark: str) -> tuple[str, ...]:
     return (
         job["job_id"][:8],
-        job["state"],
+        job["state"] + (mark if job["state"] == State.RUNNING else ""),
         job["name"] or UNKNOWN,
         job["queue"] or UNKNOWN,
         str(job["attempt"]),
         job["worker"] or UNKNOWN,
-        seconds(job["wall_seconds"]),
+        _wall(job, mark),
         seconds(job["cpu_seconds"]),
         mebibytes(job["memory_max_mb"]),
     )

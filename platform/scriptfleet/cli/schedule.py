@@ -4,11 +4,12 @@ import time
 import uuid
 
 from scriptfleet.cli import history
-from scriptfleet.cli.amounts import duration
+from scriptfleet.cli.amounts import every
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
-from scriptfleet.cli.job_options import add_bounds, add_placement, add_source, draft_of
+from scriptfleet.cli.job_options import add_job, add_placement, draft_of
 from scriptfleet.cli.screen import moment, note, print_json
-from scriptfleet.cli.submit import submitter
+from scriptfleet.cli.submitter import submitter
+from scriptfleet.cli.surroundings_options import add_warm
 from scriptfleet.cli.tables import print_table
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings
@@ -24,9 +25,9 @@ def build(parser: VerbParser) -> None:
     """Add the arguments."""
     add = parser.add_action("add", "submit a script in fixed intervals from now on")
     add.add_argument("schedule_name", metavar="NAME", help="the schedule's name")
-    add.add_argument("--every", type=duration, required=True, metavar="TIME", help="the interval, such as 10s or 1h")
-    add_source(add, words_before=1)
-    add_bounds(add)
+    add.add_argument("--every", type=every, required=True, metavar="TIME", help="the interval, such as 10s or 1h")
+    add_job(add, words_before=1)
+    add_warm(add)
     add_placement(add)
     add.show_examples(
         "scriptfleet schedule add report --every 1h examples/sales_report",
@@ -90,6 +91,9 @@ def _remove(chosen: Namespace, settings: Settings) -> int:
         removed = {name: store.remove(name) for name in chosen.names}
     if chosen.as_json:
         print_json(removed)
+    else:
+        for name in (name for name, was_there in removed.items() if was_there):
+            print(f"{name}: removed")
     missing = [name for name, was_there in removed.items() if not was_there]
     if missing:
         raise InvalidValue("schedule name", ", ".join(missing), "names that `scriptfleet schedule ls` shows")

@@ -11,6 +11,8 @@ from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
 
 UNKNOWN = "-"
+#: Where the output is no terminal; and what every line of ours fits into, where its parts can.
+TABLE_WIDTH = 80
 #: Below so many seconds, so many digits after the point.
 _DIGITS = ((1, 3), (100, 2))
 
@@ -50,7 +52,11 @@ def moment(epoch_seconds: float | None) -> str:
     """Give a moment in this machine's time zone."""
     if epoch_seconds is None:
         return ""
-    local = datetime.datetime.fromtimestamp(epoch_seconds, datetime.UTC).astimezone()
+    try:
+        local = datetime.datetime.fromtimestamp(epoch_seconds, datetime.UTC).astimezone()
+    except (ValueError, OverflowError, OSError):
+        # One row that no calendar knows must not hide the others.
+        return f"{epoch_seconds:.0f} s after 1970"
     return local.strftime("%Y-%m-%d %H:%M:%S %z")
 
 
@@ -59,11 +65,17 @@ def cost_lines(name: str, outcome: State, usage: Usage) -> str:
     parts = [f"{clean_line(name, 60)}: {outcome}"]
     if usage.exit_code is not None:
         parts.append(f"exit {usage.exit_code}")
-    parts += _costs(usage)
-    lines = [" · ".join(parts)]
+    lines = _fitted(" · ".join(parts), " · ".join(_costs(usage)))
     if usage.error_message:
         lines.append(f"  {clean_line(usage.error_message, 500)}")
     return "\n".join(lines)
+
+
+def _fitted(ending: str, costs: str) -> list[str]:
+    if not costs:
+        return [ending]
+    whole = f"{ending} · {costs}"
+    return [whole] if len(whole) <= TABLE_WIDTH else [ending, f"  {costs}"]
 
 
 def cost_facts(usage: Usage) -> dict[str, str]:

@@ -1,14 +1,17 @@
 """``scriptfleet status``: one job, or the fleet."""
 
 import dataclasses
+import json
+import time
 from typing import Any
 
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
-from scriptfleet.cli.known_job import look_up, whole_id
+from scriptfleet.cli.known_job import BROKER_AWAY, look_up, whole_id
 from scriptfleet.cli.screen import cost_facts, moment, print_facts, print_json
 from scriptfleet.cli.terminal_text import clean_line
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings, without_password
+from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import told_plainly
@@ -31,8 +34,37 @@ def execute(chosen: Namespace) -> int:
     if chosen.job is None:
         _show_fleet(settings, chosen.as_json)
     else:
-        _show_job(look_up(settings, whole_id(settings, chosen.job)), chosen.as_json)
+        known = look_up(settings, whole_id(settings, chosen.job))
+        reading = _last_reading(settings, known)
+        _show_job(known if reading is None else {**known, "now": reading}, chosen.as_json)
     return 0
+
+
+def _last_reading(settings: Settings, known: dict[str, Any]) -> dict[str, Any] | None:
+    """Give what a running job used a moment ago; None when nobody tells."""
+    if known["state"] != State.RUNNING:
+        return None
+    try:
+        broker = Broker(settings)
+        with told_plainly(broker.url):
+            found = broker.redis.hget(broker.keys("live"), known["job_id"])
+    except BROKER_AWAY:
+        # look_up has said so.
+        return None
+    elapsed = {} if known["started_at"] is None else {"seconds": max(0.0, time.time() - known["started_at"])}
+    return (json.loads(found) if found else {}) | elapsed
+
+
+def _now_facts(reading: dict[str, Any]) -> dict[str, str]:
+    parts = {
+        "elapsed": (reading.get("seconds"), "{:.0f} s"),
+        "CPU now": (reading.get("cpu_percent"), "{:.0f} %"),
+        "memory now": (reading.get("memory_mb"), "{:.1f} MiB"),
+        "processes": (reading.get("processes"), "{}"),
+        "progress": (reading.get("progress"), "{}"),
+    }
+    shown = {name: form.format(value) for name, (value, form) in parts.items() if value is not None}
+    return shown | {"message": clean_line(str(reading.get("message") or ""))}
 
 
 def _show_job(known: dict[str, Any], as_json: bool) -> None:
@@ -53,6 +85,7 @@ def _show_job(known: dict[str, Any], as_json: bool) -> None:
             "ended": moment(known["ended_at"]),
             "reason": clean_line(known["reason"] or ""),
             **cost_facts(Usage.from_dict(known["metrics"])),
+            **_now_facts(known.get("now", {})),
         }
     )
 

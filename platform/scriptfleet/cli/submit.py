@@ -1,13 +1,12 @@
 """``scriptfleet submit``: sends a job to the fleet and prints its id."""
 
-import os
-import pwd
-import socket
-
 from scriptfleet.cli import output
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
-from scriptfleet.cli.job_options import add_bounds, add_moments, add_placement, add_source, draft_of
+from scriptfleet.cli.job_options import add_job, add_moments, add_placement, draft_of
+from scriptfleet.cli.main import INTERRUPTED_EXIT_CODE
 from scriptfleet.cli.screen import cost_lines, note, print_json
+from scriptfleet.cli.submitter import submitter
+from scriptfleet.cli.surroundings_options import add_warm
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.queues.client import Client
 from scriptfleet.queues.job_handle import Job
@@ -15,8 +14,8 @@ from scriptfleet.queues.job_handle import Job
 
 def build(parser: VerbParser) -> None:
     """Add the arguments."""
-    add_source(parser)
-    add_bounds(parser)
+    add_job(parser)
+    add_warm(parser)
     add_placement(parser)
     add_moments(parser)
     parser.add_argument(
@@ -28,6 +27,8 @@ def build(parser: VerbParser) -> None:
         "scriptfleet submit train.py --epochs 3",
         "scriptfleet submit --wait --timeout 10m --retry 2 --queue nightly examples/sales_report",
         "scriptfleet submit --shell 'pg_dump shop | gzip > shop.sql.gz' --working-dir /backups",
+        "scriptfleet submit --warm --preload numpy,pandas --secret DB_TOKEN --no-network model.py",
+        "scriptfleet submit --http https://shop.example/warm-up --method POST --bearer SHOP_TOKEN",
     )
 
 
@@ -46,16 +47,7 @@ def execute(chosen: Namespace) -> int:
         return _watch(job, draft.spec.name, chosen.as_json)
     except KeyboardInterrupt:
         note(f"job {job.id} goes on: `scriptfleet logs -f {job.id}` follows it, `scriptfleet cancel {job.id}` ends it")
-        raise
-
-
-def submitter() -> str:
-    """Give who submits, as shown to people: user@host."""
-    try:
-        user = pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+        return INTERRUPTED_EXIT_CODE
 
 
 def _watch(job: Job, name: str, as_json: bool) -> int:

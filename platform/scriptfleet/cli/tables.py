@@ -8,6 +8,7 @@ from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
+from scriptfleet.cli.screen import TABLE_WIDTH
 from scriptfleet.cli.terminal_text import clean_line
 
 STATE_STYLES: Final = {
@@ -21,8 +22,6 @@ STATE_STYLES: Final = {
     "cancelled": "yellow",
     "expired": "yellow",
 }
-#: Width where the output is no terminal: programs and files get what fits there without wrapping.
-_WIDTH_OF_FILES: Final = 120
 _LEAST_SHRUNK: Final = 6
 
 
@@ -39,7 +38,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         )
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
-    _console().print(table)
+    console = _console()
+    with console.capture() as drawn:
+        console.print(table)
+    for line in drawn.get().splitlines():
+        print(line.rstrip())
 
 
 def _cell(value: str) -> Text:
@@ -49,4 +52,4 @@ def _cell(value: str) -> Text:
 
 def _console() -> Console:
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_OF_FILES)
+    return console if console.is_terminal else Console(highlight=False, width=TABLE_WIDTH)

@@ -1,9 +1,11 @@
 """``scriptfleet up``: a whole fleet in one terminal, its data in one folder."""
 
+import socket
+
 from scriptfleet.cli.amounts import port
 from scriptfleet.cli.celery_process import add_log_level, add_worker_options, default_concurrency
 from scriptfleet.cli.embedded.demo import Demo
-from scriptfleet.cli.embedded.fleet import Fleet, Wishes
+from scriptfleet.cli.embedded.fleet import WORKER_SECONDS, Fleet, Wishes
 from scriptfleet.cli.embedded.home import Home, held
 from scriptfleet.cli.embedded.stop_signals import StopSignals
 from scriptfleet.cli.fleet_options import add_fleet_options, settings_of
@@ -11,6 +13,7 @@ from scriptfleet.cli.screen import note, print_facts
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.cli.verbs import require
 from scriptfleet.config import load_settings, without_password
+from scriptfleet.errors import InvalidValue
 
 #: Jobs mostly wait for something, so even a small machine takes some at once.
 _LEAST_CONCURRENCY = 4
@@ -21,7 +24,7 @@ def build(parser: VerbParser) -> None:
     parser.add_argument("--demo", action="store_true", help="submit the examples and show what each cost")
     parser.add_argument("--once", action="store_true", help="stop when all is up, or when the demo is over")
     parser.add_argument("--port", type=port, default=0, help="port of the pages (else a free one)")
-    add_worker_options(parser)
+    add_worker_options(parser, f"the number of CPUs, at least {_LEAST_CONCURRENCY}")
     add_log_level(parser)
     add_fleet_options(parser)
     parser.show_examples(
@@ -35,8 +38,22 @@ def execute(chosen: Namespace) -> int:
     """Start it, keep it up until Ctrl-C or SIGTERM, end it in order; 1 when the demo was not as expected."""
     for package in ("celery", "fastapi", "uvicorn"):
         require(package)
+    _refuse_busy(chosen.port)
     with StopSignals() as signals, held(load_settings().home) as home:
         return _run(chosen, home, signals)
+
+
+def _refuse_busy(wanted: int) -> None:
+    """Raise InvalidValue when somebody listens on the port: told here, in one line, and not by the server's log."""
+    if not wanted:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError as fault:
+            what = f"a port that is free ({fault.strerror or fault}); without --port a free one is chosen"
+            raise InvalidValue("--port", wanted, what) from fault
 
 
 def _run(chosen: Namespace, home: Home, signals: StopSignals) -> int:
@@ -46,16 +63,17 @@ def _run(chosen: Namespace, home: Home, signals: StopSignals) -> int:
         concurrency=chosen.concurrency or max(_LEAST_CONCURRENCY, default_concurrency()),
         log_level=chosen.log_level,
     )
-    with home.socket_path() as socket:
-        fleet = Fleet(home, settings_of(chosen), socket, wishes, signals)
+    with home.socket_path() as path:
+        fleet = Fleet(home, settings_of(chosen), path, wishes, signals)
         try:
             fleet.start()
             _show(fleet, home, wishes)
             return _stay_up(fleet, chosen)
         finally:
-            home.remove_fleet_file()
-            note("stopping: runs may finish, Ctrl-C again ends them")
+            note(f"stopping: runs have {WORKER_SECONDS:g} s to finish, Ctrl-C again ends them")
+            # Other terminals reach the broker until it stops.
             fleet.stop()
+            home.remove_fleet_file()
 
 
 def _stay_up(fleet: Fleet, chosen: Namespace) -> int:

@@ -1,11 +1,14 @@
 """How a verb reads its words: options of its own first, then a script whose own words are never touched."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 Namespace = argparse.Namespace
+
+_NEGATIVE = re.compile(r"-\.?\d")
 
 USAGE_EXIT_CODE = 2
 
@@ -46,12 +49,14 @@ class VerbParser(argparse.ArgumentParser):
             chosen.action = words[0]
             return chosen
         if self._words_before_script is None:
-            return self.parse_args(words)
+            return self.parse_args(self._with_values_joined(words))
         at = self._where_script_begins(words, self._words_before_script)
-        chosen = self.parse_args(words[:at])
+        chosen = self.parse_args(self._with_values_joined(words[:at]))
         rest = list(words[at:])
         if rest and rest[0] == "--":
             rest.pop(0)
+        elif not getattr(chosen, "quiet", False):
+            self._tell_of_ours(rest[1:])
         chosen.script, chosen.arguments = (rest[0] if rest else None), rest[1:]
         return chosen
 
@@ -59,6 +64,26 @@ class VerbParser(argparse.ArgumentParser):
         """Say what does not fit and end with exit code 2."""
         print(f"scriptfleet: {message}: see `{self.prog} --help`", file=sys.stderr)
         sys.exit(USAGE_EXIT_CODE)
+
+    def _with_values_joined(self, words: Sequence[str]) -> list[str]:
+        # argparse takes the -3s of --delay -3s for an option, and says only that a value is missing.
+        found: list[str] = []
+        for word in words:
+            if found and _NEGATIVE.match(word) and found[-1].startswith("--") and self._takes_next(found[-1]):
+                found[-1] += f"={word}"
+            else:
+                found.append(word)
+        return found
+
+    def _tell_of_ours(self, words: Sequence[str]) -> None:
+        ours = [
+            word for word in words if word.startswith("--") and word.partition("=")[0] in self._option_string_actions
+        ]
+        if ours:
+            print(
+                f"scriptfleet: {ours[0]} comes after the script and goes to it: options of scriptfleet come before it",
+                file=sys.stderr,
+            )
 
     def _where_script_begins(self, words: Sequence[str], words_before: int) -> int:
         # argparse's own REMAINDER swallows options when the script may be left out.

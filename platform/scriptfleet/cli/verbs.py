@@ -29,6 +29,7 @@ VERBS: Final = {
 _EXTRA_OF: Final = {
     "rich": "cli",
     "shtab": "cli",
+    "yaml": "cli",
     "sqlalchemy": "store",
     "alembic": "store",
     "psycopg2": "store",

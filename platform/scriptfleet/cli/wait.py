@@ -2,8 +2,9 @@
 
 from scriptfleet.cli.amounts import duration
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
-from scriptfleet.cli.known_job import from_store, whole_id
-from scriptfleet.cli.screen import cost_lines, print_json
+from scriptfleet.cli.known_job import BROKER_AWAY, from_store, whole_id
+from scriptfleet.cli.main import INTERRUPTED_EXIT_CODE
+from scriptfleet.cli.screen import cost_lines, note, print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings
 from scriptfleet.domain.usage import Usage
@@ -28,7 +29,12 @@ def build(parser: VerbParser) -> None:
 def execute(chosen: Namespace) -> int:
     """Wait; give the job's exit code."""
     settings = settings_of(chosen)
-    result = _result(settings, whole_id(settings, chosen.job), chosen.timeout)
+    job_id = whole_id(settings, chosen.job)
+    try:
+        result = _result(settings, job_id, chosen.timeout)
+    except KeyboardInterrupt:
+        note(f"job {job_id} goes on: `scriptfleet cancel {job_id}` ends it")
+        return INTERRUPTED_EXIT_CODE
     if chosen.as_json:
         print_json(result.to_dict())
     else:
@@ -39,7 +45,7 @@ def execute(chosen: Namespace) -> int:
 def _result(settings: Settings, job_id: str, timeout: float | None) -> JobResult:
     try:
         return Client(settings=settings).job(job_id).result(timeout)
-    except JobNotFound as missing:
+    except (JobNotFound, *BROKER_AWAY) as missing:
         job, run = from_store(settings, job_id, missing)
         if not job.state.is_final:
             raise

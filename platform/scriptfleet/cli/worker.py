@@ -2,6 +2,7 @@
 
 import os
 
+from scriptfleet.cli.amounts import percent
 from scriptfleet.cli.celery_process import (
     add_log_level,
     add_worker_options,
@@ -11,9 +12,13 @@ from scriptfleet.cli.celery_process import (
     worker_command,
 )
 from scriptfleet.cli.fleet_options import add_fleet_options, settings_of
+from scriptfleet.cli.surroundings_options import add_warm, check_preload
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.cli.verbs import require
 from scriptfleet.config import environment_of
+from scriptfleet.execution.cgroups.find import Method, find_hierarchy
+
+_METHODS = ", ".join(Method)
 
 
 def build(parser: VerbParser) -> None:
@@ -21,10 +26,21 @@ def build(parser: VerbParser) -> None:
     add_worker_options(parser)
     parser.add_argument("--name", help="its name in front of @host (else worker- and the process id)")
     add_log_level(parser)
+    add_warm(parser)
+    group = parser.add_argument_group("host")
+    group.add_argument("--max-cpu-percent", type=percent, metavar="N", help="take no new job while CPU is above this")
+    group.add_argument("--max-memory-percent", type=percent, metavar="N", help="take no new job while memory is")
+    group.add_argument(
+        "--monitor",
+        choices=[str(method) for method in Method],
+        metavar="METHOD",
+        help=f"how runs are accounted: {_METHODS}",
+    )
     add_fleet_options(parser)
     parser.show_examples(
         "scriptfleet worker",
         "scriptfleet worker --queues default,nightly --concurrency 8 --name big",
+        "scriptfleet worker --warm --preload numpy,pandas --max-memory-percent 85",
         "scriptfleet worker --redis redis://broker.example:6379/0",
     )
 
@@ -34,7 +50,23 @@ def execute(chosen: Namespace) -> int:
     require("celery")
     settings = settings_of(chosen)
     need_broker(settings)
+    told = host_environment(chosen)
+    if chosen.monitor is not None:
+        # What cannot be had is told here, in one line, and not by each process of Celery's.
+        find_hierarchy(Method(chosen.monitor))
     # Names must differ: leases and lists go by them. The process id stays the same through exec.
     name = f"worker-{os.getpid()}" if chosen.name is None else chosen.name
     slots = chosen.concurrency or default_concurrency()
-    become(worker_command(chosen.queues, slots, name, chosen.log_level), environment_of(settings))
+    become(worker_command(chosen.queues, slots, name, chosen.log_level), environment_of(settings) | told)
+
+
+def host_environment(chosen: Namespace) -> dict[str, str]:
+    """Give the settings that the options stand for, as the worker's own process reads them. Raises InvalidValue."""
+    preload = check_preload(chosen)
+    said = {
+        "SCRIPTFLEET_WARM_PRELOAD": ",".join(preload or ()) if chosen.warm else None,
+        "SCRIPTFLEET_MAX_CPU_PERCENT": chosen.max_cpu_percent,
+        "SCRIPTFLEET_MAX_MEMORY_PERCENT": chosen.max_memory_percent,
+        "SCRIPTFLEET_MONITOR": chosen.monitor,
+    }
+    return {name: str(value) for name, value in said.items() if value is not None}

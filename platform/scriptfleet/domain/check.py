@@ -9,6 +9,10 @@ from scriptfleet.errors import InvalidValue
 
 QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: Ten years; longer ones are slips of the hand, and clocks and calendars end somewhere.
+LONGEST_SECONDS = 3650 * 86_400.0
+#: The year 9999: calendars know none after it.
+_LAST_MOMENT = 253_370_764_800.0
 
 
 def text(field: str, value: object, longest: int = 4096, may_be_empty: bool = False) -> str:
@@ -39,9 +43,30 @@ def number(field: str, value: object, least: float = 0.0, most: float = math.inf
     return float(value)
 
 
-def optional_number(field: str, value: object, least: float = 0.0, above: bool = False) -> float | None:
+def optional_number(
+    field: str, value: object, least: float = 0.0, most: float = math.inf, above: bool = False
+) -> float | None:
     """Accept None or a number."""
-    return None if value is None else number(field, value, least, above=above)
+    return None if value is None else number(field, value, least, most, above=above)
+
+
+def duration(field: str, value: object, least: float = 0.0, above: bool = False) -> float:
+    """Accept seconds, at most 3650 days."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidValue(field, value, "seconds as a number")
+    if _is_finite(value) and value > LONGEST_SECONDS:
+        raise InvalidValue(field, value, f"at most 3650 days, {LONGEST_SECONDS:.0f} seconds")
+    return number(field, value, least, above=above)
+
+
+def optional_duration(field: str, value: object, above: bool = False) -> float | None:
+    """Accept None or seconds."""
+    return None if value is None else duration(field, value, above=above)
+
+
+def optional_moment(field: str, value: object) -> float | None:
+    """Accept None or seconds since the epoch, before the year 9999."""
+    return None if value is None else number(field, value, most=_LAST_MOMENT)
 
 
 def integer(field: str, value: object, least: int, most: int) -> int:

@@ -114,10 +114,10 @@ class JobSpec:
             raise InvalidValue("warm", self.warm, "a job without isolation, which needs a process of its own")
 
     def _check_times(self) -> None:
-        check.optional_number("timeout", self.timeout_seconds, above=True)
+        check.optional_duration("timeout", self.timeout_seconds, above=True)
         check.number("grace", self.grace_seconds, most=86_400)
-        check.optional_number("not_before", self.not_before)
-        check.optional_number("expires_at", self.expires_at)
+        check.optional_moment("not_before", self.not_before)
+        check.optional_moment("expires_at", self.expires_at)
         if self.not_before and self.expires_at and self.expires_at <= self.not_before:
             raise InvalidValue("expires_at", self.expires_at, f"a moment after not_before, {self.not_before}")
 

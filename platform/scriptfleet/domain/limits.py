@@ -7,6 +7,8 @@ from scriptfleet.domain import check
 from scriptfleet.errors import InvalidValue
 
 DEFAULT_OUTPUT_BYTES = 10 * 1024 * 1024
+#: One PiB in MiB.
+MOST_MEMORY_MB = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,8 @@ class Limits:
     output_bytes: int = DEFAULT_OUTPUT_BYTES
 
     def __post_init__(self) -> None:
-        check.optional_number("limits.memory_mb", self.memory_mb, above=True)
-        check.optional_number("limits.cpu_seconds", self.cpu_seconds, above=True)
+        check.optional_number("limits.memory_mb", self.memory_mb, most=MOST_MEMORY_MB, above=True)
+        check.optional_duration("limits.cpu_seconds", self.cpu_seconds, above=True)
         check.optional_integer("limits.processes", self.processes, 1, 1_000_000)
         check.optional_integer("limits.open_files", self.open_files, 8, 1_048_576)
         check.optional_integer("limits.file_size_bytes", self.file_size_bytes, 1, 1 << 50)

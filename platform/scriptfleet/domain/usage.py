@@ -61,6 +61,12 @@ class Usage:
     #: Limit in force, MiB, and the peak as a share of it, percent.
     memory_limit_mb: float | None = None
     memory_percent: float | None = None
+    #: Kept from running by a CPU quota, added up over cores.
+    cpu_throttled_seconds: float | None = None
+    #: Time in which some process of the run waited for CPU, memory or I/O (PSI).
+    cpu_stalled_seconds: float | None = None
+    memory_stalled_seconds: float | None = None
+    io_stalled_seconds: float | None = None
     #: Of the whole output, also of what was cut from storage.
     stdout_lines: int | None = None
     stderr_lines: int | None = None

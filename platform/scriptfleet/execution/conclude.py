@@ -13,11 +13,15 @@ from scriptfleet.domain.outcome import StopReason, Verdict, judge
 from scriptfleet.domain.run import OutputTail, RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
-from scriptfleet.execution.monitor.sampler import Watched
+from scriptfleet.execution.cgroups.group import GroupReading
+from scriptfleet.execution.monitor.watched import Watched
 from scriptfleet.execution.plan import Account, Ended, StreamCount
+from scriptfleet.execution.shim.capture import cut_note
 
 TAIL_BYTES: Final = 64 * 1024
 _MIB: Final = 1024 * 1024
+#: The kernel counts resident pages per CPU and adds up in batches: two readings of one number differ by so much.
+_COUNTER_KB: Final = 256
 _BLOCK_BYTES: Final = 512
 _MOST_RESULT_BYTES: Final = 1024 * 1024
 
@@ -50,7 +54,7 @@ class Facts:
 def conclude(who: Identity, spec: JobSpec, facts: Facts) -> RunRecord:
     """Make the record of a run that was started."""
     ended = facts.ended
-    stdout, stderr = tail_of(facts.stdout, ended.stdout.cut_bytes), tail_of(facts.stderr, ended.stderr.cut_bytes)
+    stdout, stderr = _tail(facts.stdout, ended.stdout), _tail(facts.stderr, ended.stderr)
     verdict = judge(ended.exit_code, ended.signal, ended.stopped, _detail(spec, ended.stopped), stderr.text)
     output_data, verdict = _output_data(facts.result, verdict)
     usage = _usage(who, spec, facts, verdict)
@@ -103,13 +107,25 @@ def masked(record: RunRecord, hidden: Sequence[bytes]) -> RunRecord:
     )
 
 
-def tail_of(path: Path, cut_bytes: int) -> OutputTail:
-    """Give the end of a stream's kept output, decoded with replacement."""
+def tail_of(path: Path, cut_bytes: int, note: bytes = b"") -> OutputTail:
+    """Give the end of a stream's kept output, decoded with replacement.
+
+    ``note`` stands in the file where ``cut_bytes`` were cut: what of it is not shown was no output.
+    """
     with path.open("rb") as kept:
         size = kept.seek(0, 2)
-        kept.seek(max(0, size - TAIL_BYTES))
+        start = max(0, size - TAIL_BYTES)
+        before = min(start, len(note))
+        kept.seek(start - before)
         content = kept.read()
-    return OutputTail(content.decode("utf-8", "replace"), cut_bytes + max(0, size - TAIL_BYTES))
+    at = content.rfind(note)
+    hidden_note = before if at < 0 else max(0, before - at)
+    return OutputTail(content[before:].decode("utf-8", "replace"), cut_bytes + start - hidden_note)
+
+
+def _tail(path: Path, count: StreamCount) -> OutputTail:
+    # Where the disk was full there was no room for a note.
+    return tail_of(path, count.cut_bytes, cut_note(count.cut_bytes) if count.cut_bytes and not count.trouble else b"")
 
 
 def _usage(who: Identity, spec: JobSpec, facts: Facts, verdict: Verdict) -> Usage:
@@ -128,6 +144,7 @@ def _usage(who: Identity, spec: JobSpec, facts: Facts, verdict: Verdict) -> Usag
         queue_wait_seconds=who.queue_wait_seconds,
         **_accounted(ended),
         **_memory(facts.watched, ended, spec.limits.memory_mb),
+        **_waits(ended.group),
         **_watched(facts.watched),
         **_streams(ended.stdout, ended.stderr),
     )
@@ -145,9 +162,9 @@ def _accounted(ended: Ended) -> dict[str, Any]:
         "page_faults_major": account.major_faults,
         "voluntary_context_switches": account.voluntary_switches,
         "involuntary_context_switches": account.involuntary_switches,
-        "block_io_read_bytes": account.blocks_in * _BLOCK_BYTES,
-        "block_io_write_bytes": account.blocks_out * _BLOCK_BYTES,
-        "io_method": "rusage",
+        "block_io_read_bytes": account.blocks_in and account.blocks_in * _BLOCK_BYTES,
+        "block_io_write_bytes": account.blocks_out and account.blocks_out * _BLOCK_BYTES,
+        "io_method": None if account.blocks_in is None else "rusage",
         "network_rx_bytes": ended.network and ended.network[0],
         "network_tx_bytes": ended.network and ended.network[1],
     }
@@ -168,7 +185,8 @@ def _memory(watched: Watched, ended: Ended, limit_mb: float | None) -> dict[str,
     shim's own says nothing about the script and is not used.
     """
     sampled = watched.rss_max_bytes
-    kernel = ended.account.peak_kb * 1024 if ended.account.peak_kb > ended.own_peak_kb else None
+    is_own = ended.account.peak_kb > ended.own_peak_kb + _COUNTER_KB
+    kernel = ended.account.peak_kb * 1024 if is_own else None
     peak = max((value for value in (sampled, kernel) if value is not None), default=None)
     peak_mb = _mib(peak)
     return {
@@ -180,6 +198,12 @@ def _memory(watched: Watched, ended: Ended, limit_mb: float | None) -> dict[str,
         "memory_limit_mb": limit_mb,
         "memory_percent": None if peak_mb is None or not limit_mb else 100.0 * peak_mb / limit_mb,
     }
+
+
+def _waits(group: GroupReading | None) -> dict[str, Any]:
+    stalled = dict(group.stalled_seconds) if group else {}
+    waits = {f"{kind}_stalled_seconds": stalled.get(kind) for kind in ("cpu", "memory", "io")}
+    return {"cpu_throttled_seconds": group.throttled_seconds if group else None, **waits}
 
 
 def _mib(size_bytes: float | None) -> float | None:
@@ -194,6 +218,8 @@ def _watched(watched: Watched) -> dict[str, Any]:
         "num_fds": watched.files or None,
         "pids_count": watched.processes or None,
         "pids_method": "sampled" if watched.processes else None,
+        "gpu_util_max": watched.gpu.util_max,
+        "gpu_memory_max_mb": watched.gpu.memory_max_mb,
     }
 
 

@@ -17,7 +17,8 @@ _IMPORT_SECONDS: Final = 120.0
 _ROOT: Final = str(Path(__file__).parents[2])
 _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv[1]); "
-    "from scriptfleet.execution.shim.launcher import main; main(int(sys.argv[2]), sys.argv[3:])"
+    "from scriptfleet.execution.shim.launcher import main; "
+    "main(int(sys.argv[2]), sys.argv[3] == 'portable', sys.argv[4:])"
 )
 
 
@@ -86,13 +87,18 @@ class Launcher:
     """One launcher process, started when the first shim is wanted and again should it have died."""
 
     def __init__(
-        self, inherit_stdio: bool = False, preload: Sequence[str] | None = None, env: Mapping[str, str] | None = None
+        self,
+        inherit_stdio: bool = False,
+        preload: Sequence[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        is_portable: bool = False,
     ) -> None:
         """With ``preload`` its shims run Python scripts in forks of an interpreter that has those modules.
 
-        ``env`` is what they are imported in.
+        ``env`` is what they are imported in. With ``is_portable`` they do without what only Linux offers.
         """
         self._preload, self._env = preload, dict(env or {})
+        self._way = "portable" if is_portable else "linux"
         self._inherit = inherit_stdio
         self._starting = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -138,7 +144,7 @@ class Launcher:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, *self._flags(), "-c", _PROGRAM, _ROOT, str(theirs.fileno()), *(self._preload or ())],
+                [sys.executable, *self._flags(), "-c", _PROGRAM, *self._arguments(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=None if self._inherit else subprocess.DEVNULL,
                 start_new_session=True,
@@ -152,6 +158,9 @@ class Launcher:
     def _flags(self) -> list[str]:
         """Give the interpreter's flags: bare and fast, or, to preload, with all that a script would have."""
         return ["-I", "-S"] if self._preload is None else ["-P"]
+
+    def _arguments(self, fd: int) -> list[str]:
+        return [_ROOT, str(fd), self._way, *(self._preload or ())]
 
     def _await_imports(self, line: socket.socket) -> None:
         ready = Line(line).receive(_IMPORT_SECONDS)

@@ -2,7 +2,7 @@
 
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -13,6 +13,7 @@ from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.execution import environment
+from scriptfleet.execution.cgroups.find import Method
 from scriptfleet.execution.conclude import Identity
 from scriptfleet.execution.engine import Engine, Running
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
@@ -31,17 +32,21 @@ def run_local(
     echo: bool = True,
     interval_seconds: float = DEFAULT_INTERVAL_SECONDS,
     settings: Settings | None = None,
+    job_id: str | None = None,
+    attempt: int = 1,
+    on_end: Callable[[RunRecord, Workspace], None] | None = None,
 ) -> RunRecord:
     """Run a job here and now, in the current folder and environment, and give its record.
 
     ``script`` is run where it lies. With ``echo`` its output is passed on as it comes and it may read standard input.
     SIGINT and SIGTERM to this process end the run politely; the record then says cancelled.
 
-    ``settings`` say where secrets are; None means those of the environment. Raises InvalidValue for settings that
-    cannot be.
+    ``settings`` say where secrets are; None means those of the environment. ``job_id`` and ``attempt`` are told to a
+    script that is tried again; ``on_end`` gets the record while the run's files are still there. Raises InvalidValue
+    for settings that cannot be.
     """
     said = settings or load_settings()
-    engine = Engine(interval_seconds, inherit_stdio=echo)
+    engine = Engine(interval_seconds, inherit_stdio=echo, method=Method(said.monitor))
     own = own_environment()
     inheritance = environment.on_own_machine(own, said.secret_prefixes, said.allow_loader_env)
     around = Surroundings(
@@ -52,14 +57,17 @@ def run_local(
         rules=HostRules(said.http_allow, said.file_roots),
         is_interactive=echo,
     )
-    who = Identity(new_run_id(), new_job_id(), 1, "local", this_host(), this_platform())
+    who = Identity(new_run_id(), job_id or new_job_id(), attempt, "local", this_host(), this_platform())
     with tempfile.TemporaryDirectory(prefix="scriptfleet-") as folder, _ended_by_signals() as on_start:
         workspace = Workspace(Path(folder) / who.run_id)
         assignment = Assignment(who, spec, workspace, script and script.absolute(), cwd=Path.cwd())
         try:
-            return execute(around, assignment, on_start)
+            record = execute(around, assignment, on_start)
         finally:
             engine.close()
+        if on_end is not None:
+            on_end(record, workspace)
+    return record
 
 
 @contextmanager

@@ -109,6 +109,7 @@ def this_platform() -> str:
 
 def _prepare(around: Surroundings, run: Assignment) -> Program:
     spec, workspace = run.spec, run.workspace
+    _check_folder(spec.working_dir, run.who.worker)
     workspace.make()
     script = run.script
     entry = spec.config.get("entry")
@@ -117,6 +118,12 @@ def _prepare(around: Surroundings, run: Assignment) -> Program:
         script = workspace.work / entry if entry else None
     place = Place(script, workspace.folder, run.cwd or workspace.work, around.rules)
     return executor_of(spec.kind).program(spec, place)
+
+
+def _check_folder(working_dir: str | None, worker: str) -> None:
+    # The system would tell it as a fault of the interpreter's.
+    if working_dir and not Path(working_dir).is_dir():
+        raise CouldNotStart(f"working folder {working_dir} does not exist on worker {worker}: make it, or name another")
 
 
 def _environment(around: Surroundings, run: Assignment) -> RunEnvironment:

@@ -61,9 +61,9 @@ class Account:
     major_faults: int
     voluntary_switches: int
     involuntary_switches: int
-    #: In blocks of 512 bytes.
-    blocks_in: int
-    blocks_out: int
+    #: In blocks of 512 bytes; None where the system counts something else.
+    blocks_in: int | None
+    blocks_out: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Ended:
     own_peak_kb: int
     #: What the run's control group says, less the shim's own share; None without a group.
     group: GroupReading | None
-    #: ``cgroup2``, ``cgroup1`` or ``rusage``.
+    #: ``cgroup2``, ``cgroup1``, ``rusage`` or ``sampled``.
     method: str
     #: Processes the script left behind, ended after it.
     orphans_ended: int
@@ -91,13 +91,15 @@ class Ended:
     stderr: StreamCount
     #: Bytes received and sent by a network of the run's own, loopback left out; None where it had the machine's.
     network: tuple[int, int] | None = None
+    #: CPU time of processes that nothing of the run waited for, as last read; counted where readings are all there is.
+    strayed_seconds: float = 0.0
 
     @property
     def cpu_seconds(self) -> float:
         """User and system time of the whole tree: the group's where there is one, else the kernel's account."""
         if self.group is not None and self.group.cpu_seconds is not None:
             return self.group.cpu_seconds
-        return self.account.user_seconds + self.account.system_seconds
+        return self.account.user_seconds + self.account.system_seconds + self.strayed_seconds
 
     @property
     def signal(self) -> int | None:

@@ -131,6 +131,11 @@ class Reports:
         """Have these forms of secrets masked in messages of progress, which are shown while the script runs."""
         self._hidden = hidden
 
+    @property
+    def hidden(self) -> tuple[bytes, ...]:
+        """The forms of secrets that are masked."""
+        return self._hidden
+
     def environment(self, env: dict[str, str]) -> dict[str, str]:
         """Give what a run's environment needs beside ``env`` so that its script can report."""
         path = env.get("PYTHONPATH")

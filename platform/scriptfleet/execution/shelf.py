@@ -80,10 +80,13 @@ class Shelf:
 class Shelves:
     """The cold shelf, and warm ones by what they have preloaded; replaced when installed packages change."""
 
-    def __init__(self, inherit_stdio: bool, env: dict[str, str]) -> None:
-        """``env`` is the environment in which warm interpreters import their modules."""
-        self._inherit, self._env = inherit_stdio, env
-        self.cold = Shelf(Launcher(inherit_stdio))
+    def __init__(self, inherit_stdio: bool, env: dict[str, str], is_portable: bool = False) -> None:
+        """``env`` is the environment in which warm interpreters import their modules.
+
+        With ``is_portable`` shims do without what only Linux offers.
+        """
+        self._inherit, self._env, self._is_portable = inherit_stdio, env, is_portable
+        self.cold = Shelf(Launcher(inherit_stdio, is_portable=is_portable))
         self._guard = threading.Lock()
         self._warm: dict[tuple[str, ...], Shelf] = {}
         self._packages = _fingerprint()
@@ -97,7 +100,7 @@ class Shelves:
             self._replace_if_changed()
             if preload not in self._warm:
                 self._make_room()
-                launcher = Launcher(self._inherit, preload, self._env)
+                launcher = Launcher(self._inherit, preload, self._env, self._is_portable)
                 self._warm[preload] = Shelf(launcher, RUNS_PER_WARM_SHIM)
             return self._warm[preload]
 

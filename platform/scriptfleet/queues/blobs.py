@@ -1,19 +1,23 @@
 """Blobs: bytes that travel with jobs, named by their SHA-256, compressed in Redis, verified on arrival."""
 
 import hashlib
-import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import redis
 
 from scriptfleet.errors import BlobMissing, BlobTooLarge
+from scriptfleet.queues.connection import with_patience
 from scriptfleet.queues.keys import Keys
 
+#: How long a script stays after its last submit, or after its job is due; the same in lua/common.lua.
 LIFETIME_SECONDS: Final = 7 * 24 * 3600
-#: For so long a producer trusts that a blob it saw is still there; far below the lifetime.
-_TRUST_SECONDS: Final = 600.0
+#: More bytes than this get a connection of their own, which waits as long as they may take.
+_SMALL_BYTES: Final = 1024 * 1024
+_LEAST_SECONDS: Final = 3.0
+_SLOWEST_BYTES_PER_SECOND: Final = 1024 * 1024
 
 
 def digest(content: bytes) -> str:
@@ -24,43 +28,21 @@ def digest(content: bytes) -> str:
 class BlobStore:
     """Blobs in Redis, under a size limit."""
 
-    def __init__(
-        self,
-        client: redis.Redis,
-        keys: Keys,
-        limit_bytes: int,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._client, self._keys, self._limit, self._clock = client, keys, limit_bytes, clock
-        self._seen: dict[str, float] = {}
+    def __init__(self, client: redis.Redis, keys: Keys, limit_bytes: int) -> None:
+        self._client, self._keys, self._limit = client, keys, limit_bytes
 
-    def put(self, name: str, content: bytes, lifetime_seconds: float = LIFETIME_SECONDS) -> str:
+    def put(self, name: str, content: bytes) -> str:
         """Store bytes, or renew the life of those already there; give their SHA-256. Raises BlobTooLarge."""
-        if len(content) > self._limit:
-            raise BlobTooLarge(name, len(content), self._limit)
-        sha256 = digest(content)
-        now = self._clock()
-        if now - self._seen.get(sha256, -_TRUST_SECONDS) < _TRUST_SECONDS and lifetime_seconds <= LIFETIME_SECONDS:
-            return sha256
-        key, seconds = self._keys("blob", sha256), int(max(lifetime_seconds, LIFETIME_SECONDS))
-        if not self._client.expire(key, seconds):
-            self._client.set(key, zlib.compress(content, 6), ex=seconds)
-        self._seen[sha256] = now
-        return sha256
+        return self._store(name, content, LIFETIME_SECONDS)
 
     def keep(self, content: bytes, seconds: float) -> None:
         """Store bytes for so long, or longer where they are already to stay; for what comes back from a run."""
-        if len(content) > self._limit:
-            raise BlobTooLarge("artifact", len(content), self._limit)
-        key, life = self._keys("blob", digest(content)), max(1, round(seconds))
-        if self._client.exists(key):
-            self._client.expire(key, life, gt=True)
-        else:
-            self._client.set(key, zlib.compress(content, 6), ex=life)
+        self._store("artifact", content, max(1.0, seconds))
 
     def get(self, sha256: str, size_bytes: int) -> bytes:
         """Give the bytes. Raises BlobMissing when they are gone or are not those that were sent."""
-        packed = self._client.get(self._keys("blob", sha256))
+        with self._patient(size_bytes) as client:
+            packed = client.get(self._keys("blob", sha256))
         if packed is None:
             raise BlobMissing(sha256, "no longer in the broker")
         unpacker = zlib.decompressobj()
@@ -71,3 +53,25 @@ class BlobStore:
         if len(content) != size_bytes or digest(content) != sha256:
             raise BlobMissing(sha256, "not the bytes that were sent")
         return content
+
+    def _store(self, name: str, content: bytes, seconds: float) -> str:
+        if len(content) > self._limit:
+            raise BlobTooLarge(name, len(content), self._limit)
+        sha256, life = digest(content), round(seconds)
+        key = self._keys("blob", sha256)
+        if not self._client.exists(key):
+            packed = zlib.compress(content, 6)
+            with self._patient(len(packed)) as client:
+                if client.set(key, packed, ex=life, nx=True):
+                    return sha256
+        # Another job may need them for longer.
+        self._client.expire(key, life, gt=True)
+        return sha256
+
+    @contextmanager
+    def _patient(self, size_bytes: int) -> Iterator[redis.Redis]:
+        if size_bytes <= _SMALL_BYTES:
+            yield self._client
+            return
+        with with_patience(self._client, _LEAST_SECONDS + size_bytes / _SLOWEST_BYTES_PER_SECOND) as client:
+            yield client

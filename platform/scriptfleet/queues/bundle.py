@@ -3,6 +3,8 @@
 import io
 import os
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -16,16 +18,19 @@ _LEFT_OUT: Final = frozenset(
 def pack(folder: Path, limit_bytes: int) -> bytes:
     """Give a folder as a tar archive; equal folders give equal bytes.
 
-    Links to files are followed when they stay inside. Raises InvalidValue for a folder that is too large or holds
-    something that is neither file nor folder.
+    Links to files are followed when they stay inside. Raises InvalidValue for a folder that is too large, or holds
+    something that is neither file nor folder or cannot be read.
     """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in _files(folder):
-            _add(archive, folder, path)
-            if buffer.tell() > limit_bytes:
+            entry, real = _entry(folder, path)
+            # Before its bytes are in memory; the headers count too.
+            if buffer.tell() + entry.size > limit_bytes:
                 allowed = f"a folder of at most {limit_bytes:,} bytes (SCRIPTFLEET_BLOB_MAX_BYTES raises the limit)"
                 raise InvalidValue("bundle", str(folder), allowed)
+            with _readable(path), real.open("rb") as content:
+                archive.addfile(entry, content)
     return buffer.getvalue()
 
 
@@ -44,7 +49,7 @@ def unpack(content: bytes, folder: Path) -> None:
 
 def _files(folder: Path) -> list[Path]:
     found: list[Path] = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
         # A link to a folder is not walked into; it goes on the list so that it is refused and not silently left out.
         found += [path for name in folders if (path := Path(parent, name)).is_symlink()]
@@ -52,15 +57,29 @@ def _files(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _add(archive: tarfile.TarFile, folder: Path, path: Path) -> None:
-    real = path.resolve()
-    if not real.is_file() or not real.is_relative_to(folder.resolve()):
-        raise InvalidValue("bundle", str(path), "files, or links to files, inside the folder")
+def _refuse(fault: OSError) -> None:
+    raise InvalidValue("bundle", fault.filename, f"files and folders that can be read ({fault.strerror})") from fault
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as fault:
+        # A file that shrinks while it is read has no strerror.
+        reason = fault.strerror or fault
+        raise InvalidValue("bundle", str(path), f"files that can be read as they are ({reason})") from fault
+
+
+def _entry(folder: Path, path: Path) -> tuple[tarfile.TarInfo, Path]:
     entry = tarfile.TarInfo(path.relative_to(folder).as_posix())
-    entry.size = real.stat().st_size
+    with _readable(path):
+        real = Path(os.path.realpath(path))
+        if not real.is_file() or not real.is_relative_to(folder.resolve()):
+            raise InvalidValue("bundle", str(path), "files, or links to files, inside the folder")
+        entry.size = real.stat().st_size
     entry.mode = 0o755 if os.access(real, os.X_OK) else 0o644
-    with real.open("rb") as content:
-        archive.addfile(entry, content)
+    return entry, real
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:

@@ -26,7 +26,8 @@ _MOST_PER_TICK: Final = 200
 def lease_seconds(age_seconds: float) -> float:
     """Give the lease of a run of this age: half of it, between 15 s and 5 minutes.
 
-    A job two hours in can wait that long to be rescued; one that just began cannot cost more than seconds.
+    The longest is reached at an age of 10 minutes. A job that ran for so long can wait that long to be rescued; one
+    that just began is rescued within seconds.
     """
     return min(max(SHORTEST_LEASE_SECONDS, age_seconds / 2), LONGEST_LEASE_SECONDS)
 
@@ -50,6 +51,15 @@ class Claim:
     waited_seconds: float
     #: Seconds since its first attempt started.
     elapsed_seconds: float
+    #: What the server would need to know again if it forgot the job; times by its clock, 0 for none.
+    first_start_ms: int = 0
+    expires_ms: int = 0
+    losses: int = 0
+    idempotency_key: str = ""
+    #: Hash of the spec that the idempotency key stands for.
+    spec_hash: str = ""
+    #: SHA-256 of the bytes that travel with the job, or empty.
+    blob: str = ""
 
 
 class Finish(StrEnum):
@@ -57,7 +67,7 @@ class Finish(StrEnum):
 
     #: The claim held.
     DONE = "done"
-    #: Another claim has the job by now; the record is kept as a row of its own.
+    #: Another claim has the job by now, or a late report came for a forgotten job; the record is kept, as its own row.
     STALE = "stale"
     #: The server knows nothing of the job; nothing was done.
     GONE = "gone"
@@ -105,8 +115,11 @@ class Claims:
         return _claim(run_id, answer) if answer[0] == b"claimed" else None
 
     def renew(self, renewals: list[Renewal]) -> dict[str, str]:
-        """Renew leases; give 'kept', 'cancel', 'lost' or 'gone' by run id: see lua/renew.lua."""
-        flat: list[str | int] = []
+        """Renew leases; give 'kept', 'cancel', 'lost' or 'gone' by run id: see lua/renew.lua.
+
+        A job that the server has as waiting because it lost its last second is taken again by its living run.
+        """
+        flat: list[str | int] = [self._worker]
         for one in renewals:
             flat += [one.job_id, one.run_id, round(one.lease_seconds * 1000), one.reading]
         answer = self._scripts.call("renew", *flat)
@@ -121,26 +134,35 @@ class Claims:
         delay_seconds: float = 0.0,
         *,
         is_loss: bool = False,
+        is_late: bool = False,
     ) -> Finish:
         """End the run with its record (JSON); ``state`` is the job's now.
 
         For state delayed the next attempt is due ``delay_seconds`` from now. For state queued, ``is_loss`` counts it
         against the losses allowed; when there were too many the job is lost. Safe to repeat.
+
+        ``is_late`` is for a report that waited for the server while its run was over: where the server has forgotten
+        the job it is STALE, and never brings the job back.
         """
         allowed: int | str = LOSSES_ALLOWED if is_loss else ""
         delay_ms = round(delay_seconds * 1000)
         answer = self._scripts.call(
-            "finish", job_id, run_id, record, state, delay_ms, self._template, self._keep_ms, allowed
+            "finish",
+            *(job_id, run_id, record, state, delay_ms, self._template, self._keep_ms, allowed),
+            "1" if is_late else "",
         )
         return Finish(answer.decode())
 
     def reassert(self, claim: Claim, lease: float) -> bool:
         """Put back a running job that the server has forgotten; give whether the claim holds now. Safe to repeat."""
         known = (claim.kind, claim.name, claim.display_args, claim.queue, claim.priority, claim.attempt)
+        beyond = (claim.first_start_ms, claim.expires_ms, claim.losses, claim.idempotency_key, claim.spec_hash)
         answer = self._scripts.call(
             "reassert",
             *(claim.job_id, claim.run_id, self._worker, round(lease * 1000), claim.spec, claim.signature),
             *known,
+            *beyond,
+            claim.blob,
         )
         return bool(answer == b"kept")
 
@@ -159,7 +181,8 @@ class Claims:
 
 
 def _claim(run_id: str, answer: list[bytes]) -> Claim:
-    _, job_id, queue, spec, signature, attempt, ready_ms, now_ms, first_ms, kind, name, display_args, prio = answer
+    _, job_id, queue, spec, signature, attempt, ready_ms, now_ms, first_ms, kind, name, display_args, prio = answer[:13]
+    expires_ms, losses, key, spec_hash, blob = answer[13:]
     return Claim(
         job_id=job_id.decode(),
         run_id=run_id,
@@ -173,4 +196,10 @@ def _claim(run_id: str, answer: list[bytes]) -> Claim:
         attempt=int(attempt),
         waited_seconds=max(0, int(now_ms) - int(ready_ms)) / 1000,
         elapsed_seconds=max(0, int(now_ms) - int(first_ms)) / 1000,
+        first_start_ms=int(first_ms),
+        expires_ms=int(expires_ms),
+        losses=int(losses),
+        idempotency_key=key.decode(),
+        spec_hash=spec_hash.decode(),
+        blob=blob.decode(),
     )

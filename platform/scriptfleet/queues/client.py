@@ -1,8 +1,5 @@
 """The Client: how an app submits jobs. Submitting is idempotent: the client mints the id, the broker keeps one."""
 
-import hashlib
-import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,26 +8,21 @@ from typing import Any, Final, Unpack
 
 import redis
 
-from scriptfleet.config import Settings, load_settings, without_password
-from scriptfleet.domain.ids import new_job_id
+from scriptfleet.config import Settings, load_settings
 from scriptfleet.domain.job import JobSpec
-from scriptfleet.errors import BrokerUnreachable, IdempotencyConflict, SubmitUncertain
 from scriptfleet.queues import drafts
-from scriptfleet.queues.blobs import LIFETIME_SECONDS, BlobStore
-from scriptfleet.queues.connection import connect, reason_of, told_plainly
+from scriptfleet.queues.blobs import BlobStore
+from scriptfleet.queues.connection import connect, told_plainly
 from scriptfleet.queues.drafts import Draft, Options
 from scriptfleet.queues.job_handle import Job
 from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.live_output import LiveOutput
 from scriptfleet.queues.message import template
 from scriptfleet.queues.scripts import Scripts
-from scriptfleet.queues.signing import sign
+from scriptfleet.queues.submission import Submitter, ids_for
 
 #: An answer that takes longer counts as none; with the connect time and the tries it stays under 5 s.
 _ANSWER_SECONDS: Final = 3.0
-#: A submit is tried again until so long after the first try began.
-_TRY_SECONDS: Final = 1.5
-_PER_CALL: Final = 100
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ class Broker:
     @cached_property
     def live_output(self) -> LiveOutput:
         """Output of running jobs."""
-        return LiveOutput(self.redis, self.keys)
+        return LiveOutput(self.redis, self.keys, self.scripts)
 
     @property
     def keep_ms(self) -> int:
@@ -90,7 +82,7 @@ class Client:
     def __init__(self, redis_url: str | None = None, *, settings: Settings | None = None) -> None:
         found = settings or load_settings()
         self._broker = Broker(found.with_urls(redis_url=redis_url))
-        self._template = template()
+        self._submitter = Submitter(self._broker)
 
     @property
     def broker(self) -> Broker:
@@ -178,17 +170,22 @@ class Client:
         """Submit a job of a kind that an installed package adds."""
         return self.submit_draft(drafts.of_kind(kind, config, args, **options))
 
-    def submit_many(self, jobs: Iterable[str | Path | JobSpec | Draft]) -> list[Job]:
-        """Submit many jobs - scripts by path, specs, or drafts - in few round trips; give handles in their order."""
+    def submit_many(
+        self, jobs: Iterable[str | Path | JobSpec | Draft], *, job_ids: Sequence[str] | None = None
+    ) -> list[Job]:
+        """Submit many jobs - scripts by path, specs, or drafts - in few round trips; give handles in their order.
+
+        When it could not all be done, SubmitUncertain and IdempotencyConflict carry the handles of what is there
+        (``submitted``), and SubmitUncertain the ids of the rest (``job_ids``). ``job_ids`` gives each job an id, a
+        UUID: whoever repeats a call with the same ids, or calls for the rest with theirs, makes no job twice.
+        Raises BlobMissing for a spec whose bytes are neither with it nor with the broker.
+        """
         made = [self._draft(job) for job in jobs]
-        handles: list[Job] = []
-        for start in range(0, len(made), _PER_CALL):
-            handles += self._submit([(new_job_id(), draft) for draft in made[start : start + _PER_CALL]])
-        return handles
+        return self._submitter.submit(list(zip(ids_for(len(made), job_ids), made, strict=True)))
 
     def submit_draft(self, draft: Draft, job_id: str | None = None) -> Job:
-        """Submit a draft; with the id of an earlier, uncertain submit it is that same job."""
-        return self._submit([(job_id or new_job_id(), draft)])[0]
+        """Submit a draft; with the id, a UUID, of an earlier, uncertain submit it is that same job."""
+        return self.submit_many([draft], job_ids=None if job_id is None else [job_id])[0]
 
     def job(self, job_id: str) -> Job:
         """Give a handle on a job that is already there."""
@@ -202,62 +199,3 @@ class Client:
         if isinstance(job, Draft):
             return job
         return Draft(job) if isinstance(job, JobSpec) else drafts.of_script(job, (), self._limit)
-
-    def _submit(self, jobs: list[tuple[str, Draft]]) -> list[Job]:
-        with told_plainly(self._broker.url):
-            for _, draft in jobs:
-                self._put_blob(draft)
-        flat: list[str | int] = [self._template, len(jobs)]
-        for job_id, draft in jobs:
-            flat += self._arguments(job_id, draft.spec)
-        answer = self._call_until_answered(jobs[0][0], flat)
-        return [self._handle(jobs[at][1].spec, *answer[2 * at : 2 * at + 2]) for at in range(len(jobs))]
-
-    def _handle(self, spec: JobSpec, job_id: bytes, how: bytes) -> Job:
-        if how == b"conflict":
-            raise IdempotencyConflict(spec.idempotency_key or "", job_id.decode())
-        return Job(job_id.decode(), self._broker)
-
-    def _put_blob(self, draft: Draft) -> None:
-        if draft.content is not None:
-            ahead = max(0.0, (draft.spec.not_before or 0.0) - time.time())
-            self._broker.blobs.put(draft.spec.name, draft.content, LIFETIME_SECONDS + ahead)
-
-    def _arguments(self, job_id: str, spec: JobSpec) -> list[str | int]:
-        text = spec.to_json()
-        return [
-            job_id,
-            text,
-            sign(self._broker.settings.signing_key, job_id, text),
-            spec.kind,
-            spec.name,
-            spec.display_args(),
-            spec.queue,
-            spec.priority,
-            round((spec.not_before or 0) * 1000),
-            round((spec.expires_at or 0) * 1000),
-            spec.idempotency_key or "",
-            hashlib.sha256(text.encode()).hexdigest() if spec.idempotency_key else "",
-        ]
-
-    def _call_until_answered(self, first_id: str, arguments: list[str | int]) -> list[bytes]:
-        started, was_sent = time.monotonic(), False
-        while True:
-            try:
-                answer: list[bytes] = self._broker.scripts.call("submit", *arguments)
-            except (redis.ConnectionError, redis.TimeoutError) as fault:
-                was_sent = was_sent or not _is_connecting(fault)
-                if time.monotonic() - started < _TRY_SECONDS and not isinstance(fault, redis.AuthenticationError):
-                    threading.Event().wait(0.1)
-                    continue
-                if was_sent:
-                    raise SubmitUncertain(first_id, reason_of(fault)) from fault
-                raise BrokerUnreachable(without_password(self._broker.url), reason_of(fault)) from fault
-            except redis.ResponseError as fault:
-                raise BrokerUnreachable(without_password(self._broker.url), f"it answered: {fault}") from fault
-            return answer
-
-
-def _is_connecting(fault: Exception) -> bool:
-    """Tell whether the fault came before anything was sent."""
-    return " connecting to " in str(fault)

@@ -31,7 +31,16 @@ def connect(url: str, *, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
         )
     except ValueError as fault:
         shown = without_password(url)
-        raise InvalidValue("SCRIPTFLEET_REDIS_URL", shown, f"redis://HOST:PORT/DB or unix:///PATH ({fault})") from fault
+        # The library's own words may quote a part of a password that was not escaped.
+        expected = "redis://HOST:PORT/DB or unix:///PATH (in a password, '/' is %2F, '#' %23, '?' %3F, '@' %40)"
+        raise InvalidValue("SCRIPTFLEET_REDIS_URL", shown, expected) from fault
+
+
+def with_patience(client: redis.Redis, answer_seconds: float) -> redis.Redis:
+    """Make a client of the same server that waits so long for an answer; close it after use."""
+    pool = client.connection_pool
+    options = {**pool.connection_kwargs, "socket_timeout": answer_seconds}
+    return redis.Redis.from_pool(redis.ConnectionPool(pool.connection_class, **options))
 
 
 def _network_options(url: str) -> dict[str, float | bool]:

@@ -4,6 +4,7 @@ import datetime
 import importlib
 import inspect
 import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def of_script(
 
     ``uv`` says whether uv runs it; None means that it does when the script has inline dependencies (PEP 723).
     """
-    place = Path(path)
+    place = _place(path)
     if place.is_dir():
         return _of_folder(place, args, limit_bytes, entry, uv, options)
     content = _read(place, limit_bytes)
@@ -187,11 +188,21 @@ def _plain(value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _place(path: object) -> Path:
+    if callable(path):
+        raise InvalidValue("script", path, "a path; submit_function takes functions")
+    if not isinstance(path, str | Path) or not str(path).strip():
+        raise InvalidValue("script", path, "the path of a script or of a folder")
+    return Path(path)
+
+
 def _of_folder(
     folder: Path, args: Sequence[str], limit_bytes: int, entry: str | None, uv: bool | None, options: Options
 ) -> Draft:
     chosen = entry or "main.py"
     if not (folder / chosen).is_file():
+        if entry is not None:
+            raise InvalidValue("entry", entry, f"a file in {folder}")
         what = "a script, or a folder with main.py or the entry you name in it"
         raise InvalidValue("script", str(folder), what)
     how = _language(chosen, (folder / chosen).read_bytes(), uv)
@@ -213,8 +224,9 @@ def _spec(
     kind: str, name: str, config: dict[str, Any], source: Source | None, args: Sequence[str], options: Options
 ) -> JobSpec:
     for option in options.keys() - _OPTIONS:
-        raise InvalidValue("option", option, f"one of {', '.join(sorted(_OPTIONS))}")
+        raise InvalidValue("option", option, _OTHER_WORDS.get(option) or f"one of {', '.join(sorted(_OPTIONS))}")
     given = dict(options)
+    check.optional_text("name", given.get("name"), 255)
     working_dir = given.get("working_dir")
     return JobSpec(
         kind=kind,
@@ -225,8 +237,8 @@ def _spec(
         env=check.environment("env", given.get("env", {})),
         secrets=check.strings("secrets", given.get("secrets", ())),
         working_dir=None if working_dir is None else str(working_dir),
-        timeout_seconds=check.optional_number("timeout", given.get("timeout"), above=True),
-        grace_seconds=check.number("grace", given.get("grace", 5.0)),
+        timeout_seconds=check.optional_duration("timeout", given.get("timeout"), above=True),
+        grace_seconds=check.duration("grace", given.get("grace", 5.0)),
         retry=_retry(given.get("retry", 0)),
         limits=_limits(given.get("limits")),
         isolation=_isolation(given.get("isolation")),
@@ -243,6 +255,13 @@ _AS_GIVEN = (
     *("interpreter", "warm", "inherit_env"),
 )
 _OPTIONS = frozenset(Options.__annotations__)
+#: What people try, and how it is said here.
+_OTHER_WORDS = {
+    "memory": 'limits={"memory_mb": …}, in MiB',
+    "cpu_time": 'limits={"cpu_seconds": …}',
+    "delay": "not_before, a moment",
+    "retries": "retry",
+}
 
 
 def _retry(said: object) -> RetryPolicy:
@@ -275,7 +294,11 @@ def _moment(field: str, said: object) -> float | None:
 
 def _read(path: Path, limit_bytes: int) -> bytes:
     try:
-        size = path.stat().st_size
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            # Reading a device or a pipe may never end.
+            raise InvalidValue("script", str(path), "a regular file, not a device, pipe or socket")
+        size = found.st_size
         if size > limit_bytes:
             raise BlobTooLarge(path.name, size, limit_bytes)
         content = path.read_bytes()

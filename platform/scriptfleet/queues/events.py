@@ -61,6 +61,20 @@ class EventReader:
         """Give how many facts are not stored yet."""
         return int(self._client.xlen(self._stream))
 
+    def buried(self) -> int:
+        """Give how many facts were set aside."""
+        return int(self._client.xlen(self._dead))
+
+    def leave(self) -> None:
+        """Take this consumer off the group, unless facts that it took are not done: these are for who takes over."""
+        try:
+            if not self._client.xpending_range(self._stream, GROUP, "-", "+", 1, self._consumer):
+                self._client.xgroup_delconsumer(self._stream, GROUP, self._consumer)
+        except redis.ResponseError as fault:
+            # Neither stream nor group: there is nothing to leave.
+            if "NOGROUP" not in str(fault):
+                raise
+
     def bury(self, entry_id: str, reason: str) -> None:
         """Set a fact aside that no store can take; it stays in the stream of the dead with the reason."""
         found = self._client.xrange(self._stream, entry_id, entry_id)
@@ -113,9 +127,11 @@ class OutputPublisher:
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client, self._stream = client, keys("events")
 
-    def publish(self, job_id: str, run_id: str, stream: str, content: Iterable[bytes], at_ms: int) -> None:
-        """Send pieces, each of at most OUTPUT_PIECE_BYTES."""
-        for number, piece in enumerate(content):
+    def publish(
+        self, job_id: str, run_id: str, stream: str, content: Iterable[bytes], at_ms: int, first: int = 0
+    ) -> None:
+        """Send pieces, each of at most OUTPUT_PIECE_BYTES; ``first`` is the number of the first one in its stream."""
+        for number, piece in enumerate(content, first):
             body = base64.b64encode(zlib.compress(piece, 6)).decode()
             data = {"run_id": run_id, "stream": stream, "number": number, "body": body}
             self._client.xadd(

@@ -1,11 +1,16 @@
 """The fleet as the broker sees it: workers that gave a sign of life, queues and what stands in them."""
 
+import os
 from dataclasses import dataclass
+from typing import Final
 
 import redis
 
 from scriptfleet.queues.claims import WORKER_LIFETIME_SECONDS
 from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.scripts import Scripts
+
+_LIFETIME_MS: Final = round(WORKER_LIFETIME_SECONDS * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +100,18 @@ class Presence:
 
     def __init__(self, client: redis.Redis, keys: Keys, name: str) -> None:
         self._client, self._keys, self._name = client, keys, name
+        self._scripts = Scripts(client, keys)
+
+    def join(self, host: str) -> tuple[str, int] | None:
+        """Reserve the name for this process; or give the host and pid of the one that holds it."""
+        holder = self._scripts.call("presence", "join", self._name, _LIFETIME_MS, host, os.getpid())
+        return (holder[0].decode(), int(holder[1])) if holder else None
 
     def tell(self, host: str, slots: int, running: int, queues: list[str], version: str, throttled: str = "") -> None:
-        """Give a sign of life; ``throttled`` is why no new job is taken, or empty."""
-        seconds, micros = self._client.time()
-        pipeline = self._client.pipeline()
-        key = self._keys("worker", self._name)
-        said = {"host": host, "slots": slots, "running": running, "queues": ",".join(queues), "version": version}
-        pipeline.hset(key, mapping=said | {"throttled": throttled})
-        pipeline.expire(key, round(WORKER_LIFETIME_SECONDS * 4))
-        pipeline.zadd(self._keys("workers"), {self._name: seconds * 1000 + micros // 1000})
-        pipeline.sadd(self._keys("queues"), *queues)
-        pipeline.execute()
+        """Give a sign of life; ``throttled`` is why no new job is taken, or empty. A full server takes it too."""
+        said = {"host": host, "pid": os.getpid(), "slots": slots, "running": running, "version": version}
+        flat = [str(word) for pair in (said | {"throttled": throttled}).items() for word in pair]
+        self._scripts.call("presence", "tell", self._name, _LIFETIME_MS, ",".join(queues), *flat)
 
     def leave(self) -> None:
         """Take the entry away: this worker stops on purpose."""

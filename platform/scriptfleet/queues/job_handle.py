@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 #: However the news of an end gets lost, it is looked for this often.
 _RECHECK_SECONDS = 1.0
+#: Whether another attempt has begun is looked for this soon at first, then ever more rarely.
+_SHORTEST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 1.0
+_NOTE_OF_GAP = "[scriptfleet: earlier output is with the server]\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,12 @@ class Job:
         return _facts(self.id, {key.decode(): value.decode(errors="replace") for key, value in found.items()})
 
     def wait(self, timeout: float | None = None) -> State:
-        """Wait for the end and give the final state; ``timeout`` in seconds. Raises WaitTimedOut, JobNotFound."""
+        """Wait for the end and give the final state; ``timeout`` in seconds.
+
+        Raises WaitTimedOut, JobNotFound, BrokerUnreachable, and InvalidValue for a time that is none.
+        """
+        if timeout is not None and not timeout >= 0:
+            raise InvalidValue("timeout", timeout, "seconds, 0 or more, or None to wait for as long as it takes")
         deadline = None if timeout is None else time.monotonic() + timeout
         state = self.state()
         if state.is_final:
@@ -149,6 +158,7 @@ class Job:
         """Give the output, both streams in the order it came, as text pieces.
 
         With ``follow`` it goes on until the job ends, over all its attempts; without, it gives what is there now.
+        The broker keeps about the last MiB of a run; where there was more, a line on stderr says so in its place.
         """
         for _, text in self.output(follow):
             yield text
@@ -156,16 +166,18 @@ class Job:
     def output(self, follow: bool = False) -> Iterator[tuple[str, str]]:
         """Give the output as (stream, text), stream being ``stdout`` or ``stderr``; see logs()."""
         seen: str | None = None
+        pause = _SHORTEST_PAUSE_SECONDS
         while True:
             facts = self.facts()
             run_id = facts["run_id"]
             if run_id is not None and run_id != seen:
-                seen = run_id
+                seen, pause = run_id, _SHORTEST_PAUSE_SECONDS
                 yield from self._run_output(run_id, facts, follow)
             elif facts["state"].is_final or not follow:
                 return
             else:
-                threading.Event().wait(0.05)
+                threading.Event().wait(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
     def cancel(self) -> bool:
         """Ask for the end of the job; give whether it had not ended yet. A waiting job ends at once."""
@@ -173,14 +185,19 @@ class Job:
 
     def _run_output(self, run_id: str, facts: dict[str, Any], follow: bool) -> Iterator[tuple[str, str]]:
         decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in ("stdout", "stderr")}
-        has_any = False
+        has_any = is_over = False
         with told_plainly(self._broker.url):
             for piece in self._broker.live_output.follow(run_id, block_ms=200 if follow else 1):
                 if piece is not None:
                     has_any = True
+                    if piece.has_gap:
+                        yield "stderr", _NOTE_OF_GAP
                     yield piece.stream, decoders[piece.stream].decode(piece.content)
-                elif not follow or self._is_over(run_id):
+                elif not follow or is_over:
                     break
+                else:
+                    # The last lines may have come after nothing was found and before the end was: one more look.
+                    is_over = self._is_over(run_id)
         if not has_any:
             yield from self._recorded_output(run_id)
 
@@ -191,6 +208,8 @@ class Job:
     def _recorded_output(self, run_id: str) -> Iterator[tuple[str, str]]:
         record = self.facts()["record"]
         if record is not None and record["run_id"] == run_id:
+            if record["stdout"]["cut_bytes"] or record["stderr"]["cut_bytes"]:
+                yield "stderr", _NOTE_OF_GAP
             for stream in ("stdout", "stderr"):
                 if text := record[stream]["text"]:
                     yield stream, text

@@ -12,7 +12,7 @@
 | {N}:leases | zset | running jobs; score = when the lease ends, ms |
 | {N}:queues | set | names of queues ever used |
 | {N}:idem:<key> | hash | idempotency key: id and hash of the spec it stands for |
-| {N}:blob:<sha256> | string | compressed bytes of a script or bundle; lives for a week after its last submit |
+| {N}:blob:<sha256> | string | compressed bytes of a script or bundle; lives for a week after its job was last due |
 | {N}:output:<run id> | stream | live output of a run; capped; gone some hours after its end |
 | {N}:live | hash | last reading of each running run, JSON by job id |
 | {N}:events | stream | facts on their way to the store; read by group, deleted after the commit |

@@ -7,11 +7,15 @@ from typing import Final
 import redis
 
 from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.scripts import Scripts
 
-#: One entry holds at most so many bytes; a stream keeps about so many entries, so about 1 MiB.
+#: One entry holds at most so many bytes.
 PIECE_BYTES: Final = 16 * 1024
-_ENTRIES: Final = 64
+#: A run's stream keeps the end of its output, so many bytes of it.
+KEPT_BYTES: Final = 1024 * 1024
 _STALE_SECONDS: Final = 24 * 3600
+#: What an entry weighs beside its bytes, as in lua/show.lua.
+_ENTRY_WEIGHT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,34 +24,33 @@ class OutputPiece:
 
     stream: str
     content: bytes
+    #: Whether output between the piece before and this one is no longer there.
+    has_gap: bool = False
 
 
 class LiveOutput:
     """Writes and reads live output."""
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+    def __init__(self, client: redis.Redis, keys: Keys, scripts: Scripts | None = None) -> None:
         self._client, self._keys = client, keys
+        self._scripts = scripts or Scripts(client, keys)
 
     def write(self, pieces: list[tuple[str, str, bytes]]) -> None:
-        """Add pieces (run id, stream, content) in one round trip."""
-        pipeline = self._client.pipeline(transaction=False)
-        for run_id, stream, content in pieces:
-            key = self._keys("output", run_id)
-            pipeline.xadd(key, {"s": stream, "b": content}, maxlen=_ENTRIES, approximate=False)
-            pipeline.expire(key, _STALE_SECONDS)
-        pipeline.execute()
+        """Add pieces (run id, stream, content) in one round trip; the oldest go when there is more than is kept."""
+        flat = [part for piece in pieces for part in piece]
+        self._scripts.call("show", KEPT_BYTES, _STALE_SECONDS * 1000, *flat)
 
     def end(self, run_id: str, keep_seconds: float) -> None:
         """Mark the end, so that followers stop, and let the stream go after a while."""
         pipeline = self._client.pipeline(transaction=False)
         key = self._keys("output", run_id)
-        pipeline.xadd(key, {"s": "end"}, maxlen=_ENTRIES + 1, approximate=False)
+        pipeline.xadd(key, {"s": "end"})
         pipeline.expire(key, max(1, round(keep_seconds)))
         pipeline.execute()
 
     def follow(self, run_id: str, block_ms: int = 500) -> Iterator[OutputPiece | None]:
         """Give pieces as they come, from the first that is kept; None whenever nothing came; ends with the run."""
-        key, last = self._keys("output", run_id), "0"
+        key, last, seen = self._keys("output", run_id), "0", 0
         while True:
             answer = self._client.xread({key: last}, count=100, block=block_ms)
             if not answer:
@@ -57,4 +60,6 @@ class LiveOutput:
                 last = entry_id.decode()
                 if fields[b"s"] == b"end":
                     return
-                yield OutputPiece(fields[b"s"].decode(), fields[b"b"])
+                stream, content, before = fields[b"s"].decode(), fields[b"b"], int(fields[b"n"])
+                yield OutputPiece(stream, content, has_gap=before > seen)
+                seen = before + len(content) + _ENTRY_WEIGHT

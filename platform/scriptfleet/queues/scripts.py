@@ -1,6 +1,5 @@
 """The Lua scripts, loaded from queues/lua and called by name. Each is atomic; common.lua is put before each."""
 
-from collections.abc import Sequence
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
@@ -9,7 +8,7 @@ import redis
 
 from scriptfleet.queues.keys import Keys
 
-NAMES = ("submit", "claim", "next", "reassert", "finish", "renew", "cancel", "tick")
+NAMES = ("submit", "claim", "next", "reassert", "finish", "renew", "cancel", "tick", "show", "presence")
 
 
 def source_of(name: str) -> str:
@@ -36,18 +35,3 @@ class Scripts:
             return self._client.evalsha(self._digests[name], 1, self._prefix, *arguments)
         except redis.exceptions.NoScriptError:
             return self._client.eval(self._sources[name], 1, self._prefix, *arguments)
-
-    def load(self) -> None:
-        """Put all scripts on the server, so that pipelines may call them."""
-        for text in self._sources.values():
-            self._client.script_load(text)
-
-    def call_many(self, name: str, calls: Sequence[Sequence[str | int | float | bytes]]) -> list[Any]:
-        """Run one script several times in one round trip."""
-        pipeline = self._client.pipeline(transaction=False)
-        for arguments in calls:
-            pipeline.evalsha(self._digests[name], 1, self._prefix, *arguments)
-        try:
-            return list(pipeline.execute())
-        except redis.exceptions.NoScriptError:
-            return [self.call(name, *arguments) for arguments in calls]

@@ -13,4 +13,6 @@ def sign(key: str, job_id: str, spec: str) -> str:
 
 def is_genuine(key: str, job_id: str, spec: str, signature: str) -> bool:
     """Tell whether the signature fits; without a key every spec is taken."""
-    return not key or hmac.compare_digest(sign(key, job_id, spec), signature)
+    # As bytes: a signature that is not ASCII is to be refused, not to be an error.
+    given = signature.encode("utf-8", "surrogatepass")
+    return not key or hmac.compare_digest(sign(key, job_id, spec).encode(), given)

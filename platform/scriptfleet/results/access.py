@@ -13,7 +13,8 @@ from scriptfleet.config import Settings
 from scriptfleet.errors import InvalidValue
 from scriptfleet.results.errors import HOST_REFUSED, UNAUTHORIZED, answer
 
-#: Open to all, so that an orchestrator needs no token to know whether the process lives.
+#: Open to all, so that an orchestrator needs no token to know whether the process lives. They ask
+#: ``request.state.is_trusted`` before they tell more than that.
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Scriptfleet", charset="UTF-8"'}
@@ -48,7 +49,9 @@ class Access:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if self._token and scope["path"] not in OPEN_PATHS and not self._has_token(headers):
+        is_trusted = not self._token or self._has_token(headers)
+        scope.setdefault("state", {})["is_trusted"] = is_trusted
+        if not is_trusted and scope["path"] not in OPEN_PATHS:
             refused = answer(
                 UNAUTHORIZED, "Authorization: send `Bearer TOKEN`, or Basic with it as password", _CHALLENGE
             )

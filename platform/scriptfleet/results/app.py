@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
+from starlette.types import ASGIApp
 
 from scriptfleet import __version__
 from scriptfleet.config import Settings
@@ -33,7 +34,7 @@ class Parts:
     registry: CollectorRegistry
 
 
-def create_app(settings: Settings, parts: Parts) -> FastAPI:
+def create_app(settings: Settings, parts: Parts) -> ASGIApp:
     """Make the web application."""
     app = FastAPI(
         title="Scriptfleet",
@@ -51,7 +52,6 @@ def create_app(settings: Settings, parts: Parts) -> FastAPI:
     app.include_router(metrics_routes(parts.registry))
     app.include_router(page_routes(pages))
     errors.install(app, pages.problem)
-    # The last one added is asked first: refusals have the safe headers too.
     app.add_middleware(Access, token=settings.api_token)
-    app.add_middleware(SafeHeaders)
-    return app
+    # Around all of it: the answer to a fault of ours is made outside of what add_middleware() adds.
+    return SafeHeaders(app)

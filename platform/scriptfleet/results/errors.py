@@ -1,7 +1,7 @@
 """Which HTTP answer each error gives: one table. Answers are application/problem+json (RFC 9457) with a stable code."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -38,7 +38,7 @@ PROBLEMS: dict[type[errors.ScriptfleetError], Problem] = {
     errors.SubmitUncertain: Problem(HTTPStatus.BAD_GATEWAY, "submit_uncertain", "The broker gave no answer"),
     errors.WaitTimedOut: Problem(HTTPStatus.GATEWAY_TIMEOUT, "wait_timed_out", "The job is still going"),
     errors.BrokerUnreachable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "broker_unreachable", "The broker is away"),
-    errors.StoreUnreachable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unreachable", "The database is away"),
+    errors.StoreUnreachable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unreachable", "The database is unusable"),
     errors.BlobMissing: Problem(HTTPStatus.GONE, "blob_missing", "The script's bytes are gone"),
     errors.EngineFailed: Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "engine_failed", "The engine failed"),
     errors.ScriptfleetError: Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed"),
@@ -68,9 +68,11 @@ def answer(problem: Problem, detail: str, headers: dict[str, str] | None = None)
 def install(app: FastAPI, page: PageOfProblem) -> None:
     """Answer every error of the app by the table: programs get problem+json, browsers on a page get a page."""
 
-    def respond(request: Request, problem: Problem, detail: str) -> Response:
+    def respond(request: Request, problem: Problem, detail: str, headers: Mapping[str, str] | None = None) -> Response:
         wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
-        return page(problem, detail) if wants_page else answer(problem, detail)
+        found = page(problem, detail) if wants_page else answer(problem, detail)
+        found.headers.update(headers or {})
+        return found
 
     def own(request: Request, error: Exception) -> Response:
         if not isinstance(error, errors.ScriptfleetError):
@@ -81,9 +83,11 @@ def install(app: FastAPI, page: PageOfProblem) -> None:
         return respond(request, PROBLEMS[errors.InvalidValue], _first_fault(error))
 
     def http(request: Request, error: Exception) -> Response:
-        status = HTTPStatus(error.status_code) if isinstance(error, HTTPException) else INTERNAL.status
+        if not isinstance(error, HTTPException):
+            raise TypeError(f"not an error of a route: {error!r}")
+        status = HTTPStatus(error.status_code)
         problem = _BY_STATUS.get(int(status), Problem(status, status.name.lower(), status.phrase))
-        return respond(request, problem, f"{request.method} {request.url.path}: {status.phrase}")
+        return respond(request, problem, f"{request.method} {request.url.path}: {status.phrase}", error.headers)
 
     def unexpected(request: Request, error: Exception) -> Response:
         _log.error("request_failed path=%s", request.url.path, exc_info=error)

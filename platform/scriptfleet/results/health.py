@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Protocol
 
 import redis
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from scriptfleet.errors import BrokerUnreachable, StoreUnreachable
 from scriptfleet.storage.engine import Database
+
+_BROKER_FAULTS = (redis.RedisError, BrokerUnreachable)
 
 
 class Broker(Protocol):
@@ -28,6 +30,9 @@ class IngestThread(Protocol):
     def is_alive(self) -> bool:
         """Tell whether the thread runs."""
 
+    def buried(self) -> int:
+        """Give how many events were set aside."""
+
 
 class Health:
     """Asks each part; an answer of None means well."""
@@ -44,6 +49,13 @@ class Health:
         }
         return {name: ask() for name, ask in asked.items()}
 
+    def events_dead(self) -> int | None:
+        """Give how many events no store could take; None while the broker is away."""
+        try:
+            return self._ingest.buried()
+        except _BROKER_FAULTS:
+            return None
+
     def _ask_database(self) -> str | None:
         try:
             self._database.ping()
@@ -54,7 +66,7 @@ class Health:
     def _ask_broker(self) -> str | None:
         try:
             self._broker.ping()
-        except (redis.RedisError, BrokerUnreachable) as fault:
+        except _BROKER_FAULTS as fault:
             return str(fault) or type(fault).__name__
         return None
 
@@ -65,7 +77,7 @@ class Health:
 
 
 def health_routes(health: Health) -> APIRouter:
-    """Give the routes for orchestrators; they need no token."""
+    """Give the routes for orchestrators; they need no token, and tell what is wrong only to who has it."""
     router = APIRouter(tags=["health"])
 
     @router.get("/healthz", summary="Whether the process lives")
@@ -73,13 +85,13 @@ def health_routes(health: Health) -> APIRouter:
         return {"status": "ok"}
 
     @router.get("/readyz", summary="Whether database, broker and ingest work", responses={503: {}})
-    def readyz() -> JSONResponse:
-        troubles = health.troubles()
+    def readyz(request: Request) -> JSONResponse:
+        troubles, is_trusted = health.troubles(), bool(request.state.is_trusted)
         is_ready = not any(troubles.values())
-        body = {
-            "status": "ready" if is_ready else "not ready",
-            "parts": {name: trouble or "ok" for name, trouble in troubles.items()},
-        }
+        shown = {name: (trouble if is_trusted else "not ok") if trouble else "ok" for name, trouble in troubles.items()}
+        body: dict[str, object] = {"status": "ready" if is_ready else "not ready", "parts": shown}
+        if is_trusted:
+            body["events_dead"] = health.events_dead()
         return JSONResponse(body, 200 if is_ready else 503)
 
     return router

@@ -45,6 +45,12 @@ class EventSource(Protocol):
     def bury(self, entry_id: str, reason: str, /) -> None:
         """Set aside an event that no store can take."""
 
+    def buried(self) -> int:
+        """Give how many events were set aside."""
+
+    def leave(self) -> None:
+        """Say that this reader will not read again."""
+
 
 class EventStore(Protocol):
     """Where events go."""
@@ -54,7 +60,7 @@ class EventStore(Protocol):
 
 
 class Ingest:
-    """The thread. It ends only when told to, or by a fault of ours, which is logged and shown by /readyz."""
+    """The thread. It ends only when told to; a fault of ours is logged, shown by /readyz, and tried again."""
 
     def __init__(self, source: EventSource, store: EventStore, observe: Callable[[FinishedRun], None]) -> None:
         self._source, self._store, self._observe = source, store, observe
@@ -84,18 +90,27 @@ class Ingest:
         """Give how many events are not stored yet."""
         return self._source.backlog()
 
+    def buried(self) -> int:
+        """Give how many events were set aside, since no store could take them."""
+        return self._source.buried()
+
     def lag_seconds(self) -> float:
         """Give how old the oldest event under way is, or was when the last batch was stored; 0 when all is stored."""
         oldest = self._oldest_ms
         return self._last_lag if oldest is None else _age_seconds(oldest)
 
     def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
+        while not self._stopping.is_set():
+            try:
                 self._step()
-        except Exception as fault:  # the edge of this thread: nothing above would tell
-            self.trouble = f"{type(fault).__name__}: {fault}"
-            _log.exception("ingest_ended")
+            except Exception as fault:  # the edge of this thread: nothing above would tell
+                _log.exception("ingest_failed")
+                self._wait_out(fault)
+                self._source.start_over()
+        try:
+            self._source.leave()
+        except _BROKER_FAULTS as fault:
+            _log.warning("ingest_left_without_saying reason=%s", fault)
 
     def _step(self) -> None:
         try:
@@ -133,27 +148,32 @@ class Ingest:
     def _take(self, events: Sequence[Event]) -> None:
         try:
             new = self._store.apply(events)
-        except InvalidValue as fault:
+        except StoreUnreachable:
+            raise
+        except Exception as fault:  # whatever an event makes the store raise, the others are to be stored
             self._take_without_bad_one(events, fault)
             return
         for run in new:
             self._observe(run)
         self._source.done([event.entry_id for event in events])
 
-    def _take_without_bad_one(self, events: Sequence[Event], fault: InvalidValue) -> None:
+    def _take_without_bad_one(self, events: Sequence[Event], fault: Exception) -> None:
         if len(events) > 1:
             middle = len(events) // 2
             self._take(events[:middle])
             self._take(events[middle:])
             return
-        bad = events[0]
-        _log.error("event_buried entry=%s type=%s job=%s reason=%s", bad.entry_id, bad.type, bad.job_id, fault)
-        self._source.bury(bad.entry_id, _sendable(str(fault)))
+        bad, reason = events[0], str(fault) if isinstance(fault, InvalidValue) else repr(fault)
+        # What nobody foresaw comes with its traceback.
+        traced = None if isinstance(fault, InvalidValue) else fault
+        said = (bad.entry_id, bad.type, bad.job_id, _sendable(reason))
+        _log.error("event_buried entry=%s type=%s job=%s reason=%s", *said, exc_info=traced)
+        self._source.bury(bad.entry_id, _sendable(reason))
 
     def _wait_out(self, fault: Exception) -> None:
         if self.trouble is None:
             _log.warning("ingest_waits reason=%s", fault)
-        self.trouble = str(fault)
+        self.trouble = str(fault) or type(fault).__name__
         self._stopping.wait(self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE_SECONDS)
 
@@ -164,8 +184,8 @@ class Ingest:
 
 
 def _age_seconds(at_ms: int) -> float:
-    # Two machines' clocks: the broker's may be ahead.
-    return max(0.0, time.time() - at_ms / 1000)
+    # Two machines' clocks: the broker's may be ahead. Whole numbers: the event may be one that is to be buried.
+    return max(0, round(time.time() * 1000) - at_ms) / 1000
 
 
 def _sendable(reason: str) -> str:

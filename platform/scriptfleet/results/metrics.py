@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from scriptfleet.errors import BrokerUnreachable
 from scriptfleet.storage.ingest_store import FinishedRun
+from scriptfleet.storage.storable import is_finite
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +71,9 @@ class Backlog(Protocol):
     def backlog(self) -> int:
         """Give how many events are not stored yet."""
 
+    def buried(self) -> int:
+        """Give how many events were set aside."""
+
     def lag_seconds(self) -> float:
         """Give how old the oldest event under way is."""
 
@@ -92,15 +96,12 @@ class RunMetrics:
         )
 
     def observe(self, finished: FinishedRun) -> None:
-        """Count one run; a measure that is unknown is not observed."""
+        """Count one run; a measure that is unknown or no amount is not observed."""
         usage = finished.record.usage
         self._runs.labels(outcome=str(finished.record.outcome), kind=finished.kind or "unknown").inc()
-        if usage.execution_time_seconds is not None:
-            self._duration.observe(usage.execution_time_seconds)
-        if usage.cpu_seconds is not None:
-            self._cpu.observe(usage.cpu_seconds)
-        if usage.memory_max_mb is not None:
-            self._memory.observe(usage.memory_max_mb * _MIB)
+        _observe(self._duration, usage.execution_time_seconds)
+        _observe(self._cpu, usage.cpu_seconds)
+        _observe(self._memory, usage.memory_max_mb, _MIB)
 
 
 class FleetMetrics(Collector):
@@ -130,6 +131,7 @@ class FleetMetrics(Collector):
         yield _gauge("scriptfleet_workers", "Workers that are alive.", len(workers))
         yield _gauge("scriptfleet_worker_slots", "Runs that they take at once.", sum(one.slots for one in workers))
         yield _gauge("scriptfleet_event_backlog", "Events not stored yet.", self._backlog.backlog())
+        yield _gauge("scriptfleet_events_dead", "Events set aside, which no store could take.", self._backlog.buried())
         depths = GaugeMetricFamily("scriptfleet_queue_depth", "Jobs by queue and state.", labels=["queue", "state"])
         for name, depth in self._fleet.queues().items():
             for state in ("ready", "admitted", "running", "delayed"):
@@ -154,6 +156,12 @@ def new_registry() -> CollectorRegistry:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     return registry
+
+
+def _observe(histogram: Histogram, value: float | None, unit: int = 1) -> None:
+    # One value that is not finite would make the sum useless for as long as the process lives.
+    if value is not None and is_finite(value) and value >= 0:
+        histogram.observe(float(value) * unit)
 
 
 def _gauge(name: str, what: str, value: float) -> GaugeMetricFamily:

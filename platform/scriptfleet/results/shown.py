@@ -19,8 +19,13 @@ _C0_PICTURES, _DELETE, _DELETE_PICTURE = 0x2400, 0x7F, "\u2421"
 _UNITS = {"_seconds": "s", "_mb": "MiB", "_bytes": "bytes", "_percent": "%"}
 _PERCENT_OF_A_CORE = frozenset({"cpu_max", "cpu_avg", "cpu_min"})
 _METHODS = {
-    "cpu_method": ("cpu_max", "cpu_avg", "cpu_min", "user_time_seconds", "system_time_seconds"),
-    "memory_method": ("memory_max_mb", "memory_avg_mb", "memory_min_mb", "memory_charged_max_mb", "memory_percent"),
+    "cpu_method": (
+        *("cpu_max", "cpu_avg", "cpu_min", "user_time_seconds", "system_time_seconds"),
+        # These come from the control group alone, so a run that has them has its CPU time from there as well.
+        *("memory_charged_max_mb", "cpu_throttled_seconds"),
+        *("cpu_stalled_seconds", "memory_stalled_seconds", "io_stalled_seconds"),
+    ),
+    "memory_method": ("memory_max_mb", "memory_avg_mb", "memory_min_mb", "memory_percent"),
     "io_method": ("block_io_read_bytes", "block_io_write_bytes"),
     "pids_method": ("pids_count",),
 }

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 from psycopg2.extras import execute_values  # type: ignore[import-untyped]
 from sqlalchemy.dialects import postgresql, sqlite
 
+from scriptfleet.storage.row import Row
+
 Insert = postgresql.Insert | sqlite.Insert
-Row = dict[str, object]
 
 #: Rows in one statement: more gain little and hold the server's memory.
 _ROWS_AT_ONCE = 500

@@ -1,6 +1,7 @@
 """Opens the database: SQLite in a file, or PostgreSQL. Gives connections whose failures are errors of our own."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,8 +10,7 @@ from typing import Any
 import psycopg2  # type: ignore[import-untyped]
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, StatementError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError, StatementError
 
 from scriptfleet.config import without_password
 from scriptfleet.errors import InvalidValue, StoreUnreachable
@@ -20,6 +20,12 @@ ACCEPTED = "sqlite:////FOLDER/FILE.db or postgresql://USER@HOST:PORT/NAME"
 #: How long a writer waits for another one to commit, milliseconds.
 SQLITE_BUSY_TIMEOUT_MS = 10_000
 POSTGRES_CONNECT_SECONDS = 5
+
+#: Classes of SQLSTATE that are about the values given: the same row is refused whenever it comes.
+_ABOUT_VALUES = ("21", "22", "23", "54")
+#: Classes that are about tables, columns and rights.
+_ABOUT_SCHEMA = ("3D", "3F", "42")
+_SQLITE_ABOUT_SCHEMA = ("no such table", "no such column", "has no column", "readonly database")
 
 
 class Database:
@@ -39,7 +45,7 @@ class Database:
     def reading(self) -> Iterator[sa.Connection]:
         """Give a connection to read with.
 
-        Raises StoreUnreachable when the database is away or lacks the schema.
+        Raises StoreUnreachable when the database is away or lacks the schema; its reason tells which.
         """
         with self._own_errors(), self.engine.connect() as connection:
             yield connection
@@ -72,22 +78,32 @@ class Database:
     def _own_errors(self) -> Iterator[None]:
         try:
             yield
-        except (DataError, IntegrityError, psycopg2.DataError, psycopg2.IntegrityError) as fault:
-            raise InvalidValue("row", _first_line(fault), "values that the database takes") from fault
         # The driver's own errors come from statements that go to it directly (see bulk.py).
-        except (DBAPIError, PoolTimeout, psycopg2.Error) as fault:
-            raise StoreUnreachable(self.shown_url, _first_line(fault)) from fault
+        except (SQLAlchemyError, psycopg2.Error) as fault:
+            raise self._own_error(fault) from fault
+
+    def _own_error(self, fault: Exception) -> InvalidValue | StoreUnreachable:
+        cause = _cause(fault)
+        is_of_values = isinstance(fault, StatementError) and not isinstance(fault, DBAPIError)
+        if is_of_values or _is_about_values(cause):
+            return InvalidValue("row", _first_line(cause), "values that the database takes")
+        if _is_about_schema(cause):
+            reason = f"its tables or rights do not fit ({_first_line(cause)}): run `scriptfleet db upgrade`"
+            return StoreUnreachable(self.shown_url, reason)
+        return StoreUnreachable(self.shown_url, _first_line(cause))
 
 
-def open_store(url: str) -> Database:
+def open_store(url: str, *, create: bool = True) -> Database:
     """Open the database at ``url``; nothing is asked of it yet, except that a missing SQLite file is made.
+
+    Without ``create``, a missing file is StoreUnreachable instead.
 
     Raises InvalidValue for an address that cannot be, StoreUnreachable for a folder that cannot be made.
     """
     parsed = _parse(url)
     shown = without_password(url)
     if parsed.get_backend_name() == "sqlite":
-        return Database(_open_sqlite(parsed, shown), shown)
+        return Database(_open_sqlite(parsed, shown, create), shown)
     return Database(_open_postgresql(parsed), shown)
 
 
@@ -95,7 +111,7 @@ def _parse(url: str) -> sa.URL:
     shown = without_password(url)
     try:
         parsed = sa.make_url(url.replace("postgres://", "postgresql://", 1))
-    except ArgumentError as fault:
+    except (ArgumentError, ValueError) as fault:
         raise InvalidValue("database", shown, ACCEPTED) from fault
     backend = parsed.get_backend_name()
     if backend not in {"sqlite", "postgresql"} or not parsed.database or ":memory:" in parsed.database:
@@ -104,8 +120,12 @@ def _parse(url: str) -> sa.URL:
     return parsed.set(drivername="sqlite+pysqlite" if backend == "sqlite" else "postgresql+psycopg2")
 
 
-def _open_sqlite(url: sa.URL, shown: str) -> sa.Engine:
-    _make_file(Path(str(url.database)), shown)
+def _open_sqlite(url: sa.URL, shown: str, create: bool) -> sa.Engine:
+    path = Path(str(url.database))
+    if create:
+        _make_file(path, shown)
+    elif not path.exists():
+        raise StoreUnreachable(shown, "no such file: start a fleet with `scriptfleet up`, or set --database")
     engine = sa.create_engine(url, pool_size=10, max_overflow=40)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
@@ -149,6 +169,25 @@ def _open_postgresql(url: sa.URL) -> sa.Engine:
     )
 
 
-def _first_line(fault: Exception) -> str:
-    cause = fault.orig if isinstance(fault, StatementError) and fault.orig is not None else fault
-    return str(cause).strip().partition("\n")[0]
+def _cause(fault: Exception) -> BaseException:
+    return fault.orig if isinstance(fault, StatementError) and fault.orig is not None else fault
+
+
+def _is_about_values(cause: BaseException) -> bool:
+    if isinstance(cause, psycopg2.Error) and cause.pgcode:
+        return str(cause.pgcode).startswith(_ABOUT_VALUES)
+    if isinstance(cause, sqlite3.ProgrammingError | sqlite3.InterfaceError):
+        return "binding" in str(cause)
+    # Without a code, it is the driver that refuses to send the value.
+    refused = (psycopg2.DataError, psycopg2.IntegrityError, psycopg2.ProgrammingError)
+    return isinstance(cause, (*refused, sqlite3.DataError, sqlite3.IntegrityError))
+
+
+def _is_about_schema(cause: BaseException) -> bool:
+    if isinstance(cause, psycopg2.Error):
+        return str(cause.pgcode or "").startswith(_ABOUT_SCHEMA)
+    return isinstance(cause, sqlite3.OperationalError) and any(part in str(cause) for part in _SQLITE_ABOUT_SCHEMA)
+
+
+def _first_line(fault: BaseException) -> str:
+    return str(fault).strip().partition("\n")[0]

@@ -6,6 +6,7 @@ earliest moment. The same rules stand in SQL in ingest_store.py, where a batch m
 
 import base64
 import json
+import struct
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +20,15 @@ from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage import curve_bytes, storable
-from scriptfleet.storage.bulk import Row
+from scriptfleet.storage.row import Row
 
 STREAMS = ("stdout", "stderr")
 CHUNK_MAX_BYTES = 256 * 1024
 
+_LAST_YEAR = 9999
+
 #: What a malformed event makes the code that reads it raise.
-_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, zlib.error)
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError, struct.error, zlib.error)
 
 
 @dataclass
@@ -101,6 +104,7 @@ def to_rows(events: Sequence[Event], secret_prefixes: Sequence[str] = ()) -> Bat
     for event in events:
         try:
             storable.integer("revision", event.revision)
+            storable.moment_ms("at", event.at_ms)
             _READERS[event.type](batch, event)
         except _MALFORMED as fault:
             said = f"{type(fault).__name__}: {fault}"
@@ -149,7 +153,7 @@ def _finished(batch: Batch, event: Event) -> None:
     run_id = storable.needed_text("run_id", record.run_id)
     row = _finished_row(record, is_stale, _seconds(event))
     state = State(event.data["state"])
-    curve = curve_bytes.pack(record.curve) if record.curve else None
+    curve = curve_bytes.pack([storable.curve_point(point) for point in record.curve]) if record.curve else None
     patch = batch.job(event)
     if not is_stale:
         patch.move(event, state)
@@ -247,4 +251,5 @@ def _moment(start_time: str | None) -> float | None:
         parsed = datetime.fromisoformat(start_time) if start_time else None
     except ValueError:
         return None
-    return parsed.timestamp() if parsed and parsed.tzinfo else None
+    # At the ends of the calendar, another zone's moment has no year that can be shown.
+    return parsed.timestamp() if parsed and parsed.tzinfo and 1 < parsed.year < _LAST_YEAR else None

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from scriptfleet.domain.event import Event
 from scriptfleet.domain.run import RunRecord
-from scriptfleet.storage.bulk import BulkInsert, Insert, Row
+from scriptfleet.storage.bulk import BulkInsert, Insert
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.event_rows import Batch, JobPatch, to_rows
+from scriptfleet.storage.row import Row
 from scriptfleet.storage.tables import curves, jobs, outputs, runs, tails
 
 _SPEC = ("kind", "name", "queue", "priority", "group_name", "labels", "schedule", "submitted_by", "spec")

@@ -87,12 +87,6 @@ class JobStore:
         with self._database.reading() as connection:
             return read_page(connection, wanted, (jobs.c.submitted_at, jobs.c.job_id), request, _job)
 
-    def unfinished(self, request: PageRequest) -> Page[JobRow]:
-        """Give a page of the jobs that have not ended, the last submitted first."""
-        wanted = sa.select(*_COLUMNS).where(jobs.c.state.in_([state for state in State if not state.is_final]))
-        with self._database.reading() as connection:
-            return read_page(connection, wanted, (jobs.c.submitted_at, jobs.c.job_id), request, _job)
-
 
 def _conditions(which: JobFilter) -> list[sa.ColumnElement[bool]]:
     found = [jobs.c[name] == getattr(which, name) for name in _EQUAL if getattr(which, name) is not None]

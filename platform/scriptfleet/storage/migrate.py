@@ -37,11 +37,6 @@ def current_of(database: Database) -> str | None:
         return _read_current(connection)
 
 
-def is_current(database: Database) -> bool:
-    """Tell whether the database has exactly the schema that this version needs."""
-    return current_of(database) == head()
-
-
 def require_current(database: Database) -> None:
     """Raise StoreUnreachable, with what to do, unless the database has the schema that this version needs."""
     found = current_of(database)

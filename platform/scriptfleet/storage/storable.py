@@ -4,14 +4,16 @@ PostgreSQL refuses what SQLite would take; both are given the same, so that a ru
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from scriptfleet.domain.usage import MEASURES, Usage
 from scriptfleet.errors import InvalidValue
-from scriptfleet.storage.tables import MEASURE_TYPES
+from scriptfleet.storage.row import MEASURE_TYPES
 
 _LARGEST_INTEGER = 2**63 - 1
 _LARGEST_SMALL_INTEGER = 2**31 - 1
+#: The last moment of the year 9999, milliseconds: nothing can show a later one.
+_LAST_MOMENT_MS = 253_402_300_799_999
 _NUL_SHOWN = "\N{SYMBOL FOR NULL}"
 
 
@@ -46,9 +48,23 @@ def small_integer(field: str, value: object) -> int:
     return integer(field, value)
 
 
+def moment_ms(field: str, value: object) -> int:
+    """Accept milliseconds since the epoch, up to the end of the year 9999."""
+    if not 0 <= integer(field, value) <= _LAST_MOMENT_MS:
+        raise InvalidValue(field, value, "milliseconds since the epoch, before the year 10000")
+    return integer(field, value)
+
+
+def curve_point(value: Sequence[object]) -> tuple[float, float, float, int]:
+    """Accept a point of a cost curve: seconds, CPU percent, resident MiB, processes; all of them finite."""
+    at, cpu, rss, pids = value
+    numbers = [_finite("curve", number) for number in (at, cpu, rss)]
+    return (numbers[0], numbers[1], numbers[2], small_integer("curve", pids))
+
+
 def json_value(value: object) -> object:
     """Give JSON data that a JSON column takes: numbers that are not finite become null."""
-    if isinstance(value, float) and not math.isfinite(value):
+    if isinstance(value, float) and not is_finite(value):
         return None
     if isinstance(value, str):
         return text(value)
@@ -66,8 +82,19 @@ def measures(usage: Usage) -> dict[str, object]:
 
 def custom_measures(usage: Usage) -> dict[str, float] | None:
     """Give what the script reported itself, without what is no finite number; None when there is nothing."""
-    kept = {str(text(name)): value for name, value in usage.custom.items() if _is_finite(value)}
+    kept = {str(text(name)): value for name, value in usage.custom.items() if is_finite(value)}
     return kept or None
+
+
+def is_finite(value: object) -> bool:
+    """Tell whether it is a number that a double can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        # A whole number beyond every double.
+        return False
 
 
 def _measure(name: str, value: object) -> object:
@@ -90,8 +117,11 @@ def _flag(name: str, value: object) -> bool:
 def _double(name: str, value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidValue(name, value, "a number")
-    return float(value) if _is_finite(value) else None
+    return float(value) if is_finite(value) else None
 
 
-def _is_finite(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _finite(field: str, value: object) -> float:
+    found = _double(field, value)
+    if found is None:
+        raise InvalidValue(field, value, "finite numbers")
+    return found

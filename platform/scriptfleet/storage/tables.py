@@ -1,12 +1,11 @@
 """The tables, once. Every moment is seconds since the epoch (UTC) as a double; JSON is kept as JSON text."""
 
-from dataclasses import fields
-from types import NoneType, UnionType
-from typing import Any, get_args
+from typing import Any
 
 import sqlalchemy as sa
 
-from scriptfleet.domain.usage import MEASURES, Usage
+from scriptfleet.domain.usage import MEASURES
+from scriptfleet.storage.row import MEASURE_TYPES
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -22,18 +21,6 @@ _COLUMN_TYPES: dict[type, type[sa.types.TypeEngine[Any]]] = {
     float: sa.Double,
     bool: sa.Boolean,
 }
-
-
-def _plain_types() -> dict[str, type]:
-    found: dict[str, type] = {}
-    for item in fields(Usage):
-        if isinstance(item.type, UnionType):
-            found[item.name] = next(part for part in get_args(item.type) if part is not NoneType)
-    return found
-
-
-#: The plain type of every measure: str, int, float or bool.
-MEASURE_TYPES: dict[str, type] = _plain_types()
 
 jobs = sa.Table(
     "jobs",

@@ -11,6 +11,7 @@ import pytest
 from scriptfleet import JobSpec, State
 from scriptfleet.execution.local import run_local
 from scriptfleet.queues.drafts import of_code, of_script
+from tests.eventually import eventually
 
 
 def run_script(path: Path, *args: str) -> dict[str, object]:
@@ -106,3 +107,38 @@ def test_no_folder_of_the_run_is_left_behind(tmp_path: Path, monkeypatch: pytest
     run_local(of_code("print(1)", (), 1_000).spec, script=script, echo=False)
 
     assert list((tmp_path / "temp").iterdir()) == []
+
+
+def test_a_reader_that_stands_still_does_not_keep_the_time_limit_from_holding(tmp_path: Path) -> None:
+    script = tmp_path / "a.py"
+    script.write_text("while True: print('x' * 1000)")
+    program = PROGRAM.replace("grace=10", "grace=0.2, timeout=1.0")
+    told = tmp_path / "told"
+    with told.open("wb") as stderr:
+        process = subprocess.Popen([sys.executable, "-c", program, str(script)], stdout=subprocess.PIPE, stderr=stderr)
+    try:
+        # Nobody reads until the script is gone.
+        eventually(lambda: marks(script) == [], within=20)
+        process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert json.loads(told.read_text())[0] == "timed_out"
+
+
+def marks(script: Path) -> list[str]:
+    """Give the processes that run the script, once the first has been seen."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if str(script).encode() in words[1:3] and b"-c" not in words:
+            found.append(folder.name)
+    _SEEN.update(found)
+    return found if _SEEN else ["not started yet"]
+
+
+_SEEN: set[str] = set()

@@ -46,7 +46,7 @@ def test_a_working_folder_that_is_missing_keeps_the_run_from_starting(bench: Ben
     record = bench.shell("true", working_dir="/no/such/folder")
 
     assert (record.outcome, record.usage.error_type) == (State.FAILED, "CouldNotStart")
-    assert "No such file or directory" in (record.usage.error_message or "")
+    assert "/no/such/folder" in (record.usage.error_message or "")
     assert record.usage.cpu_avg is None
 
 

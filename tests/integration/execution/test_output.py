@@ -90,3 +90,13 @@ def test_output_is_on_disk_while_the_script_still_runs(bench: Bench) -> None:
     bench.python(code, on_start=look, timeout=10)
 
     assert seen == [b"early\n"]
+
+
+@pytest.mark.parametrize("cap", [4096, 4 * (64 * 1024 - 20), 4 * 64 * 1024, 10_000_000])
+def test_what_is_shown_and_what_was_cut_are_together_the_whole_output(bench: Bench, cap: int) -> None:
+    """Wherever the note of the cut lies: shown, half shown, or further up."""
+    total = 12_000_000
+    record = bench.python("import os\nfor _ in range(120): os.write(1, b'x' * 100_000)", limits={"output_bytes": cap})
+
+    assert record.usage.stdout_size_bytes == total
+    assert record.stdout.cut_bytes + record.stdout.text.count("x") == total

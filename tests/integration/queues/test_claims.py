@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 from scriptfleet import Client, State
 from scriptfleet.domain.event import EventType
-from scriptfleet.queues.claims import Claim, Finish, Renewal
+from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Finish, Renewal
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.drafts import of_command
 from scriptfleet.queues.events import EventReader
-from tests.integration.queues.conftest import FakeWorker
+from tests.integration.queues.conftest import FakeWorker, record
 
 
 def renew(worker: FakeWorker, claim: Claim, reading: str = "") -> str:
@@ -217,3 +217,97 @@ def test_a_claim_is_not_put_back_over_something_newer(client: Client, worker: Fa
 
     assert job.state() is State.QUEUED
     assert not worker.finish(claim)
+
+
+def test_a_late_report_of_a_forgotten_job_is_told_and_brings_nothing_back(
+    client: Client, worker: FakeWorker, broker: Broker
+) -> None:
+    claim = worker.claim(client.submit_shell("true").id)
+    broker.redis.flushall()
+    text = record(claim, State.SUCCEEDED)
+
+    ended = worker.claims.finish(claim.job_id, claim.run_id, text, State.SUCCEEDED, is_late=True)
+
+    assert ended is Finish.STALE
+    told = EventReader(broker.redis, broker.keys, "c").read()
+    assert [(event.type, event.data["run_id"], event.data["stale"]) for event in told] == [
+        (EventType.FINISHED, "run-1", True)
+    ]
+    assert not broker.redis.exists(broker.keys("job", claim.job_id))
+
+
+def test_a_late_report_of_a_job_that_is_there_counts_as_any(client: Client, worker: FakeWorker) -> None:
+    job = client.submit_shell("true")
+    claim = worker.claim(job.id)
+    text = record(claim, State.SUCCEEDED)
+
+    assert worker.claims.finish(job.id, "run-1", text, State.SUCCEEDED, is_late=True) is Finish.DONE
+    assert job.state() is State.SUCCEEDED
+
+
+def forget_claim(broker: Broker, claim: Claim) -> None:
+    """Bring the server back to before the claim, as one that lost the last second of its append-only file."""
+    job, keys = broker.keys("job", claim.job_id), broker.keys
+    broker.redis.hdel(job, "claim", "worker", "started")
+    broker.redis.hincrby(job, "rev", -1)
+    broker.redis.hset(job, mapping={"state": "queued", "attempt": claim.attempt - 1})
+    broker.redis.zrem(keys("leases"), claim.job_id)
+    broker.redis.srem(keys("running", claim.queue), claim.job_id)
+    broker.redis.zadd(keys("ready", claim.queue), {claim.job_id: 1})
+
+
+def test_a_living_run_takes_its_job_again_when_the_server_lost_its_claim(
+    client: Client, worker: FakeWorker, broker: Broker
+) -> None:
+    job = client.submit_shell("true")
+    claim = worker.claim(job.id)
+    forget_claim(broker, claim)
+    assert job.state() is State.QUEUED
+
+    assert renew(worker, claim) == "kept"
+
+    facts = job.facts()
+    assert (facts["state"], facts["run_id"], facts["worker"]) == (State.RUNNING, "run-1", "worker-1")
+    assert facts["attempt"] == claim.attempt
+    assert worker.claims.claim(job.id, "run-2") == "running"
+    assert worker.claims.claim_next("default", "run-3") is None
+    assert worker.finish(claim)
+
+
+def test_a_run_that_was_rescued_or_has_ended_does_not_take_its_job_again(client: Client, worker: FakeWorker) -> None:
+    lost, ended = client.submit_shell("true"), client.submit_shell("true")
+    first, second = worker.claim(lost.id), worker.claim(ended.id, "run-2")
+    worker.lose(first)
+    worker.tick()
+    worker.finish(second, State.QUEUED)
+
+    assert (renew(worker, first), renew(worker, second)) == ("lost", "lost")
+    assert (lost.state(), ended.state()) == (State.QUEUED, State.QUEUED)
+
+
+def test_what_a_job_was_promised_is_put_back_with_it(client: Client, worker: FakeWorker, broker: Broker) -> None:
+    expires = round(time.time()) + 3600
+    job = client.submit_code("print(1)", expires=expires, idempotency_key="k")
+    worker.lose(worker.claim(job.id))
+    worker.tick()
+    claim = worker.claim(job.id, "run-2")
+    broker.redis.flushall()
+
+    assert worker.claims.reassert(claim, 15.0)
+
+    assert job.facts()["losses"] == 1
+    assert broker.redis.hget(broker.keys("job", job.id), "first_start") == str(claim.first_start_ms).encode()
+    assert client.submit_code("print(1)", expires=expires, idempotency_key="k").id == job.id
+    assert broker.redis.zscore(broker.keys("expiring"), job.id) is None
+    worker.finish(claim, State.DELAYED, delay=60.0)
+    assert broker.redis.zscore(broker.keys("expiring"), job.id) == expires * 1000
+
+
+def test_a_run_that_is_given_back_too_often_is_lost_with_a_reason(client: Client, worker: FakeWorker) -> None:
+    job = client.submit_shell("true")
+    for number in range(LOSSES_ALLOWED + 1):
+        claim = worker.claim(job.id, f"run-{number}")
+        worker.claims.finish(job.id, claim.run_id, record(claim, State.LOST), State.QUEUED, is_loss=True)
+
+    assert job.result(1).outcome is State.LOST
+    assert "too often" in (job.result(1).reason or "")

@@ -2,13 +2,15 @@
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from scriptfleet import Client, State
-from scriptfleet.errors import WaitTimedOut
+from scriptfleet.errors import InvalidValue, WaitTimedOut
 from scriptfleet.queues.client import Broker
+from scriptfleet.queues.live_output import KEPT_BYTES, LiveOutput, OutputPiece
 from tests.eventually import eventually
 from tests.integration.queues.conftest import FakeWorker
 
@@ -120,9 +122,83 @@ def test_output_whose_stream_is_gone_comes_from_the_record(client: Client, worke
 
 
 def test_live_output_keeps_its_end_when_there_is_very_much_of_it(broker: Broker) -> None:
-    broker.live_output.write([("run-1", "stdout", b"%d" % number) for number in range(1_000)])
+    for number in range(100):
+        broker.live_output.write([("run-1", "stdout", b"%05d" % number * 4_000)])
     broker.live_output.end("run-1", 60)
-    kept = [piece.content for piece in broker.live_output.follow("run-1", 1) if piece]
+    kept = [piece for piece in broker.live_output.follow("run-1", 1) if piece]
 
-    assert len(kept) <= 64
-    assert kept[-1] == b"999"
+    assert KEPT_BYTES - 21_000 < sum(len(piece.content) for piece in kept) <= KEPT_BYTES
+    assert kept[-1].content.startswith(b"00099")
+    assert [piece.has_gap for piece in kept] == [True] + [False] * (len(kept) - 1)
+
+
+def test_output_that_comes_line_by_line_keeps_its_beginning(client: Client, worker: FakeWorker, broker: Broker) -> None:
+    job = client.submit_shell("true")
+    claim = worker.claim(job.id)
+    for number in range(500):
+        broker.live_output.write([("run-1", "stdout", b"%d\n" % number)])
+    broker.live_output.end("run-1", 60)
+    worker.finish(claim)
+
+    assert "".join(job.logs()) == "".join(f"{number}\n" for number in range(500))
+
+
+def test_output_of_which_the_beginning_is_gone_says_so_first(
+    client: Client, worker: FakeWorker, broker: Broker
+) -> None:
+    job = client.submit_shell("true")
+    claim = worker.claim(job.id)
+    broker.live_output.write([("run-1", "stdout", b"x" * KEPT_BYTES), ("run-1", "stdout", b"the end\n")])
+    worker.finish(claim)
+
+    assert list(job.output()) == [
+        ("stderr", "[scriptfleet: earlier output is with the server]\n"),
+        ("stdout", "the end\n"),
+    ]
+
+
+class LateOutput(LiveOutput):
+    """Live output to which the last line comes after a look that found nothing, with the end of the run."""
+
+    def follow(self, run_id: str, block_ms: int = 500) -> Iterator[OutputPiece | None]:
+        yield None
+        yield from super().follow(run_id, block_ms)
+
+
+def test_the_last_lines_are_not_lost_when_the_run_ends_between_two_looks(
+    client: Client, worker: FakeWorker, broker: Broker
+) -> None:
+    job = client.submit_shell("true")
+    claim = worker.claim(job.id)
+    # Only the order is forced: one look finds nothing, and when the next comes the run is over.
+    broker.__dict__["live_output"] = LateOutput(broker.redis, broker.keys)
+    broker.live_output.write([("run-1", "stdout", b"last words")])
+    worker.finish(claim)
+    following = job._run_output("run-1", job.facts(), follow=True)
+
+    assert "".join(text for _, text in following) == "last words"
+
+
+@pytest.mark.parametrize("timeout", [-1.0, float("nan")])
+def test_a_time_that_is_none_is_refused(client: Client, timeout: float) -> None:
+    with pytest.raises(InvalidValue, match="timeout"):
+        client.submit_shell("true").wait(timeout)
+
+
+def test_following_a_job_that_waits_long_asks_ever_more_rarely(client: Client, broker: Broker) -> None:
+    job = client.submit_shell("true", not_before=time.time() + 3600)
+    follower = threading.Thread(target=lambda: list(job.output(follow=True)))
+    asked = _asked(broker)
+    follower.start()
+    eventually(lambda: _asked(broker) >= asked + 5)
+    began, asked = time.monotonic(), _asked(broker)
+    eventually(lambda: _asked(broker) >= asked + 1)
+    job.cancel()
+    follower.join(5)
+
+    assert time.monotonic() - began > 0.4
+    assert not follower.is_alive()
+
+
+def _asked(broker: Broker) -> int:
+    return int(broker.redis.info("commandstats").get("cmdstat_hgetall", {"calls": 0})["calls"])

@@ -23,6 +23,7 @@ from scriptfleet.domain.state import FINAL, can_move
 from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Renewal
 from scriptfleet.queues.events import EventReader
 from tests.integration.queues.conftest import FakeWorker
+from tests.integration.queues.test_claims import forget_claim
 
 FAR_AHEAD = 3_600.0
 
@@ -37,6 +38,8 @@ class Model:
         self.claim: Claim | None = None
         self.is_cancel_asked = False
         self.attempt = self.losses = 0
+        #: Whether the server lost a claim of it: its revisions then go on from the clock.
+        self.was_forgotten = False
 
     def move(self, there: State) -> None:
         assert can_move(self.state, there), f"{self.state} to {there}"
@@ -98,8 +101,20 @@ class JobMachine(RuleBasedStateMachine):
     def renew(self, run: Claim) -> None:
         model = self.models[run.job_id]
         held = "cancel" if model.is_cancel_asked else "kept"
+        if not run.queue:
+            # It never held the job, so nobody would renew it.
+            return
         answer = self.worker.claims.renew([Renewal(run.job_id, run.run_id, 15.0)])
         assert answer == {run.run_id: held if model.claim == run else "lost"}
+
+    @rule(run=runs)
+    def lose_the_last_second_and_renew(self, run: Claim) -> None:
+        model = self.models[run.job_id]
+        if model.claim != run or model.is_cancel_asked:
+            return
+        forget_claim(self.client.broker, run)
+        assert self.worker.claims.renew([Renewal(run.job_id, run.run_id, 15.0)]) == {run.run_id: "kept"}
+        model.was_forgotten = True
 
     @rule(
         run=runs,
@@ -178,7 +193,10 @@ class JobMachine(RuleBasedStateMachine):
         while events := reader.read(count=5_000, block_ms=1):
             for event in events:
                 told.setdefault(event.job_id, []).extend([event.revision] if event.revision else [])
-        for job_id in getattr(self, "models", {}):
+        for job_id, model in getattr(self, "models", {}).items():
+            if model.was_forgotten:
+                assert told[job_id] == sorted(told[job_id])
+                continue
             assert told[job_id] == list(range(1, len(told[job_id]) + 1))
 
 

@@ -11,7 +11,7 @@ from kombu.utils.json import loads
 from scriptfleet import Client, JobSpec, State
 from scriptfleet.config import Settings
 from scriptfleet.domain.ids import new_job_id
-from scriptfleet.errors import IdempotencyConflict, JobNotFound
+from scriptfleet.errors import IdempotencyConflict, InvalidValue, JobNotFound
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.drafts import Draft, of_command
 
@@ -123,3 +123,39 @@ def test_two_fleets_on_one_server_do_not_see_each_other(
     with pytest.raises(JobNotFound):
         other.job(job.id).state()
     other.broker.redis.close()
+
+
+@pytest.mark.parametrize("job_id", ["nightly", "", "1B4E28BA-2FA1-11D2-883F-0016D3CCA427", "{1b4e28ba2fa111d2883f}"])
+def test_an_id_that_is_no_uuid_is_refused(client: Client, broker: Broker, job_id: str) -> None:
+    with pytest.raises(InvalidValue, match="job_id"):
+        client.submit_draft(of_command("true"), job_id)
+
+    assert broker.redis.xlen(broker.keys("events")) == 0
+
+
+def test_many_jobs_submitted_again_with_their_ids_are_the_same_jobs(client: Client, broker: Broker) -> None:
+    specs = [JobSpec("shell", f"job-{number}", {"command": "true"}) for number in range(150)]
+    job_ids = [new_job_id() for _ in specs]
+    first = client.submit_many(specs, job_ids=job_ids)
+    again = client.submit_many(specs, job_ids=job_ids)
+
+    assert [job.id for job in first] == [job.id for job in again] == job_ids
+    assert broker.redis.xlen(broker.keys("events")) == 150
+
+
+def test_ids_that_are_too_few_or_twice_the_same_are_refused(client: Client) -> None:
+    one = new_job_id()
+    for job_ids in ([one], [one, one]):
+        with pytest.raises(InvalidValue, match="job_ids"):
+            client.submit_many([of_command("true"), of_command("false")], job_ids=job_ids)
+
+
+def test_a_conflict_among_many_tells_what_is_there(client: Client) -> None:
+    held = client.submit_shell("true", idempotency_key="k")
+    jobs = [of_command("true"), of_command("false", idempotency_key="k"), of_command("true")]
+
+    with pytest.raises(IdempotencyConflict) as caught:
+        client.submit_many(jobs)
+
+    assert caught.value.job_id == held.id
+    assert [job.state() for job in caught.value.submitted] == [State.QUEUED, State.QUEUED]

@@ -163,3 +163,26 @@ def test_a_queue_tells_what_stands_in_it(client: Client, worker: FakeWorker, bro
     depth = FleetView(broker.redis, broker.keys).queues()["gpu"]
 
     assert (depth.waiting, depth.running, depth.delayed) == (1, 1, 1)
+
+
+def test_messages_of_jobs_that_were_cancelled_do_not_pile_up(
+    client: Client, worker: FakeWorker, broker: Broker
+) -> None:
+    for _ in range(5):
+        for job in [client.submit_shell("true") for _ in range(WINDOW)]:
+            job.cancel()
+
+    assert listed(broker) == 2 * WINDOW
+    last = client.submit_shell("true")
+    assert worker.claims.claim_next("default", "run-1").job_id == last.id  # type: ignore[union-attr]
+
+
+def test_a_job_that_was_tried_once_still_expires(client: Client, worker: FakeWorker, broker: Broker) -> None:
+    for again in (State.DELAYED, State.QUEUED):
+        job = client.submit_shell("true", expires=time.time() + 3600)
+        worker.finish(worker.claim(job.id), again, delay=60.0)
+        assert broker.redis.zscore(broker.keys("expiring"), job.id) is not None
+        broker.redis.zadd(broker.keys("expiring"), {job.id: 1})
+
+        assert worker.tick()[1] == 1
+        assert job.state() is State.EXPIRED

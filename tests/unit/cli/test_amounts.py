@@ -2,7 +2,20 @@ import argparse
 
 import pytest
 
-from scriptfleet.cli.amounts import count, duration, pair, port, size
+from scriptfleet.cli.amounts import (
+    count,
+    duration,
+    every,
+    factor,
+    header,
+    interval,
+    names,
+    pair,
+    percent,
+    port,
+    priority,
+    size,
+)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +66,56 @@ def test_the_value_of_a_pair_may_be_empty_and_may_hold_equals_signs() -> None:
 def test_a_pair_needs_a_name_and_an_equals_sign(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="NAME=VALUE"):
         pair(text)
+
+
+def test_names_are_parted_by_commas_and_trimmed() -> None:
+    assert names(" numpy, pandas.io ,") == ("numpy", "pandas.io")
+    with pytest.raises(argparse.ArgumentTypeError, match="names with commas"):
+        names(" , ")
+
+
+def test_the_value_of_a_header_may_hold_colons() -> None:
+    assert header("Referer: https://x.example/") == ("Referer", "https://x.example/")
+    with pytest.raises(argparse.ArgumentTypeError, match="NAME: VALUE"):
+        header("no colon")
+
+
+@pytest.mark.parametrize("text", ["0", "100.5", "-1", "half", "", "nan"])
+def test_what_is_no_percentage_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="above 0, at most 100"):
+        percent(text)
+
+
+def test_percentages_and_factors_are_plain_numbers() -> None:
+    assert (percent("85.5"), percent("100"), factor("1.5"), factor("0")) == (85.5, 100.0, 1.5, 0.0)
+    with pytest.raises(argparse.ArgumentTypeError, match="expected a number such as"):
+        factor("1e3")
+
+
+@pytest.mark.parametrize("text", ["0", "5ms", "2h", "often"])
+def test_readings_come_neither_too_often_nor_too_seldom(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        interval(text)
+
+
+@pytest.mark.parametrize("text", ["3651d", "99999999999999d"])
+def test_a_duration_is_ten_years_at_most(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="at most 3650d"):
+        duration(text)
+
+
+def test_a_size_is_a_pebibyte_at_most() -> None:
+    assert size("1024T") == 1 << 50
+    with pytest.raises(argparse.ArgumentTypeError, match="at most 1024T"):
+        size("1025T")
+
+
+@pytest.mark.parametrize("text", ["*/5 * * * *", "0 3 * * 1", "@daily"])
+def test_cron_expressions_are_told_apart_from_intervals(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="cron expressions are not supported yet"):
+        every(text)
+
+
+def test_a_priority_that_is_no_number_is_told_with_its_range() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="from 0 to 9"):
+        priority("x")

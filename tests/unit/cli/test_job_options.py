@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from scriptfleet.cli.job_options import add_bounds, add_moments, add_placement, add_source, draft_of
+from scriptfleet.cli.job_options import add_job, add_moments, add_placement, draft_of
+from scriptfleet.cli.surroundings_options import add_warm
 from scriptfleet.cli.verb_parser import VerbParser
+from scriptfleet.domain.isolation import Isolation
+from scriptfleet.domain.retry import RetryPolicy, RetryStrategy
 from scriptfleet.errors import InvalidValue
 from scriptfleet.queues.drafts import Draft
 
@@ -13,7 +16,7 @@ LIMIT = 1_000_000
 
 def drafted(*words: str) -> Draft:
     parser = VerbParser(prog="scriptfleet submit")
-    for add in (add_source, add_bounds, add_placement, add_moments):
+    for add in (add_job, add_warm, add_placement, add_moments):
         add(parser)
     return draft_of(parser.read(words), LIMIT)
 
@@ -46,6 +49,53 @@ def test_every_option_reaches_the_spec(script: str) -> None:
     assert spec.args == ("--name", "x")
 
 
+def test_what_is_around_a_run_reaches_the_spec(script: str) -> None:
+    words = "--interpreter pypy3 --clean-env --exclude-env TZ --exclude-env CUDA_* --open-files 64 --file-size 1G"
+    words += " --user nobody --private-tmp --read-only /srv --read-only /etc --no-network --no-new-privileges"
+
+    spec = drafted(*words.split(), script).spec
+
+    assert (spec.interpreter, spec.inherit_env, spec.exclude_env) == ("pypy3", False, ("TZ", "CUDA_*"))
+    assert (spec.limits.open_files, spec.limits.file_size_bytes) == (64, 1 << 30)
+    assert spec.isolation == Isolation("nobody", True, ("/srv", "/etc"), True, True)
+
+
+def test_a_warm_start_and_what_it_finds_imported(script: str) -> None:
+    spec = drafted("--warm", "--preload", "json, email.mime", "--inherit-env", script).spec
+
+    assert (spec.warm, spec.preload, spec.inherit_env) == (True, ("json", "email.mime"), True)
+
+
+def test_what_nobody_said_stays_as_it_is_by_default(script: str) -> None:
+    assert set(drafted(script).spec.to_dict()) == {"v", "kind", "name", "config", "source"}
+
+
+def test_every_part_of_a_retry_policy_can_be_said(script: str) -> None:
+    words = "--retry 3 --retry-strategy fibonacci --retry-delay 2s --retry-max-delay 1m --retry-multiplier 1.5"
+    words += " --retry-max-time 1h --retry-on-errors ConnectionError,75 --skip-on-errors ValueError"
+
+    policy = drafted(*words.split(), script).spec.retry
+
+    assert policy == RetryPolicy(
+        4, RetryStrategy.FIBONACCI, 2.0, 60.0, 1.5, 3600.0, ("ConnectionError", "75"), ("ValueError",)
+    )
+
+
+def test_a_request_names_its_secret_and_does_not_hold_it() -> None:
+    words = ["--http", "https://x.example/rows", "--method", "POST", "--header", "Accept: text/csv", "--body", "a=1"]
+
+    spec = drafted(*words, "--bearer", "API_TOKEN").spec
+
+    assert spec.kind == "http_request"
+    assert (spec.config["method"], spec.config["headers"], spec.config["body"]) == (
+        "POST",
+        {"Accept": "text/csv"},
+        "a=1",
+    )
+    assert spec.config["auth"] == {"type": "bearer", "token": {"secret": "API_TOKEN"}}
+    assert spec.secrets == ("API_TOKEN",)
+
+
 def test_delay_and_expiry_are_moments_from_now(script: str) -> None:
     before = time.time()
 
@@ -67,7 +117,7 @@ def test_code_gets_the_words_as_its_arguments() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        ([], "a SCRIPT, --shell COMMAND or --code PYTHON"),
+        ([], "a SCRIPT, --shell COMMAND, --code PYTHON or --http URL"),
         (["--shell", "true", "--code", "1"], "one of SCRIPT"),
         (["--shell", "true", "x"], "one quoted text"),
         (["--shell", ""], "not empty"),
@@ -81,6 +131,18 @@ def test_code_gets_the_words_as_its_arguments() -> None:
         (["--output-limit", "1K", "--delay", "5s", "--idempotency-key", "k", "--shell", "true"], "neither --delay nor"),
         (["--delay", "2h", "--expires", "1h", "--shell", "true"], "after not_before"),
         (["/no/such/file.py"], "No such file"),
+        (["--retry-delay", "2s", "--shell", "true"], "--retry N beside it"),
+        (["--preload", "numpy", "--code", "1"], "--warm beside it"),
+        (["--warm", "--preload", "num py", "--code", "1"], "names of Python modules"),
+        (["--warm", "--shell", "true"], "none: jobs of kind shell|a Python job"),
+        (["--warm", "--no-network", "--code", "1"], "a job without isolation"),
+        (["--read-only", "srv", "--shell", "true"], "an absolute path"),
+        (["--exclude-env", "A*B", "--shell", "true"], r"\* may stand at the end"),
+        (["--open-files", "2", "--shell", "true"], "from 8"),
+        (["--method", "POST", "--shell", "true"], "--http URL beside it"),
+        (["--http", "ftp://x.example/"], "http"),
+        (["--http", "https://x.example/", "more"], "nothing behind --http"),
+        (["--http", "https://x.example/", "--shell", "true"], "one of SCRIPT"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name_and_value(words: list[str], told: str) -> None:

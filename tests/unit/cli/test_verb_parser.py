@@ -66,3 +66,12 @@ def test_wrong_options_are_told_in_one_line_and_end_with_2(
     assert told.count("\n") == 1
     assert told.startswith("scriptfleet: ")
     assert "scriptfleet submit --help" in told
+
+
+def test_an_option_behind_the_script_goes_to_it_and_that_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert submit_parser().read(["s.py", "--wait"]).arguments == ["--wait"]
+    assert "--wait comes after the script" in capsys.readouterr().err
+
+    submit_parser().read(["--", "s.py", "--wait"])
+    submit_parser().read(["s.py", "--of-its-own"])
+    assert capsys.readouterr().err == ""

@@ -1,6 +1,8 @@
 """Slots of a schedule neither drift nor pile up; ids are what tools expect."""
 
 import uuid
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -52,6 +54,12 @@ def test_the_next_slot_is_later_than_now_and_on_the_grid(due: int, now: int, ste
 def test_an_interval_that_cannot_be_is_refused(seconds: float) -> None:
     with pytest.raises(InvalidValue, match="every"):
         every(seconds)
+
+
+@pytest.mark.parametrize("field", [{"idempotency_key": "k"}, {"not_before": 5.0}, {"expires_at": 5.0}])
+def test_what_holds_for_one_job_alone_is_refused(field: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue, match=f"{next(iter(field))}: .* many times"):
+        Schedule("s1", "nightly", replace(SPEC, **field), 60, next_due_ms=1_000)
 
 
 def test_a_slot_has_one_job_id_whoever_fires_it() -> None:

@@ -13,7 +13,7 @@ from scriptfleet.domain.kinds import Source
 from scriptfleet.errors import BlobMissing
 from scriptfleet.execution.conclude import TAIL_BYTES, tail_of
 from scriptfleet.execution.monitor.curve import Curve
-from scriptfleet.execution.monitor.procfs import ProcessReader, TreeReader
+from scriptfleet.execution.monitor.procfs import NewestProcess, ProcessReader, TreeReader, read_whole
 from scriptfleet.execution.shim import wire
 from scriptfleet.execution.shim.capture import Capture
 from scriptfleet.execution.workspace import SourceCache
@@ -176,3 +176,68 @@ def test_a_tree_is_read_whole_and_without_its_shim(tmp_path: Path) -> None:
     tree.close()
 
     assert set(found) == {2, 3, 4, 6}
+
+
+def known_tree(proc: Path, newest: str) -> TreeReader:
+    """Give the reader of a tree of one process below the shim, read once; a second one has come since."""
+    recorded(proc, 1, "2")
+    recorded(proc, 2)
+    (proc / "loadavg").write_text(f"0.1 0.1 0.1 1/80 {newest}\n")
+    tree = TreeReader(1, str(proc))
+    tree.read()
+    recorded(proc, 3)
+    (proc / "1" / "task" / "1" / "children").write_text("2 3")
+    return tree
+
+
+def test_while_nothing_was_started_on_the_machine_no_process_is_looked_for(tmp_path: Path) -> None:
+    tree = known_tree(tmp_path, "2")
+    (tmp_path / "2" / "statm").write_text("100 99 5 1 0 20 0\n")
+
+    assert {pid: one.rss_bytes // os.sysconf("SC_PAGE_SIZE") for pid, one in tree.read().items()} == {2: 99}
+    (tmp_path / "loadavg").write_text("0.1 0.1 0.1 1/80 3\n")
+    assert set(tree.read()) == {2, 3}
+    tree.close()
+
+
+def test_once_a_process_is_gone_the_tree_is_walked_again(tmp_path: Path) -> None:
+    tree = known_tree(tmp_path, "2")
+    (tmp_path / "2" / "statm").write_text("0 0 0 0 0 0 0\n")
+
+    assert set(tree.read()) == {2, 3}
+    tree.close()
+
+
+def test_a_process_that_was_missed_is_found_after_a_while(tmp_path: Path) -> None:
+    tree = known_tree(tmp_path, "2")
+    found = [set(tree.read()) for _ in range(50)]
+    tree.close()
+
+    assert {2, 3} in found
+
+
+def test_without_the_number_of_the_newest_process_every_reading_is_a_walk(tmp_path: Path) -> None:
+    tree = known_tree(tmp_path, "2")
+    (tmp_path / "loadavg").write_text("")
+
+    assert set(tree.read()) == {2, 3}
+    tree.close()
+
+
+def test_the_newest_process_of_this_machine_is_told() -> None:
+    newest = NewestProcess()
+    before = newest.read()
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitpid(pid, 0)
+
+    assert newest.read() != before
+    newest.close()
+
+
+def test_a_listing_longer_than_a_page_is_read_whole() -> None:
+    fd = os.open("/proc/self/maps", os.O_RDONLY)
+    whole = read_whole(fd)
+    os.close(fd)
+
+    assert len(whole) > os.sysconf("SC_PAGE_SIZE")
+    assert whole.rstrip().endswith(b"]")

@@ -3,7 +3,8 @@
 import io
 import os
 import tarfile
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,50 @@ def test_what_is_no_file_of_the_folder_is_refused_by_name(folder: Path, spoil: C
 
     with pytest.raises(InvalidValue, match="leak"):
         pack(folder, MIB)
+
+
+def test_links_in_a_circle_are_refused_by_name(folder: Path) -> None:
+    (folder / "round").symlink_to("round")
+
+    with pytest.raises(InvalidValue, match="round"):
+        pack(folder, MIB)
+
+
+@pytest.fixture
+def as_a_plain_user() -> Iterator[None]:
+    """A superuser may read everything."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.usefixtures("as_a_plain_user")
+@pytest.mark.parametrize("locked", ["secret.py", "inner"])
+def test_what_cannot_be_read_is_refused_by_name(locked: str) -> None:
+    # Not under tmp_path, which belongs to who runs the tests.
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "inner").mkdir()
+        (folder / "secret.py").write_text("x")
+        (folder / locked).chmod(0)
+        try:
+            with pytest.raises(InvalidValue, match=f"{locked}.*Permission denied"):
+                pack(folder, MIB)
+        finally:
+            (folder / locked).chmod(0o700)
+
+
+def test_a_file_over_the_limit_is_refused_before_its_bytes_are_read(folder: Path) -> None:
+    with (folder / "large").open("wb") as sparse:
+        sparse.truncate(1 << 40)
+
+    with pytest.raises(InvalidValue, match="10,000"):
+        pack(folder, 10_000)
 
 
 def test_a_folder_over_the_limit_is_refused_with_the_limit(folder: Path) -> None:

@@ -59,3 +59,8 @@ def test_a_signature_holds_for_its_own_job_and_spec_alone() -> None:
 def test_without_a_key_every_spec_is_taken() -> None:
     assert sign("", "job-1", "spec") == ""
     assert is_genuine("", "job-1", "spec", "")
+
+
+@pytest.mark.parametrize("signature", ["\u00e9", "\ud800", ""])
+def test_a_signature_of_any_characters_is_refused_and_no_error(signature: str) -> None:
+    assert not is_genuine("key", "job", "{}", signature)

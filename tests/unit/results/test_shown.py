@@ -57,6 +57,15 @@ def test_every_measure_has_a_row_with_its_unit_and_method() -> None:
     assert rows["cpu_max"] == ["–", "", ""]  # noqa: RUF001
 
 
+def test_what_the_control_group_alone_tells_is_shown_with_its_method() -> None:
+    usage = Usage(memory_charged_max_mb=64.0, io_stalled_seconds=0.5, cpu_method="cgroup2", memory_method="sampled")
+
+    rows = {name: rest for name, *rest in shown.measure_rows(usage)}
+
+    assert rows["memory_charged_max_mb"] == ["64", "MiB", "cgroup2"]
+    assert rows["io_stalled_seconds"] == ["0.5", "s", "cgroup2"]
+
+
 def test_what_a_script_reported_is_shown_under_its_name() -> None:
     rows = shown.measure_rows(Usage(custom={"rows\x1b": 3.0}))
 

@@ -15,6 +15,7 @@ from scriptfleet.cli.embedded.process import Process
 from scriptfleet.cli.embedded.redis_server import broker_process, url_of, wait_until_up
 from scriptfleet.cli.embedded.restarts import Restarts
 from scriptfleet.cli.embedded.stop_signals import StopSignals
+from scriptfleet.cli.embedded.unfinished import Unfinished
 from scriptfleet.cli.screen import note
 from scriptfleet.config import Settings, environment_of, python_executable
 from scriptfleet.errors import ScriptfleetError
@@ -28,7 +29,7 @@ _LISTENING: Final = re.compile(r"^listening on (\S+)$", re.MULTILINE)
 _READY_SECONDS: Final = 60.0
 _WATCH_SECONDS: Final = 0.1
 #: How long each may take to end before it is killed; runs of the worker may finish in its time.
-_WORKER_SECONDS, _OTHERS_SECONDS, _BROKER_SECONDS = 10.0, 5.0, 20.0
+WORKER_SECONDS, _OTHERS_SECONDS, _BROKER_SECONDS = 10.0, 5.0, 20.0
 _BACKLOG_SECONDS: Final = 5.0
 
 
@@ -96,7 +97,7 @@ class Fleet:
     def stop(self) -> None:
         """End everything in order, so that what ran is stored; a second signal makes it hurry."""
         self._end(self._beat, _OTHERS_SECONDS)
-        self._end(self._worker, _WORKER_SECONDS)
+        self._end(self._worker, WORKER_SECONDS, Unfinished(self.settings, self.worker_name))
         self._wait_until_stored()
         self._end(self._server, _OTHERS_SECONDS)
         if self._embedded_broker is not None:
@@ -147,13 +148,22 @@ class Fleet:
                 said = " / ".join(process.last_lines(3))
                 raise ScriptfleetError(f"{process.name} did not start: {said}: see {process.log}")
 
-    def _end(self, process: Process, seconds: float) -> None:
+    def _end(self, process: Process, seconds: float, unfinished: Unfinished | None = None) -> None:
         process.ask_to_end()
         deadline = time.monotonic() + seconds
         while not process.wait(_WATCH_SECONDS):
             if self._signals.is_hurried or time.monotonic() > deadline:
-                note(f"{process.name} is killed: it was still busy")
-                process.kill()
+                self._kill(process, seconds, unfinished)
+            elif unfinished is not None:
+                unfinished.tell()
+
+    def _kill(self, process: Process, seconds: float, unfinished: Unfinished | None) -> None:
+        left = unfinished.names() if unfinished is not None else []
+        if left:
+            note(f"{process.name} is killed, and its runs with it: {', '.join(left)}")
+        elif not self._signals.is_hurried:
+            note(f"{process.name} is killed: it did not end within {seconds:g} s")
+        process.kill()
 
     def _wait_until_stored(self) -> None:
         broker = Broker(self.settings)

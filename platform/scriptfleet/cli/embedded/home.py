@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from scriptfleet.config import FLEET_FILE, read_fleet_file
-from scriptfleet.errors import ScriptfleetError
+from scriptfleet.errors import InvalidValue, ScriptfleetError
 
 #: The kernel takes 107 bytes for a socket's path.
 _LONGEST_SOCKET_PATH: Final = 100
@@ -72,9 +72,13 @@ class Home:
 
 @contextmanager
 def held(folder: Path) -> Iterator[Home]:
-    """Hold the folder for one fleet. Raises HomeInUse."""
-    _made(folder)
-    lock = os.open(folder / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """Hold the folder for one fleet. Raises HomeInUse, InvalidValue."""
+    try:
+        _made(folder)
+        lock = os.open(folder / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as fault:
+        what = f"a folder that this user can write ({fault.strerror or fault})"
+        raise InvalidValue("SCRIPTFLEET_HOME", str(folder), what) from fault
     try:
         _lock(lock, folder)
         home = Home(folder, lock)

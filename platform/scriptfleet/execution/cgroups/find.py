@@ -1,8 +1,10 @@
-"""Which accounting this machine offers: v2, then v1, then none; tried, not guessed."""
+"""Which accounting this machine offers: control groups v2, then v1, then none; tried, not guessed."""
 
+import importlib.util
 import os
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from scriptfleet.domain.limits import Limits
 from scriptfleet.errors import EngineFailed
@@ -19,6 +21,14 @@ class Method(StrEnum):
     CGROUP1 = "cgroup1"
     #: The shim's wait4 and readings of /proc.
     RUSAGE = "rusage"
+    #: For systems without /proc: wait4 of the script alone, and readings by psutil.
+    SAMPLED = "sampled"
+
+
+_WITHOUT_GROUPS: Final = {
+    Method.RUSAGE: "wait4 and /proc, always there",
+    Method.SAMPLED: "wait4 of the script alone and readings by psutil: what daemonises is a lower bound",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +54,27 @@ def find_hierarchy(wanted: Method = Method.AUTO) -> Found:
                 return Found(method, found, (*reasons, f"{method}: {found.why}"))
             found = trouble
         reasons.append(f"{method}: {found}")
-    if wanted not in (Method.AUTO, Method.RUSAGE):
-        raise EngineFailed(f"{wanted} is not to be had on this machine: {'; '.join(reasons)}")
-    return Found(Method.RUSAGE, None, (*reasons, "rusage: wait4 and /proc, always there"))
+    for method, trouble_of in ((Method.RUSAGE, _rusage_trouble), (Method.SAMPLED, _sampled_trouble)):
+        if wanted not in (Method.AUTO, method):
+            continue
+        why_not = trouble_of()
+        if why_not is None:
+            return Found(method, None, (*reasons, f"{method}: {_WITHOUT_GROUPS[method]}"))
+        reasons.append(f"{method}: {why_not}")
+    raise EngineFailed(f"{wanted} is not to be had on this machine: {'; '.join(reasons)}")
+
+
+def _rusage_trouble() -> str | None:
+    # Linux 3.5, where the kernel was built with CONFIG_PROC_CHILDREN.
+    if os.path.exists(f"/proc/self/task/{os.getpid()}/children"):
+        return None
+    return "/proc does not list children here"
+
+
+def _sampled_trouble() -> str | None:
+    if importlib.util.find_spec("psutil") is not None:
+        return None
+    return "psutil is not installed: pip install psutil"
 
 
 def group_name(run: int) -> str:

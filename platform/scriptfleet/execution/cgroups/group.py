@@ -1,9 +1,17 @@
 """The port of a run's control group, and the null object for machines without."""
 
+import contextlib
+import os
+import select
+import signal
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from scriptfleet.domain.limits import Limits
+
+#: Rounds of killing what is in a group, and seconds between: what forks meanwhile is met by the next.
+_ROUNDS: Final = 100
+_ROUND_SECONDS: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +26,20 @@ class GroupReading:
     oom_kills: int = 0
     #: Forks refused by its limit of processes.
     forks_refused: int = 0
-    #: How long it was kept from running by a CPU quota, seconds.
+    #: How long it was kept from running by a CPU quota, its own or that of the group above, seconds over all cores.
     throttled_seconds: float | None = None
-    #: Share of time in which some process of it waited for CPU, memory or I/O, seconds by kind (PSI); empty without.
+    #: Time in which some process of it waited for CPU, memory or I/O, seconds by kind (PSI); empty without.
     stalled_seconds: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """What the kernel refused a run's group so far."""
+
+    #: Processes it killed for want of memory.
+    oom_kills: int = 0
+    #: Forks over its limit of processes.
+    forks: int = 0
 
 
 class RunGroup(Protocol):
@@ -36,8 +54,17 @@ class RunGroup(Protocol):
     def after_start(self) -> list[tuple[str, str]]:
         """Give (file, content) that the shim writes once it has left again."""
 
+    def cpu_seconds(self) -> float | None:
+        """Give the CPU time so far: one read."""
+
+    def refusals(self) -> Refusals:
+        """Give what was refused so far."""
+
     def read(self) -> GroupReading:
-        """Give what the kernel says now."""
+        """Give all that the kernel says now."""
+
+    def end(self) -> None:
+        """Kill whatever is still in it, for when nobody else is left to do so."""
 
     def remove(self) -> None:
         """Delete the group; its processes are gone."""
@@ -73,6 +100,28 @@ def write_text(path: str, content: str) -> None:
     """Write a control file; raises OSError with the path in it."""
     with open(path, "w", encoding="ascii") as file:
         file.write(content)
+
+
+def remove_folder(folder: str) -> None:
+    """Delete a group whose processes are gone, and groups that they made below it, as an engine inside a run does."""
+    try:
+        os.rmdir(folder)
+    except OSError:
+        for below, _, _ in os.walk(folder, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(below)
+
+
+def kill_members(folder: str) -> None:
+    """Kill every process of a group and of groups below it, again until none is left."""
+    for _ in range(_ROUNDS):
+        members = [pid for below, _, _ in os.walk(folder) for pid in (read_text(f"{below}/cgroup.procs") or "").split()]
+        if not members:
+            return
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(int(pid), signal.SIGKILL)
+        select.select([], [], [], _ROUND_SECONDS)
 
 
 def field_of(text: str | None, name: str) -> int | None:

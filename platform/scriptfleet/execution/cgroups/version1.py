@@ -6,7 +6,16 @@ from pathlib import Path
 from typing import Final
 
 from scriptfleet.domain.limits import Limits
-from scriptfleet.execution.cgroups.group import GroupReading, field_of, read_text, write_text
+from scriptfleet.execution.cgroups.group import (
+    GroupReading,
+    Refusals,
+    field_of,
+    kill_members,
+    read_text,
+    remove_folder,
+    write_text,
+)
+from scriptfleet.execution.cgroups.kept_file import KeptFile
 
 _CONTROLLERS: Final[tuple[str, ...]] = ("memory", "cpuacct", "pids")
 _MIB: Final = 1024 * 1024
@@ -28,7 +37,7 @@ class Hierarchy1:
         folders = {controller: f"{base}/{name}" for controller, base in self._bases.items()}
         for folder in folders.values():
             os.mkdir(folder)
-        group = Group1(folders, limits)
+        group = Group1(folders, limits, _throttled(self._bases["cpuacct"]))
         try:
             group.limit()
         except OSError:
@@ -41,8 +50,7 @@ class Hierarchy1:
         for base in self._bases.values():
             for folder in Path(base).glob("scriptfleet-*-*"):
                 if not Path("/proc", folder.name.split("-")[1]).exists():
-                    with contextlib.suppress(OSError):
-                        folder.rmdir()
+                    remove_folder(str(folder))
 
 
 class Group1:
@@ -50,8 +58,10 @@ class Group1:
 
     method = "cgroup1"
 
-    def __init__(self, folders: dict[str, str], limits: Limits) -> None:
-        self._folders, self._limits = folders, limits
+    def __init__(self, folders: dict[str, str], limits: Limits, throttled_before: float | None) -> None:
+        """``throttled_before``: what the group above had been throttled when this one was made, seconds."""
+        self._folders, self._limits, self._throttled_before = folders, limits, throttled_before
+        self._usage = KeptFile(f"{folders['cpuacct']}/cpuacct.usage")
 
     def limit(self) -> None:
         """Set the memory limit, of swap as well where the kernel counts it."""
@@ -73,24 +83,52 @@ class Group1:
             return [(f"{folder}/pids.max", str(self._limits.processes))]
         return []
 
-    def read(self) -> GroupReading:
-        """Read each hierarchy."""
-        memory, cpu, pids = (self._folders.get(name) for name in _CONTROLLERS)
-        used = read_text(f"{cpu}/cpuacct.usage")
-        peak = read_text(f"{memory}/memory.max_usage_in_bytes")
-        return GroupReading(
-            cpu_seconds=int(used) / 1e9 if used else None,
-            charged_peak_bytes=int(peak) if peak else None,
-            # Counted since Linux 4.13.
+    def cpu_seconds(self) -> float | None:
+        """Read the account of CPU time, in nanoseconds there."""
+        used = self._usage.number()
+        return None if used is None else used / 1e9
+
+    def refusals(self) -> Refusals:
+        """Read the counters; ``oom_kill`` came with Linux 4.13."""
+        memory, pids = self._folders["memory"], self._folders.get("pids")
+        return Refusals(
             oom_kills=field_of(read_text(f"{memory}/memory.oom_control"), "oom_kill") or 0,
-            forks_refused=field_of(read_text(f"{pids}/pids.events"), "max") or 0,
+            forks=field_of(read_text(f"{pids}/pids.events"), "max") or 0,
         )
+
+    def read(self) -> GroupReading:
+        """Read each hierarchy. There is no pressure by group in v1."""
+        peak = read_text(f"{self._folders['memory']}/memory.max_usage_in_bytes")
+        refused = self.refusals()
+        return GroupReading(
+            cpu_seconds=self.cpu_seconds(),
+            charged_peak_bytes=int(peak) if peak else None,
+            oom_kills=refused.oom_kills,
+            forks_refused=refused.forks,
+            throttled_seconds=self._throttled(),
+        )
+
+    def end(self) -> None:
+        """Kill what is in it."""
+        for folder in self._folders.values():
+            kill_members(folder)
 
     def remove(self) -> None:
         """Delete the group in each hierarchy."""
+        self._usage.close()
         for folder in self._folders.values():
-            with contextlib.suppress(OSError):
-                os.rmdir(folder)
+            remove_folder(folder)
+
+    def _throttled(self) -> float | None:
+        folder = self._folders["cpuacct"]
+        own, above = _throttled(folder), _throttled(os.path.dirname(folder))
+        return None if own is None else own + (above or 0.0) - (self._throttled_before or 0.0)
+
+
+def _throttled(folder: str) -> float | None:
+    """Give how long a group was throttled, over all cores; known where ``cpu`` is mounted together with ``cpuacct``."""
+    nanoseconds = field_of(read_text(f"{folder}/cpu.stat"), "throttled_time")
+    return None if nanoseconds is None else nanoseconds / 1e9
 
 
 def find_version1(proc_cgroup: str, mounts: str) -> Hierarchy1 | str:

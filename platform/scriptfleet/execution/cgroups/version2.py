@@ -6,11 +6,22 @@ from pathlib import Path
 from typing import Final
 
 from scriptfleet.domain.limits import Limits
-from scriptfleet.execution.cgroups.group import GroupReading, field_of, read_text, write_text
+from scriptfleet.execution.cgroups.group import (
+    GroupReading,
+    Refusals,
+    field_of,
+    kill_members,
+    read_text,
+    remove_folder,
+    write_text,
+)
+from scriptfleet.execution.cgroups.kept_file import KeptFile
 
 _NEEDED: Final = ("cpu", "memory", "pids")
 _MIB: Final = 1024 * 1024
 _PRESSURES: Final = ("cpu", "memory", "io")
+#: The leaf into which processes are moved out of a group that is to be divided.
+_LEAF: Final = "scriptfleet-self"
 
 
 class Hierarchy2:
@@ -27,7 +38,7 @@ class Hierarchy2:
         """Make the group of a run."""
         folder = f"{self._base}/{name}"
         os.mkdir(folder)
-        group = Group2(folder, limits)
+        group = Group2(folder, limits, _throttled(self._base))
         try:
             group.limit()
         except OSError:
@@ -39,8 +50,7 @@ class Hierarchy2:
         """Delete groups that bear the number of a process that is no more."""
         for folder in Path(self._base).glob("scriptfleet-*-*"):
             if not Path("/proc", folder.name.split("-")[1]).exists():
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
+                remove_folder(str(folder))
 
 
 class Group2:
@@ -48,8 +58,10 @@ class Group2:
 
     method = "cgroup2"
 
-    def __init__(self, folder: str, limits: Limits) -> None:
-        self._folder, self._limits = folder, limits
+    def __init__(self, folder: str, limits: Limits, throttled_before: float | None) -> None:
+        """``throttled_before``: what the group above had been throttled when this one was made, seconds."""
+        self._folder, self._limits, self._throttled_before = folder, limits, throttled_before
+        self._cpu = KeptFile(f"{folder}/cpu.stat")
 
     def limit(self) -> None:
         """Set the memory limit; what is over it is not swapped but ends."""
@@ -68,24 +80,44 @@ class Group2:
             return []
         return [(f"{self._folder}/pids.max", str(self._limits.processes))]
 
+    def cpu_seconds(self) -> float | None:
+        """Read the account of CPU time, in microseconds there."""
+        used = field_of(self._cpu.read().decode("ascii"), "usage_usec")
+        return None if used is None else used / 1e6
+
+    def refusals(self) -> Refusals:
+        """Read the counters."""
+        return Refusals(
+            oom_kills=field_of(read_text(f"{self._folder}/memory.events"), "oom_kill") or 0,
+            forks=field_of(read_text(f"{self._folder}/pids.events"), "max") or 0,
+        )
+
     def read(self) -> GroupReading:
         """Read the group's files. ``memory.peak`` came with Linux 5.19."""
-        cpu = read_text(f"{self._folder}/cpu.stat")
-        used, throttled = field_of(cpu, "usage_usec"), field_of(cpu, "throttled_usec")
         peak = read_text(f"{self._folder}/memory.peak")
+        refused = self.refusals()
         return GroupReading(
-            cpu_seconds=None if used is None else used / 1e6,
+            cpu_seconds=self.cpu_seconds(),
             charged_peak_bytes=int(peak) if peak else None,
-            oom_kills=field_of(read_text(f"{self._folder}/memory.events"), "oom_kill") or 0,
-            forks_refused=field_of(read_text(f"{self._folder}/pids.events"), "max") or 0,
-            throttled_seconds=None if throttled is None else throttled / 1e6,
+            oom_kills=refused.oom_kills,
+            forks_refused=refused.forks,
+            throttled_seconds=self._throttled(),
             stalled_seconds=tuple(self._stalls()),
         )
 
+    def end(self) -> None:
+        """Kill what is in it."""
+        kill_members(self._folder)
+
     def remove(self) -> None:
         """Delete the group."""
-        with contextlib.suppress(OSError):
-            os.rmdir(self._folder)
+        self._cpu.close()
+        remove_folder(self._folder)
+
+    def _throttled(self) -> float | None:
+        """Give its own throttling and, since it was made, that of the group above, as the one of a container."""
+        own, above = _throttled(self._folder), _throttled(os.path.dirname(self._folder))
+        return None if own is None else own + (above or 0.0) - (self._throttled_before or 0.0)
 
     def _stalls(self) -> list[tuple[str, float]]:
         found = []
@@ -98,34 +130,51 @@ class Group2:
         return found
 
 
+def _throttled(folder: str) -> float | None:
+    """Give how long a group was throttled by its quota, over all cores, seconds."""
+    microseconds = field_of(read_text(f"{folder}/cpu.stat"), "throttled_usec")
+    return None if microseconds is None else microseconds / 1e6
+
+
 def find_version2(proc_cgroup: str, mounts: str) -> Hierarchy2 | str:
     """Give the hierarchy, or why there is none. Arguments: /proc/self/cgroup and /proc/self/mounts as text."""
     point = next((line.split()[1] for line in mounts.splitlines() if line.split()[2] == "cgroup2"), None)
     own = next((line[3:] for line in proc_cgroup.splitlines() if line.startswith("0::")), None)
     if point is None or own is None:
         return "no v2 hierarchy is mounted"
-    base = f"{point}{own}".rstrip("/")
+    home = f"{point}{own}".rstrip("/")
+    # In the leaf is who was started by, or beside, an engine that has divided the group above already.
+    base = home.removesuffix(f"/{_LEAF}")
     missing = [name for name in _NEEDED if name not in (read_text(f"{base}/cgroup.controllers") or "").split()]
     if missing:
         return f"the v2 hierarchy at {base} lacks the controllers {', '.join(missing)}"
-    return _opened(base)
+    return _opened(base, home)
 
 
-def _opened(base: str) -> Hierarchy2 | str:
-    """Switch the controllers on for children. A group with processes may not have such children, except the root:
-    this process first moves itself into a leaf of its own."""
-    home = base
+def _opened(base: str, home: str) -> Hierarchy2 | str:
+    """Switch the controllers on for children; our own process is in ``home``."""
     try:
         if not _is_switched_on(base):
-            home = leaf = f"{base}/scriptfleet-self"
-            os.makedirs(leaf, exist_ok=True)
-            for pid in (read_text(f"{base}/cgroup.procs") or "").split():
-                with contextlib.suppress(OSError):
-                    write_text(f"{leaf}/cgroup.procs", pid)
-            write_text(f"{base}/cgroup.subtree_control", " ".join(f"+{name}" for name in _NEEDED))
+            home = _divide(base, home)
     except OSError as fault:
         return f"the v2 hierarchy at {base} is not ours to divide ({fault.strerror}): delegate it to this user"
     return Hierarchy2(base, home)
+
+
+def _divide(base: str, home: str) -> str:
+    """Give children the controllers, and where this process is then: a group with processes may not have such
+    children, except the machine's root, so elsewhere all of them move into a leaf first."""
+    wanted = " ".join(f"+{name}" for name in _NEEDED)
+    try:
+        write_text(f"{base}/cgroup.subtree_control", wanted)
+    except OSError:
+        home = f"{base}/{_LEAF}"
+        os.makedirs(home, exist_ok=True)
+        for pid in (read_text(f"{base}/cgroup.procs") or "").split():
+            with contextlib.suppress(OSError):
+                write_text(f"{home}/cgroup.procs", pid)
+        write_text(f"{base}/cgroup.subtree_control", wanted)
+    return home
 
 
 def _is_switched_on(base: str) -> bool:

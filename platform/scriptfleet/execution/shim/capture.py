@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 
 from scriptfleet.domain.mask_stream import MaskStream
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _CHUNK = 65_536
+#: What a pipe that is ready takes without blocking: PIPE_BUF.
+_ECHO_CHUNK = 4096
 _LONGEST_TAIL = 262_144
 
 
@@ -41,10 +44,18 @@ class Capture:
             os.close(self.write_fd)
             self.write_fd = -1
 
+    def blocked_by(self) -> int | None:
+        """Give the descriptor of a reader along that is not ready for more, or None. It must never be waited for."""
+        if self._echo_fd is None:
+            return None
+        poller = select.poll()
+        poller.register(self._echo_fd, select.POLLOUT)
+        return None if poller.poll(0) else self._echo_fd
+
     def pump(self) -> bool:
         """Take one chunk; give False at the end of the stream or when nothing is there."""
         try:
-            chunk = os.read(self.read_fd, _CHUNK)
+            chunk = os.read(self.read_fd, _CHUNK if self._echo_fd is None else _ECHO_CHUNK)
         except BlockingIOError:
             return False
         if not chunk:
@@ -97,7 +108,7 @@ class Capture:
         over = max(0, len(tail) - self._tail_cap)
         self.cut_bytes += over
         if self.cut_bytes and not self.trouble:
-            self._write(b"\n[scriptfleet: %d bytes cut here]\n" % self.cut_bytes)
+            self._write(cut_note(self.cut_bytes))
         self._write(tail[over:])
 
     def _write(self, content: bytes) -> None:
@@ -116,3 +127,8 @@ class Capture:
         except OSError:
             # Whoever read along has gone; the script goes on.
             self._echo_fd = None
+
+
+def cut_note(cut_bytes: int) -> bytes:
+    """Give what stands in kept output where so many bytes were cut."""
+    return b"\n[scriptfleet: %d bytes cut here]\n" % cut_bytes

@@ -24,12 +24,16 @@ if TYPE_CHECKING:
 _FD_BYTES = 4
 
 
-def main(line_fd: int, modules: Sequence[str] = ()) -> None:
-    """Serve until the worker closes the line; with modules, or when not started bare, import those first."""
+def main(line_fd: int, is_portable: bool = False, modules: Sequence[str] = ()) -> None:
+    """Serve until the worker closes the line; with modules, or when not started bare, import those first.
+
+    With ``is_portable`` neither it nor its shims take in orphans, which only Linux offers.
+    """
     line = socket(AF_UNIX, SOCK_STREAM, 0, line_fd)
     os.set_inheritable(line_fd, False)
     os.chdir("/")
-    become_subreaper()
+    if not is_portable:
+        become_subreaper()
     _ignore_terminal_signals()
     if not sys.flags.isolated:
         _import_and_tell(line, modules)
@@ -47,7 +51,7 @@ def main(line_fd: int, modules: Sequence[str] = ()) -> None:
             fd = _next_descriptor(line)
             if fd is None:
                 return
-            shims.add(_fork_shim(fd, line))
+            shims.add(_fork_shim(fd, line, is_portable))
 
 
 def _import_and_tell(line: socket, modules: Sequence[str]) -> None:
@@ -57,22 +61,22 @@ def _import_and_tell(line: socket, modules: Sequence[str]) -> None:
     line.sendall(wire.pack({"event": "imported", "trouble": warm.preload(modules)}))
 
 
-def _fork_shim(fd: int, line: socket) -> int:
+def _fork_shim(fd: int, line: socket, is_portable: bool) -> int:
     pid = os.fork()
     if pid == 0:
-        _be_shim(fd, line)
+        _be_shim(fd, line, is_portable)
     os.close(fd)
     return pid
 
 
-def _be_shim(fd: int, line: socket) -> NoReturn:
+def _be_shim(fd: int, line: socket, is_portable: bool) -> NoReturn:
     code = 1
     try:
         line.close()
         # A script that kills its parent's process group must not reach the launcher or other shims.
         os.setsid()
         os.set_inheritable(fd, False)
-        Slot(socket(AF_UNIX, SOCK_STREAM, 0, fd)).serve()
+        Slot(socket(AF_UNIX, SOCK_STREAM, 0, fd), is_portable).serve()
         code = 0
     finally:
         os._exit(code)

@@ -12,6 +12,7 @@ from _socket import socket
 
 from scriptfleet.execution.shim import wire
 from scriptfleet.execution.shim.kernel import become_subreaper
+from scriptfleet.execution.shim.outputs import Outputs
 from scriptfleet.execution.shim.tracked import Tracked
 
 TYPE_CHECKING = False
@@ -24,8 +25,9 @@ _READ = 65_536
 class Slot:
     """Serves runs, one after another, to the worker at the other end of ``line``."""
 
-    def __init__(self, line: socket) -> None:
-        self._line, self._inbox = line, wire.Inbox()
+    def __init__(self, line: socket, is_portable: bool = False) -> None:
+        """With ``is_portable`` it does without what only Linux offers."""
+        self._line, self._inbox, self._is_portable = line, wire.Inbox(), is_portable
         self._wake_read, wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(wake_write, False)
@@ -35,7 +37,8 @@ class Slot:
 
     def serve(self) -> None:
         """Say hello, then serve until the worker closes the line."""
-        become_subreaper()
+        if not self._is_portable:
+            become_subreaper()
         self._tell({"event": "ready", "pid": os.getpid()})
         while (messages := self._receive()) is not None:
             for message in messages:
@@ -44,7 +47,7 @@ class Slot:
 
     def _run(self, request: dict[str, Any]) -> bool:
         """Run one request to its end; give False when the worker went away meanwhile."""
-        run = Tracked(request)
+        run = Tracked(request, self._is_portable)
         failure = run.start()
         if failure is not None:
             self._tell({"event": "failed", **failure})
@@ -58,13 +61,12 @@ class Slot:
 
     def _watch(self, run: Tracked) -> bool:
         poller = select.poll()
-        for fd in (self._line.fileno(), self._wake_read, *run.output_fds()):
+        for fd in (self._line.fileno(), self._wake_read):
             poller.register(fd, select.POLLIN)
+        outputs = Outputs(run, poller)
         while not run.is_over():
             ready = {fd for fd, _ in poller.poll(run.milliseconds_to_next())}
-            for fd in ready & set(run.output_fds()):
-                if not run.pump(fd):
-                    poller.unregister(fd)
+            outputs.take(ready)
             if self._wake_read in ready:
                 self._drain_wakeups()
             if self._line.fileno() in ready and not self._hear(run):

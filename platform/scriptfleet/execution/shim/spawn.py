@@ -6,7 +6,7 @@ import os
 import resource
 import signal
 import sys
-from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_SEQPACKET, SOL_SOCKET, socket, socketpair
+from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
 
 from scriptfleet.execution.shim.bubble import Bubble
 from scriptfleet.execution.shim.isolate import isolate
@@ -24,6 +24,11 @@ _LIMITS = {
     "open_files": resource.RLIMIT_NOFILE,
     "file_size_bytes": resource.RLIMIT_FSIZE,
 }
+_IS_LINUX = sys.platform == "linux"
+#: Of the others some cannot start a process in a session of its own but by a fork, and say so only when it is tried.
+_CAN_SPAWN = _IS_LINUX or sys.platform == "darwin"
+#: macOS has no messages on local sockets; there one thing alone is ever said, and the end of the stream ends it.
+_MESSAGES = SOCK_SEQPACKET if _IS_LINUX else SOCK_STREAM
 _FD_BYTES = 4
 _LONGEST_TROUBLE = 8192
 
@@ -35,7 +40,7 @@ def spawn(request: Mapping[str, Any], stdout_fd: int, stderr_fd: int) -> tuple[i
     takes half the time of a fork.
     """
     limits = _rlimits(request["limits"])
-    if limits or request["is_warm"] or request["isolation"]:
+    if limits or request["is_warm"] or request["isolation"] or not _CAN_SPAWN:
         return _fork(request, stdout_fd, stderr_fd, limits)
     os.chdir(request["cwd"])
     try:
@@ -79,7 +84,7 @@ def _soft_and_hard(kind: int, wanted: float) -> tuple[int, int]:
 def _fork(
     request: Mapping[str, Any], stdout_fd: int, stderr_fd: int, limits: Sequence[tuple[int, tuple[int, int]]]
 ) -> tuple[int, int | None]:
-    told, telling = socketpair(AF_UNIX, SOCK_SEQPACKET)
+    told, telling = socketpair(AF_UNIX, _MESSAGES)
     bubble = Bubble() if request["isolation"] and request["isolation"]["bubble"] else None
     pid = os.fork()
     if pid == 0:

@@ -6,29 +6,37 @@ import os
 import resource
 import select
 import signal
+import sys
 import time
 
-from scriptfleet.execution.shim import tree
 from scriptfleet.execution.shim.capture import Capture
 from scriptfleet.execution.shim.first_look import first_look
 from scriptfleet.execution.shim.isolate import network_bytes
+from scriptfleet.execution.shim.reach import Subreaper
 from scriptfleet.execution.shim.spawn import spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from scriptfleet.execution.shim.reach import Reach
+
 #: What the script left running gets so long between TERM and KILL once the script itself has ended.
 _ORPHAN_GRACE_SECONDS = 0.5
 #: Between KILL and the next, for what was being created at that moment.
 _KILL_AGAIN_SECONDS = 0.05
+#: The system call takes no more than 2**31 ms; this is 11 days.
+_LONGEST_POLL_MS = 1e9
+_IS_LINUX = sys.platform == "linux"
 
 
 class Tracked:
     """A run from start to end. ``step`` moves it on after every wake-up."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        self._request = request
+    def __init__(self, request: dict[str, Any], is_portable: bool = False) -> None:
+        """With ``is_portable`` without what only Linux offers; this process is no subreaper then."""
+        self._request, self._is_portable = request, is_portable
+        self._reach: Reach = Subreaper()
         self.lease_until: float | None = request["lease_until"]
         self._main_pid = 0
         self._counters: int | None = None
@@ -49,18 +57,18 @@ class Tracked:
         """Start the script; give None, or why it could not be started."""
         request = self._request
         echo = (1, 2) if request["echo"] else (None, None)
-        self._own_peak_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self._captures = [
             Capture(request[name], request["cap_bytes"], fd, request["masks"])
             for name, fd in zip(("stdout", "stderr"), echo, strict=True)
         ]
-        self._started_wall, self._started_at = time.time(), time.monotonic()
         try:
             self._main_pid, self._counters = self._spawn_in_group()
         except OSError as fault:
             for capture in self._captures:
                 capture.finish()
             return {"errno": fault.errno or 0, "reason": fault.strerror or str(fault)}
+        if self._is_portable:
+            self._reach = _groups(self._main_pid)
         for capture in self._captures:
             capture.close_writer()
         timeout = request["timeout"]
@@ -73,6 +81,8 @@ class Tracked:
         try:
             for path in self._request["enter"]:
                 _write(path, "0")
+            # Entering a group may take the kernel some 10 ms, which are not the script's.
+            self._started_wall, self._started_at = time.time(), time.monotonic()
             return spawn(self._request, self._captures[0].write_fd, self._captures[1].write_fd)
         finally:
             for path in self._request["home"]:
@@ -96,13 +106,21 @@ class Tracked:
 
     def pump(self, fd: int) -> bool:
         """Take output from a descriptor; give False when its stream has ended."""
-        capture = next(one for one in self._captures if one.read_fd == fd)
-        return capture.pump()
+        return self._capture(fd).pump()
+
+    def blocked_by(self, fd: int) -> int | None:
+        """Give the descriptor of a reader along for which this output has to wait, or None."""
+        return self._capture(fd).blocked_by()
+
+    def _capture(self, fd: int) -> Capture:
+        return next(one for one in self._captures if one.read_fd == fd)
 
     def milliseconds_to_next(self) -> float | None:
         """Give how long nothing needs to be done unless something happens; None means for ever."""
         moments = [at for at in (self._deadline, self.lease_until, self._kill_at) if at is not None]
-        return max(0.0, min(moments) - time.monotonic()) * 1000 + 1 if moments else None
+        if self._is_script_over and self._reach.look_seconds is not None:
+            moments.append(time.monotonic() + self._reach.look_seconds)
+        return min(max(0.0, min(moments) - time.monotonic()) * 1000 + 1, _LONGEST_POLL_MS) if moments else None
 
     def is_over(self) -> bool:
         """Tell whether the script and all it started are gone."""
@@ -119,7 +137,7 @@ class Tracked:
         """End the run at once and wait until nothing of it is left."""
         self._reason = self._reason or "lease"
         while self._has_children:
-            tree.kill_tree(os.getpid())
+            self._reach.kill()
             self._reap()
             if self._has_children:
                 select.select([], [], [], _KILL_AGAIN_SECONDS)
@@ -147,7 +165,8 @@ class Tracked:
             "ended_wall": self._ended_wall,
             "usage": self._account(),
             "own_seconds": self._own_seconds,
-            "own_peak_kb": self._own_peak_kb,
+            # Now, not before the start: what the script inherited was this process's peak at that moment, or less.
+            "own_peak_kb": _peak_kb(resource.getrusage(resource.RUSAGE_SELF)),
             "orphans_ended": self._orphans_ended,
             "network": self._network(),
             "stdout": self._captures[0].counts(),
@@ -166,7 +185,7 @@ class Tracked:
     def _act_on_deadlines(self, now: float) -> None:
         if self._kill_at is not None:
             if now >= self._kill_at:
-                tree.kill_tree(os.getpid())
+                self._reach.kill()
                 self._kill_at = now + _KILL_AGAIN_SECONDS
         elif self._deadline is not None and now >= self._deadline:
             self._reason = self._reason or "timeout"
@@ -181,15 +200,15 @@ class Tracked:
             # Asked again, and perhaps with less patience.
             self._kill_at = min(self._kill_at, kill_at)
             return
-        self._told = tree.signal_tree(os.getpid(), signal.SIGTERM)
+        self._told = self._reach.signal(signal.SIGTERM)
         # A stopped process would not see the TERM.
-        tree.signal_tree(os.getpid(), signal.SIGCONT)
+        self._reach.signal(signal.SIGCONT)
         self._kill_at = kill_at
         self._deadline = self.lease_until = None
 
     def _end_orphans(self, now: float) -> None:
         """End what the script left behind, also what it started after it was told to end."""
-        self._orphans_ended = len(tree.signal_tree(os.getpid(), signal.SIGTERM, spared=self._told))
+        self._orphans_ended = len(self._reach.signal(signal.SIGTERM, spared=self._told))
         if self._kill_at is None:
             self._kill_at = now + _ORPHAN_GRACE_SECONDS
 
@@ -198,7 +217,7 @@ class Tracked:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                self._has_children = False
+                self._has_children = self._reach.is_left()
                 return
             if pid == 0:
                 return
@@ -207,20 +226,33 @@ class Tracked:
                 self._status = status
                 self._ended_at, self._ended_wall = time.monotonic(), time.time()
 
-    def _account(self) -> dict[str, float]:
+    def _account(self) -> dict[str, float | None]:
         """Add up what the kernel accounted for everything this shim waited for; see getrusage(2)."""
         usages = self._usages
         return {
             "user": sum(usage.ru_utime for usage in usages),
             "system": sum(usage.ru_stime for usage in usages),
-            "peak_kb": max(usage.ru_maxrss for usage in usages),
+            "peak_kb": max(_peak_kb(usage) for usage in usages),
             "minor_faults": sum(usage.ru_minflt for usage in usages),
             "major_faults": sum(usage.ru_majflt for usage in usages),
             "voluntary": sum(usage.ru_nvcsw for usage in usages),
             "involuntary": sum(usage.ru_nivcsw for usage in usages),
-            "blocks_in": sum(usage.ru_inblock for usage in usages),
-            "blocks_out": sum(usage.ru_oublock for usage in usages),
+            # Linux counts in blocks of 512 bytes, others count operations of any size.
+            "blocks_in": sum(usage.ru_inblock for usage in usages) if _IS_LINUX else None,
+            "blocks_out": sum(usage.ru_oublock for usage in usages) if _IS_LINUX else None,
         }
+
+
+def _groups(main_pid: int) -> Reach:
+    # Only where it is used: what a shim holds hides the peak of scripts that hold less.
+    from scriptfleet.execution.shim.groups import Groups  # noqa: PLC0415
+
+    return Groups(main_pid)
+
+
+def _peak_kb(usage: resource.struct_rusage) -> int:
+    """Give the peak of resident memory; macOS gives bytes, all others KiB."""
+    return usage.ru_maxrss // 1024 if sys.platform == "darwin" else usage.ru_maxrss
 
 
 def _write(path: str, content: str) -> None:

@@ -6,7 +6,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Set
+    from collections.abc import Callable, Iterable, Set
 
 _SIGKILL, _SIGSTOP = 9, 19
 #: Rounds of looking for new processes before the kill; a fork bomb is frozen in a few.
@@ -43,29 +43,35 @@ def descendants_of(pid: int) -> list[int]:
 def signal_tree(pid: int, signum: int, spared: Set[int] = frozenset()) -> set[int]:
     """Send a signal to every process below ``pid`` but the spared ones; give those it was meant for."""
     meant = set(descendants_of(pid)) - spared
-    _send(meant, signum)
+    send(meant, signum)
     return meant
 
 
 def kill_tree(pid: int) -> None:
-    """Kill every process below ``pid``. All are stopped first, so that none can fork away meanwhile."""
+    """Kill every process below ``pid``."""
+    kill_found(lambda: set(descendants_of(pid)))
+
+
+def kill_found(find: Callable[[], Set[int]]) -> None:
+    """Kill what ``find`` finds. All are stopped first, so that none can fork away meanwhile."""
     known: set[int] = set()
     for _ in range(_ROUNDS):
-        fresh = set(descendants_of(pid)) - known
+        fresh = find() - known
         if not fresh:
             break
-        _send(fresh, _SIGSTOP)
+        send(fresh, _SIGSTOP)
         known |= fresh
-    _send(known, _SIGKILL)
+    send(known, _SIGKILL)
 
 
 def kill_with_tree(pid: int) -> None:
     """Kill a process and every process below it."""
     kill_tree(pid)
-    _send([pid], _SIGKILL)
+    send([pid], _SIGKILL)
 
 
-def _send(pids: Iterable[int], signum: int) -> None:
+def send(pids: Iterable[int], signum: int) -> None:
+    """Send a signal to processes; those that are gone or not ours to signal are passed over."""
     for pid in pids:
         try:
             os.kill(pid, signum)

@@ -1,10 +1,14 @@
 -- Shared by all scripts; put before each. KEYS[1] is the prefix of every key (see queues/keys.py).
 -- Fields of job:<id>: spec sig kind name argsrepr queue prio state rev submitted ready_at attempt losses
---   claim worker started ended cancel record reported expires idem reason first_start
+--   claim worker started ended cancel record reported expires idem idem_hash reason first_start
+--   blob (sha256 of its bytes), past (claims that the server saw the end of, each between spaces)
 local P = KEYS[1]
 -- A step of priority is worth ten minutes of waiting, so nothing starves.
 local HEAD_START_MS = 600000
 local DEFAULT_WINDOW = 16
+-- As LIFETIME_SECONDS in queues/blobs.py.
+local BLOB_LIFE_MS = 7 * 24 * 3600 * 1000
+local LOST_TOO_OFTEN = 'its workers were lost too often'
 local FINAL = { succeeded = 1, failed = 1, timed_out = 1, out_of_memory = 1, cancelled = 1, expired = 1,
   rejected = 1, lost = 1, skipped = 1 }
 
@@ -30,7 +34,9 @@ end
 local function admit(queue, template, at)
   local admitted = P .. 'admitted:' .. queue
   local window = tonumber(redis.call('GET', P .. 'window:' .. queue) or DEFAULT_WINDOW)
-  local free = window - redis.call('ZCARD', admitted)
+  -- Jobs that were cancelled or expired leave their messages behind: the list is bounded too, not its live part alone.
+  local listed = redis.call('LLEN', P .. 'celery:' .. queue)
+  local free = math.min(window - redis.call('ZCARD', admitted), 2 * window - listed)
   if free <= 0 then return 0 end
   local ids = redis.call('ZPOPMIN', P .. 'ready:' .. queue, free)
   for i = 1, #ids, 2 do
@@ -78,12 +84,21 @@ local function end_unrun(id, queue, state, reason, at, keep_ms, run_id)
   emit('moved', id, rev, at, cjson.encode({ state = state, reason = reason, run_id = run_id }))
 end
 
+-- A job that is still to run expires when it was to, and its script lives for a week from when it is due.
+local function still_to_run(id, due)
+  local f = redis.call('HMGET', job_key(id), 'expires', 'blob')
+  if f[1] then redis.call('ZADD', P .. 'expiring', f[1], id) end
+  if f[2] then redis.call('PEXPIREAT', P .. 'blob:' .. f[2], ms(due + BLOB_LIFE_MS), 'GT') end
+end
+
 local function to_delayed(id, due)
+  still_to_run(id, due)
   redis.call('HSET', job_key(id), 'state', 'delayed', 'ready_at', ms(due))
   redis.call('ZADD', P .. 'delayed', ms(due), id)
 end
 
 local function to_queued(id, queue, prio, at)
+  still_to_run(id, at)
   redis.call('HSET', job_key(id), 'state', 'queued', 'ready_at', ms(at))
   put_ready(id, queue, prio, at)
 end
@@ -91,7 +106,23 @@ end
 -- What a claim looks at before it takes a job; see take.
 local function claimable(id)
   return redis.call('HMGET', job_key(id), 'state', 'queue', 'spec', 'sig', 'ready_at', 'expires', 'first_start',
-    'kind', 'name', 'argsrepr', 'prio')
+    'kind', 'name', 'argsrepr', 'prio', 'losses', 'idem', 'idem_hash', 'blob')
+end
+
+-- Remembers that a claim is over, so that it is not taken for one that the server forgot; see renew.lua.
+local function put_past(id, claim)
+  redis.call('HSET', job_key(id), 'past', (redis.call('HGET', job_key(id), 'past') or ' ') .. claim .. ' ')
+end
+
+local function start_run(id, queue, claim, worker, lease, rev, at, first)
+  leave_waiting(id, queue)
+  local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)
+  redis.call('HSET', job_key(id), 'state', 'running', 'claim', claim, 'worker', worker, 'started', ms(at),
+    'first_start', first, 'rev', ms(rev))
+  redis.call('ZADD', P .. 'leases', ms(at + lease), id)
+  redis.call('SADD', P .. 'running:' .. queue, id)
+  emit('claimed', id, ms(rev), at, cjson.encode({ run_id = claim, attempt = attempt, worker = worker }))
+  return attempt
 end
 
 -- Gives a queued job, whose fields are `f`, to a worker: {'claimed', id, …}, or {'expired'}.
@@ -101,14 +132,8 @@ local function take(id, f, claim, worker, lease, at, keep_ms)
     end_unrun(id, queue, 'expired', 'expired before it could start', at, keep_ms)
     return { 'expired' }
   end
-  leave_waiting(id, queue)
-  local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)
-  local rev = redis.call('HINCRBY', job_key(id), 'rev', 1)
   local first = f[7] or ms(at)
-  redis.call('HSET', job_key(id), 'state', 'running', 'claim', claim, 'worker', worker, 'started', ms(at),
-    'first_start', first)
-  redis.call('ZADD', P .. 'leases', ms(at + lease), id)
-  redis.call('SADD', P .. 'running:' .. queue, id)
-  emit('claimed', id, rev, at, cjson.encode({ run_id = claim, attempt = attempt, worker = worker }))
-  return { 'claimed', id, queue, f[3], f[4], attempt, f[5], ms(at), first, f[8], f[9], f[10], f[11] }
+  local attempt = start_run(id, queue, claim, worker, lease, redis.call('HINCRBY', job_key(id), 'rev', 1), at, first)
+  return { 'claimed', id, queue, f[3], f[4], attempt, f[5], ms(at), first, f[8], f[9], f[10], f[11],
+    f[6] or '0', f[12] or '0', f[13] or '', f[14] or '', f[15] or '' }
 end

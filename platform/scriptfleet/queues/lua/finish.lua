@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
 -- Ends a run. ARGV: job, claim id, record (JSON), state of the job now, delay ms, message template, keep ms,
---   losses allowed or '' when giving it back is no loss.
+--   losses allowed or '' when giving it back is no loss, '1' for a late report: of a run that ended long ago.
 -- State 'delayed' means another attempt after the delay; 'queued' gives the job back at once.
 -- Gives 'done', 'gone' when the server knows nothing of the job and nothing was done, or 'stale' when another claim owns
--- the job by now: the record is kept, the job is not touched.
+-- the job by now, or the report is late and the job forgotten: the record is kept, the job is not touched.
 local id, claim, record, state, delay = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local template, keep, at = ARGV[6], ARGV[7], now_ms()
 local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio', 'cancel')
@@ -15,20 +15,22 @@ local function told(rev, stale)
   emit('finished', id, rev, at, data)
 end
 
-if not f[2] then return 'gone' end
+if not f[2] and ARGV[9] ~= '1' then return 'gone' end
 if f[1] ~= claim or f[2] ~= 'running' then
   -- Asking twice after a lost answer is harmless: the first one stands.
   if f[1] == claim and redis.call('HGET', job_key(id), 'reported') == claim then return 'done' end
   told(0, 'true')
   return 'stale'
 end
--- Somebody wanted it stopped, and it ended before it heard of that: no other attempt then.
 if state == 'queued' and ARGV[8] ~= '' and redis.call('HINCRBY', job_key(id), 'losses', 1) > tonumber(ARGV[8]) then
   state = 'lost'
 end
+-- Somebody wanted it stopped, and it ended before it heard of that: no other attempt then.
 if f[5] and (state == 'delayed' or state == 'queued') then state = 'cancelled' end
+if state == 'lost' then redis.call('HSET', job_key(id), 'reason', LOST_TOO_OFTEN) end
 local queue, rev = f[3], redis.call('HINCRBY', job_key(id), 'rev', 1)
 leave_running(id, queue)
+put_past(id, claim)
 redis.call('HSET', job_key(id), 'record', record, 'reported', claim)
 told(rev, 'false')
 if state == 'delayed' then

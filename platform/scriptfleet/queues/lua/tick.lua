@@ -33,11 +33,12 @@ end
 local function rescue(id, queue, prio, claim)
   leave_running(id, queue)
   if redis.call('HINCRBY', job_key(id), 'losses', 1) > losses then
-    return end_unrun(id, queue, 'lost', 'its workers were lost too often', at, keep, claim)
+    return end_unrun(id, queue, 'lost', LOST_TOO_OFTEN, at, keep, claim)
   end
   -- A lost worker is no fault of the script: the attempt does not count.
   redis.call('HINCRBY', job_key(id), 'attempt', -1)
   redis.call('HDEL', job_key(id), 'claim')
+  put_past(id, claim)
   to_queued(id, queue, prio, at)
   local rev = redis.call('HINCRBY', job_key(id), 'rev', 1)
   emit('moved', id, rev, at, cjson.encode({ state = 'queued', reason = 'its worker was lost', run_id = claim }))

@@ -1,0 +1,122 @@
+"""One job of ``run``: its attempts on this machine, one after the other, as its retry policy wants them."""
+
+import random
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from scriptfleet.cli.screen import cost_lines
+from scriptfleet.cli.tool_log import log
+from scriptfleet.config import Settings
+from scriptfleet.domain.ids import new_job_id
+from scriptfleet.domain.job import JobSpec
+from scriptfleet.domain.run import RunRecord
+from scriptfleet.domain.state import State
+from scriptfleet.execution.local import run_local
+from scriptfleet.execution.workspace import Workspace
+
+_CHANCE: Final = random.SystemRandom()
+
+
+class History(Protocol):
+    """Where a job and its attempts are kept."""
+
+    def submitted(self, job_id: str, spec: JobSpec) -> None:
+        """Note the job."""
+
+    def keep(self, record: RunRecord, workspace: Workspace, claimed_at: float, state: State) -> None:
+        """Keep an attempt that has ended; ``state`` is the job's now, ``claimed_at`` seconds since the epoch."""
+
+    def cancelled(self, job_id: str, reason: str) -> None:
+        """Keep that the job ended between two attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobEnd:
+    """How the job ended: usually as its last run, but cancelled where it was interrupted between two."""
+
+    state: State
+    #: Of its last run.
+    record: RunRecord
+
+
+class LocalJob:
+    """Runs a job to its end."""
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        script: Path | None,
+        settings: Settings,
+        interval_seconds: float,
+        history: History | None,
+        echo: bool,
+    ) -> None:
+        self._spec, self._script, self._settings = spec, script, settings
+        self._interval, self._history, self._echo = interval_seconds, history, echo
+        self._job_id = new_job_id()
+        self._began = time.monotonic()
+        self._claimed_at = 0.0
+        #: Until the next attempt, as the last one left it; None when there is to be none.
+        self._delay: float | None = None
+        self._last: RunRecord | None = None
+
+    def run(self) -> JobEnd:
+        """Run it, again where the policy wants that. Raises EngineFailed."""
+        if self._history is not None:
+            self._history.submitted(self._job_id, self._spec)
+        try:
+            record = self._attempt(1)
+            while self._delay is not None:
+                self._tell(record, self._delay)
+                threading.Event().wait(self._delay)
+                record = self._attempt(record.attempt + 1)
+        except KeyboardInterrupt:
+            # While a run goes on an interrupt ends that run, so this one came between two.
+            if self._last is None:
+                raise
+            return self._interrupted(self._last)
+        return JobEnd(record.outcome, record)
+
+    def _attempt(self, attempt: int) -> RunRecord:
+        self._claimed_at = time.time()
+        log.debug("attempt %d of %s begins", attempt, self._spec.name)
+        return run_local(
+            self._spec,
+            script=self._script,
+            echo=self._echo,
+            interval_seconds=self._interval,
+            settings=self._settings,
+            job_id=self._job_id,
+            attempt=attempt,
+            on_end=self._ended,
+        )
+
+    def _ended(self, record: RunRecord, workspace: Workspace) -> None:
+        self._last, self._delay = record, self._next_delay(record)
+        log.debug("attempt %d ended: %s, CPU from %s", record.attempt, record.outcome, record.usage.cpu_method)
+        if self._history is not None:
+            state = record.outcome if self._delay is None else State.DELAYED
+            self._history.keep(record, workspace, self._claimed_at, state)
+
+    def _next_delay(self, record: RunRecord) -> float | None:
+        policy, usage = self._spec.retry, record.usage
+        if not policy.wants(record.outcome, usage.error_type, usage.exit_code):
+            return None
+        elapsed = time.monotonic() - self._began
+        return policy.next_delay(attempt=record.attempt, elapsed_seconds=elapsed, chance=_CHANCE)
+
+    def _tell(self, record: RunRecord, delay: float) -> None:
+        told = cost_lines(self._spec.name, record.outcome, record.usage)
+        of = f"attempt {record.attempt} of {self._spec.retry.max_attempts}"
+        log.info("%s: the next in %.3g s: %s", of, delay, told)
+
+    def _interrupted(self, last: RunRecord) -> JobEnd:
+        if self._delay is None:
+            # It had ended already.
+            return JobEnd(last.outcome, last)
+        if self._history is not None:
+            self._history.cancelled(self._job_id, "interrupted between two attempts")
+        return JobEnd(State.CANCELLED, last)

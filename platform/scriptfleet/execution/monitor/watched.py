@@ -1,0 +1,148 @@
+"""One run as it is watched: readings are added up, turned into a curve, and held against the run's limits."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from scriptfleet.domain.outcome import StopReason
+from scriptfleet.execution.cgroups.group import Refusals, RunGroup
+from scriptfleet.execution.monitor.curve import Curve
+from scriptfleet.execution.monitor.gpu import GpuPeak, Gpus
+from scriptfleet.execution.monitor.tree import Reading, Run, Tree
+from scriptfleet.execution.plan import Ended
+
+_MIB: Final = 1024 * 1024
+#: Counting open files lists a folder for each process: done at every so many readings.
+_FILES_EVERY: Final = 10
+_SHORTEST_INTERVAL: Final = 0.02
+_NOTHING_REFUSED: Final = Refusals()
+
+
+class Watched:
+    """What was read of one run. Sizes in bytes, CPU in percent of one core."""
+
+    def __init__(self, run: Run, tree: Tree, first: dict[str, int] | None, gpus: Gpus | None) -> None:
+        self._run, self._tree = run, tree
+        self._lock = threading.Lock()
+        self._is_open = True
+        self._last_at, self._last_cpu = run.started_at, 0.0
+        self._pids: set[int] = set()
+        self.curve = Curve()
+        self.cpu_max: float | None = None
+        self.cpu_min: float | None = None
+        self.rss_max_bytes: int | None = None
+        self.rss_min_bytes: int | None = None
+        self._rss_sum, self._readings = 0, 0
+        self.processes = self.threads = self.files = 0
+        self._first = first
+        self.gpu = GpuPeak(gpus)
+
+    @property
+    def rss_avg_bytes(self) -> float | None:
+        """Mean of the readings."""
+        return self._rss_sum / self._readings if self._readings else None
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether there was any reading while it ran."""
+        return self._readings > 0
+
+    def read(self) -> None:
+        """Take one reading and act on limits."""
+        with self._lock:
+            if self._is_open:
+                self._read()
+
+    def close(self, ended: Ended) -> Ended:
+        """Take the last interval from the exact total, fall back to the first look, and let go of the tree.
+
+        Gives the account with what only readings know of: the time of processes that nothing could wait for.
+        """
+        self._let_go()
+        ended = replace(ended, strayed_seconds=self._tree.strayed_seconds())
+        self._interval(self._run.started_at + ended.seconds, ended.cpu_seconds, is_last=True)
+        if self._first:
+            self.processes = max(self.processes, 1)
+            self.threads = max(self.threads, self._first["threads"])
+            self.files = max(self.files, self._first["files"])
+        return ended
+
+    def abandon(self) -> None:
+        """Let go of a run whose account never came."""
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Take no more readings. Ending what strayed may last: whoever is about to read need not wait for that."""
+        with self._lock:
+            was_open, self._is_open = self._is_open, False
+        if was_open:
+            self._tree.close()
+
+    def _read(self) -> None:
+        group = self._run.group
+        before = time.monotonic()
+        readings = self._tree.read()
+        now = (before + time.monotonic()) / 2
+        resident = threads = 0
+        for one in readings.values():
+            resident += one.rss_bytes
+            threads += one.threads
+        # What has ended and was not waited for yet holds no memory: a reading of that alone is none.
+        if not resident:
+            return
+        cpu = group.cpu_seconds() if group else None
+        if cpu is None:
+            cpu = sum(one.cpu_seconds + one.reaped_seconds for one in readings.values())
+        percent = self._interval(now, cpu)
+        self._add(resident, len(readings), threads)
+        self.gpu.add(readings.keys())
+        point = (round(now - self._run.started_at, 3), round(percent, 1), round(resident / _MIB, 2), len(readings))
+        self.curve.add(point)
+        self._enforce(cpu, resident, len(readings), self._refusals(group, readings))
+
+    def _interval(self, now: float, cpu: float, is_last: bool = False) -> float:
+        """Give the CPU percent since the last interval's end and, when the piece is long enough, end one here.
+
+        A shorter piece is counted to the next one, since its percentage would be mostly rounding; a run that had no
+        interval is itself one.
+        """
+        seconds = now - self._last_at
+        if seconds <= 0:
+            return 0.0
+        percent = max(0.0, 100.0 * (cpu - self._last_cpu) / seconds)
+        if seconds >= _SHORTEST_INTERVAL or (is_last and self.cpu_max is None):
+            self.cpu_max = max(self.cpu_max or 0.0, percent)
+            self.cpu_min = percent if self.cpu_min is None else min(self.cpu_min, percent)
+            # Children that died unwaited take their time with them; a total never goes down.
+            self._last_at, self._last_cpu = now, max(cpu, self._last_cpu)
+        return percent
+
+    def _add(self, resident: int, processes: int, threads: int) -> None:
+        self._readings += 1
+        self._rss_sum += resident
+        self.rss_max_bytes = max(self.rss_max_bytes or 0, resident)
+        self.rss_min_bytes = resident if self.rss_min_bytes is None else min(self.rss_min_bytes, resident)
+        self.processes = max(self.processes, processes)
+        self.threads = max(self.threads, threads)
+        if self._readings % _FILES_EVERY == 1:
+            self.files = max(self.files, self._tree.open_files())
+
+    def _refusals(self, group: RunGroup | None, readings: Mapping[int, Reading]) -> Refusals:
+        """Ask the kernel what it refused. A run without limits may meet those of others: then one of it is gone."""
+        if group is None:
+            return _NOTHING_REFUSED
+        limits, gone = self._run.limits, self._pids - readings.keys()
+        self._pids = set(readings)
+        is_limited = limits.memory_mb is not None or limits.processes is not None
+        return group.refusals() if is_limited or gone else _NOTHING_REFUSED
+
+    def _enforce(self, cpu: float, resident: int, processes: int, refused: Refusals) -> None:
+        limits = self._run.limits
+        if refused.oom_kills or (limits.memory_mb is not None and resident > limits.memory_mb * _MIB):
+            self._run.stop(StopReason.MEMORY, 0.0)
+        elif limits.cpu_seconds is not None and cpu > limits.cpu_seconds:
+            self._run.stop(StopReason.CPU_TIME)
+        elif limits.processes is not None and (processes > limits.processes or refused.forks):
+            self._run.stop(StopReason.PROCESSES, 0.0)

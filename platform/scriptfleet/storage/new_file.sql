@@ -1,0 +1,133 @@
+CREATE TABLE alembic_version (
+	version_num VARCHAR(32) NOT NULL, 
+	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+CREATE TABLE jobs (
+	job_id TEXT NOT NULL, 
+	kind TEXT, 
+	name TEXT, 
+	queue TEXT, 
+	priority INTEGER, 
+	group_name TEXT, 
+	labels JSON, 
+	schedule TEXT, 
+	submitted_by TEXT, 
+	spec TEXT, 
+	submitted_at DOUBLE NOT NULL, 
+	state TEXT NOT NULL, 
+	revision BIGINT NOT NULL, 
+	finished_at DOUBLE, 
+	reason TEXT, 
+	attempt INTEGER NOT NULL, 
+	last_run_id TEXT, 
+	run_revision BIGINT NOT NULL, 
+	started_at DOUBLE, 
+	CONSTRAINT pk_jobs PRIMARY KEY (job_id)
+);
+CREATE INDEX ix_jobs_submitted_at ON jobs (submitted_at, job_id);
+CREATE INDEX ix_jobs_state ON jobs (state, submitted_at, job_id);
+CREATE INDEX ix_jobs_name ON jobs (name, submitted_at, job_id);
+CREATE INDEX ix_jobs_schedule ON jobs (schedule, submitted_at, job_id);
+CREATE TABLE runs (
+	run_id TEXT NOT NULL, 
+	job_id TEXT NOT NULL, 
+	name TEXT, 
+	kind TEXT, 
+	queue TEXT, 
+	attempt INTEGER, 
+	worker TEXT, 
+	host TEXT, 
+	outcome TEXT, 
+	is_stale BOOLEAN, 
+	claimed_at DOUBLE, 
+	started_at DOUBLE, 
+	finished_at DOUBLE, 
+	began_at DOUBLE GENERATED ALWAYS AS (coalesce(started_at, claimed_at, finished_at)) STORED, 
+	start_time TEXT, 
+	end_time TEXT, 
+	execution_time_seconds DOUBLE, 
+	exit_code BIGINT, 
+	signal BIGINT, 
+	success BOOLEAN, 
+	error_message TEXT, 
+	error_type TEXT, 
+	cpu_max DOUBLE, 
+	cpu_avg DOUBLE, 
+	cpu_min DOUBLE, 
+	user_time_seconds DOUBLE, 
+	system_time_seconds DOUBLE, 
+	memory_max_mb DOUBLE, 
+	memory_avg_mb DOUBLE, 
+	memory_min_mb DOUBLE, 
+	memory_charged_max_mb DOUBLE, 
+	cpu_method TEXT, 
+	memory_method TEXT, 
+	io_method TEXT, 
+	pids_method TEXT, 
+	page_faults_minor BIGINT, 
+	page_faults_major BIGINT, 
+	num_threads BIGINT, 
+	num_fds BIGINT, 
+	pids_count BIGINT, 
+	voluntary_context_switches BIGINT, 
+	involuntary_context_switches BIGINT, 
+	block_io_read_bytes BIGINT, 
+	block_io_write_bytes BIGINT, 
+	network_rx_bytes BIGINT, 
+	network_tx_bytes BIGINT, 
+	memory_limit_mb DOUBLE, 
+	memory_percent DOUBLE, 
+	stdout_lines BIGINT, 
+	stderr_lines BIGINT, 
+	stdout_size_bytes BIGINT, 
+	stderr_size_bytes BIGINT, 
+	gpu_util_max DOUBLE, 
+	gpu_memory_max_mb DOUBLE, 
+	python_version TEXT, 
+	platform TEXT, 
+	queue_wait_seconds DOUBLE, 
+	start_overhead_seconds DOUBLE, 
+	custom JSON, 
+	output_data JSON, 
+	stdout_cut_bytes BIGINT, 
+	stderr_cut_bytes BIGINT, cpu_throttled_seconds DOUBLE, cpu_stalled_seconds DOUBLE, memory_stalled_seconds DOUBLE, io_stalled_seconds DOUBLE, 
+	CONSTRAINT pk_runs PRIMARY KEY (run_id)
+);
+CREATE INDEX ix_runs_began_at ON runs (began_at, run_id);
+CREATE INDEX ix_runs_job_id ON runs (job_id, began_at, run_id);
+CREATE INDEX ix_runs_name ON runs (name, began_at, run_id);
+CREATE INDEX ix_runs_outcome ON runs (outcome, began_at, run_id);
+CREATE TABLE curves (
+	run_id TEXT NOT NULL, 
+	packed BLOB NOT NULL, 
+	CONSTRAINT pk_curves PRIMARY KEY (run_id)
+);
+CREATE TABLE outputs (
+	run_id TEXT NOT NULL, 
+	stream TEXT NOT NULL, 
+	number INTEGER NOT NULL, 
+	body BLOB NOT NULL, 
+	size_bytes INTEGER NOT NULL, 
+	CONSTRAINT pk_outputs PRIMARY KEY (run_id, stream, number)
+);
+CREATE TABLE tails (
+	run_id TEXT NOT NULL, 
+	stream TEXT NOT NULL, 
+	content TEXT NOT NULL, 
+	CONSTRAINT pk_tails PRIMARY KEY (run_id, stream)
+);
+CREATE TABLE schedules (
+	schedule_id TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	spec TEXT NOT NULL, 
+	every_seconds DOUBLE NOT NULL, 
+	next_due_ms BIGINT NOT NULL, 
+	is_enabled BOOLEAN NOT NULL, 
+	last_job_id TEXT, 
+	created_at DOUBLE NOT NULL, 
+	content BLOB, 
+	CONSTRAINT pk_schedules PRIMARY KEY (schedule_id), 
+	CONSTRAINT uq_schedules_name UNIQUE (name)
+);
+CREATE INDEX ix_schedules_next_due_ms ON schedules (is_enabled, next_due_ms);
+INSERT INTO alembic_version VALUES ('0002');

@@ -1,0 +1,56 @@
+"""Threads that outlive what goes wrong in them, and a heartbeat that does each part whatever became of the others."""
+
+import logging
+import threading
+
+import pytest
+import redis
+
+from scriptfleet.queues.claims import Claims
+from scriptfleet.queues.fleet import FleetView, Presence
+from scriptfleet.queues.keys import Keys
+from scriptfleet_workers.active import ActiveRuns
+from scriptfleet_workers.heartbeat import Heartbeat
+from scriptfleet_workers.rounds import Rounds
+from tests.eventually import eventually
+
+
+def test_rounds_go_on_after_a_fault_and_count_those_in_a_row(caplog: pytest.LogCaptureFixture) -> None:
+    failing, done = threading.Event(), threading.Event()
+    failing.set()
+
+    def step() -> None:
+        if failing.is_set():
+            raise KeyError("ours")
+        done.set()
+
+    rounds = Rounds("test", 0.01, step)
+    rounds.start()
+    eventually(lambda: rounds.failed >= 3)
+    failing.clear()
+    eventually(done.is_set)
+    eventually(lambda: rounds.failed == 0)
+    rounds.close()
+
+    assert "round_failed thread=test" in caplog.text
+
+
+def test_a_fault_in_one_part_of_the_heartbeat_does_not_keep_the_others_from_running(
+    redis_client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    keys = Keys("beats")
+    claims, presence = Claims(redis_client, keys, "w1", 60), Presence(redis_client, keys, "w1")
+    presence.tell("host", 2, 0, ["default"], "0.1")
+
+    def broken(_: Presence) -> None:
+        raise OSError("no /proc")
+
+    beat = Heartbeat(claims, ActiveRuns(), presence, broken)
+    with caplog.at_level(logging.WARNING):
+        beat.start()
+        beat.close()
+
+    # The window is set by the tick, which comes after the part that failed.
+    assert redis_client.get(keys("window", "default")) == b"4"
+    assert "no /proc" in caplog.text
+    assert FleetView(redis_client, keys).workers() == []

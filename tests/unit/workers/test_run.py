@@ -1,0 +1,81 @@
+"""A fault of the worker itself: the job's own policy decides what follows, and no secret is told."""
+
+import json
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from scriptfleet.config import load_settings
+from scriptfleet.domain.state import State
+from scriptfleet.execution import environment
+from scriptfleet.execution.engine import Engine
+from scriptfleet.execution.pipeline import Surroundings
+from scriptfleet.execution.secret import secrets_of
+from scriptfleet.queues.claims import Claims
+from scriptfleet.queues.client import Client
+from scriptfleet.queues.events import OutputPublisher
+from scriptfleet.queues.live_output import LiveOutput
+from scriptfleet_workers.active import ActiveRuns
+from scriptfleet_workers.live import LivePump
+from scriptfleet_workers.reporter import Reporter
+from scriptfleet_workers.run import Done, NotClaimed, Runner
+from scriptfleet_workers.spool import Spool
+from tests.broker_server import BrokerServer
+
+
+class BrokenEngine(Engine):
+    """An engine with a fault of its own, whose text quotes what it was given."""
+
+    def run(self, plan: Any, on_start: Callable[..., Any] | None = None) -> Any:
+        raise LookupError(f"no place for {plan.env}")
+
+
+def runner(url: str, folder: Path) -> tuple[Client, Runner]:
+    own = {"SCRIPTFLEET_REDIS_URL": url, "SCRIPTFLEET_NAMESPACE": f"t{uuid.uuid4().hex[:8]}"}
+    settings = load_settings(own | {"SCRIPTFLEET_HOME": str(folder)})
+    client = Client(settings=settings)
+    broker, active = client.broker, ActiveRuns()
+    claims = Claims(broker.redis, broker.keys, "w1", 60)
+    inheritance = environment.on_fleet({}, (), False)
+    engine = BrokenEngine(warm_env=inheritance.clean)
+    around = Surroundings(engine, inheritance, secrets_of(settings), None)
+    spool = Spool(folder / "spool")
+    live = LivePump(LiveOutput(broker.redis, broker.keys), active, 60)
+    stopping = threading.Event()
+    reporter = Reporter(claims, OutputPublisher(broker.redis, broker.keys), lambda _: None, spool, stopping)
+    return client, Runner(settings, folder / "runs", "w1", claims, around, active, reporter, live)
+
+
+def test_after_a_fault_of_the_worker_the_job_is_tried_again_and_its_secret_is_not_told(
+    redis_client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    client, runs = runner(redis_url, tmp_path)
+    job = client.submit_shell(
+        "true", env={"API_TOKEN": "hunter2hunter2"}, retry={"max_attempts": 3, "initial_delay": 60}
+    )
+
+    done = runs.run_job(job.id)
+
+    assert isinstance(done, Done)
+    assert done.record.usage.error_type == "InternalError"
+    assert "LookupError" in (done.record.usage.error_message or "")
+    assert "hunter2" not in json.dumps(done.record.to_dict())
+    assert job.state() is State.DELAYED
+
+
+def test_a_claim_while_the_broker_is_away_leaves_the_job_to_be_sent_again(tmp_path: Path) -> None:
+    server = BrokerServer()
+    server.start()
+    client, runs = runner(server.url, tmp_path)
+    job = client.submit_shell("true")
+    server.kill()
+
+    assert runs.run_job(job.id) == NotClaimed("broker away")
+
+    server.start()
+    assert job.state() is State.QUEUED
+    server.remove()
