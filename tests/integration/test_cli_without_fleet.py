@@ -151,7 +151,7 @@ def test_a_working_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_a_broker_address_that_cannot_be_is_told_by_its_option(tmp_path: Path) -> None:
-    assert "--redis: " in one_line(scriptfleet("status", "--redis", "http://x", home=tmp_path))
+    assert "--redis" in one_line(scriptfleet("status", "--redis", "http://x", home=tmp_path))
 
 
 def test_a_home_that_cannot_be_made_is_told_by_its_setting(tmp_path: Path) -> None:
