@@ -96,7 +96,7 @@ class Settings:
     def with_urls(self, redis_url: str | None = None, database_url: str | None = None) -> "Settings":
         """Give these settings with what the command line said on top."""
         changed = replace(self, redis_url=redis_url or self.redis_url, database_url=database_url or self.database_url)
-        _check(changed, "redis_url (--redis)" if redis_url else "SCRIPTFLEET_REDIS_URL")
+        _check(changed, "--redis" if redis_url else "SCRIPTFLEET_REDIS_URL")
         return changed
 
 

@@ -88,7 +88,7 @@ def test_asking_a_broker_that_is_away_is_told_the_same_way(tmp_path: Path, close
 
 
 def test_an_address_that_is_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InvalidValue, match="redis_url"):
+    with pytest.raises(InvalidValue, match="--redis"):
         Client("http://example.com", settings=Settings(home=tmp_path))
 
 

@@ -1,8 +1,10 @@
 """From what a job asks for to a plan that the shim carries out, or a refusal that says what is missing here."""
 
 import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from scriptfleet.domain.isolation import Isolation
 from scriptfleet.domain.job import JobSpec
@@ -34,6 +36,9 @@ class Belongings:
     result: Path | None
 
 
+_PROGRAMS: Final = frozenset({Path(sys.prefix), Path(sys.base_prefix), Path(__file__).parents[3]})
+
+
 def set_apart(plan: Plan, spec: JobSpec, has: Belongings) -> Plan:
     """Give the plan with the job's isolation in it, and hand the run's files to its user.
 
@@ -45,7 +50,7 @@ def set_apart(plan: Plan, spec: JobSpec, has: Belongings) -> Plan:
         _check_program(plan.argv[0], account, has)
     closed = frozenset() if account is None else _closed(account, has)
     way = _way(wanted, account, closed)
-    layout = Layout(has.workspace.folder, plan.cwd, has.script, closed)
+    layout = Layout(has.workspace.folder, plan.cwd, has.script, _PROGRAMS, closed)
     steps = mount_steps(wanted, layout, spec.limits.memory_mb)
     if account is not None:
         hand_over(has.workspace, account, has.result)

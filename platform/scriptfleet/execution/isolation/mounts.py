@@ -26,6 +26,8 @@ class Layout:
     cwd: Path
     #: Its script, where that does not lie in the folder.
     script: Path | None
+    #: Folders of interpreters and of our own programs.
+    programs: frozenset[Path]
     #: Folders on the way to these that the run's user may not enter.
     closed: frozenset[Path]
 
@@ -63,6 +65,9 @@ def _shown(wanted: Isolation, layout: Layout) -> list[Path]:
         found.append(layout.script)
     if wanted.private_tmp and _is_below(layout.cwd, [TMP]) and not _is_below(layout.cwd, [layout.folder]):
         found.append(layout.cwd)
+    if wanted.private_tmp:
+        # A worker installed below /tmp has its interpreter there.
+        found += [path for path in layout.programs if _is_below(path, [TMP])]
     return found
 
 
