@@ -102,6 +102,9 @@ class Fleet:
     def await_worker(self, name: str, process: Process) -> None:
         def is_there() -> bool:
             assert process.popen.poll() is None, process.log()[-3000:]
+            # Before Celery says so it does not listen to signals yet.
+            if f"{name}@" not in process.log() or " ready." not in process.log():
+                return False
             return any(worker.name.startswith(f"{name}@") for worker in self.view().workers())
 
         eventually(is_there, within=30)
