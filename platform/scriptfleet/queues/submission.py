@@ -54,6 +54,25 @@ def _checked(job_id: str) -> str:
     return job_id
 
 
+def job_arguments(job_id: str, spec: JobSpec, text: str, signature: str) -> list[str | int]:
+    """Give what the scripts are told of a job to write; ``text`` is the spec's own. See lua/common.lua."""
+    return [
+        job_id,
+        text,
+        signature,
+        spec.kind,
+        spec.name,
+        spec.display_args(),
+        spec.queue,
+        spec.priority,
+        round((spec.not_before or 0) * 1000),
+        round((spec.expires_at or 0) * 1000),
+        spec.idempotency_key or "",
+        hashlib.sha256(text.encode()).hexdigest() if spec.idempotency_key else "",
+        _sha256(spec),
+    ]
+
+
 class Submitter:
     """Submits jobs for one client; safe to share between threads."""
 
@@ -90,7 +109,8 @@ class Submitter:
         """Submit; note the answers, and give the jobs whose bytes are missing: of those nothing was written."""
         flat: list[str | int] = [self._template, len(jobs)]
         for job_id, draft in jobs.values():
-            flat += self._arguments(job_id, draft.spec)
+            text = draft.spec.to_json()
+            flat += job_arguments(job_id, draft.spec, text, sign(self._broker.settings.signing_key, job_id, text))
         answer = self._call_until_answered(next(iter(jobs.values()))[0], flat)
         missing: dict[int, _Wanted] = {}
         for at, found_id, how in zip(jobs, answer[::2], answer[1::2], strict=True):
@@ -124,24 +144,6 @@ class Submitter:
             self._seen.move_to_end(sha256)
             if len(self._seen) > _BLOBS_REMEMBERED:
                 self._seen.popitem(last=False)
-
-    def _arguments(self, job_id: str, spec: JobSpec) -> list[str | int]:
-        text = spec.to_json()
-        return [
-            job_id,
-            text,
-            sign(self._broker.settings.signing_key, job_id, text),
-            spec.kind,
-            spec.name,
-            spec.display_args(),
-            spec.queue,
-            spec.priority,
-            round((spec.not_before or 0) * 1000),
-            round((spec.expires_at or 0) * 1000),
-            spec.idempotency_key or "",
-            hashlib.sha256(text.encode()).hexdigest() if spec.idempotency_key else "",
-            _sha256(spec),
-        ]
 
     def _call_until_answered(self, first_id: str, arguments: list[str | int]) -> list[bytes]:
         started, was_sent = time.monotonic(), False

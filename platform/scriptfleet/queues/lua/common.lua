@@ -137,3 +137,40 @@ local function take(id, f, claim, worker, lease, at, keep_ms)
   return { 'claimed', id, queue, f[3], f[4], attempt, f[5], ms(at), first, f[8], f[9], f[10], f[11],
     f[6] or '0', f[12] or '0', f[13] or '', f[14] or '', f[15] or '' }
 end
+
+-- What is said of a job to write, in this order: id, spec, sig, kind, name, argsrepr, queue, prio, not_before ms or 0,
+--   expires ms or 0, idempotency key or '', hash of the spec, sha256 of its bytes or ''. See job_arguments in
+--   queues/submission.py.
+local JOB_ARGUMENTS = 13
+
+local function job_arguments(from)
+  local a = {}
+  for k = 1, JOB_ARGUMENTS do a[k] = ARGV[from + k - 1] end
+  return a
+end
+
+-- Writes a job that the server does not know, all but its place in line: that is place_job's.
+local function write_job(a, rev, attempt, at)
+  local id, expires, key, blob = a[1], a[10], a[11], a[13]
+  redis.call('HSET', job_key(id), 'spec', a[2], 'sig', a[3], 'kind', a[4], 'name', a[5], 'argsrepr', a[6],
+    'queue', a[7], 'prio', a[8], 'rev', rev, 'submitted', ms(at), 'attempt', attempt, 'losses', 0)
+  redis.call('SADD', P .. 'queues', a[7])
+  if expires ~= '0' then redis.call('HSET', job_key(id), 'expires', expires) end
+  if blob ~= '' then redis.call('HSET', job_key(id), 'blob', blob) end
+  if key ~= '' then
+    redis.call('HSET', job_key(id), 'idem', key, 'idem_hash', a[12])
+    redis.call('HSET', P .. 'idem:' .. key, 'id', id, 'hash', a[12])
+  end
+end
+
+-- Gives the state it has now.
+local function place_job(a, at)
+  local due = tonumber(a[9])
+  if due > at then to_delayed(a[1], due) return 'delayed' end
+  to_queued(a[1], a[7], a[8], at)
+  return 'queued'
+end
+
+local function lacks_bytes(a)
+  return a[13] ~= '' and redis.call('EXISTS', P .. 'blob:' .. a[13]) == 0
+end
