@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from scriptfleet.domain.event import Event, EventType
-from scriptfleet.domain.run import OutputTail
+from scriptfleet.domain.run import Artifact, OutputTail
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue, StoreUnreachable
 from scriptfleet.storage.engine import Database, open_store
@@ -162,6 +162,34 @@ def test_output_is_given_back_byte_for_byte_and_the_tail_stands_in_where_none_ca
     assert b"".join(runs.output("f" * 32, "stdout")) == b""
     with pytest.raises(InvalidValue, match="stream: 'stdin'"):
         list(runs.output(RUN, "stdin"))
+
+
+def test_what_a_run_kept_is_stored_with_it_and_null_until_its_record_tells(database: Database) -> None:
+    kept = [Artifact("plot.png", 6000, "a" * 64), Artifact("nul\0.txt", 0, "b" * 64)]
+    store, runs = IngestStore(database), RunStore(database)
+    store.apply([make.submitted(JOB), make.claimed(JOB, RUN)])
+
+    assert runs.get(RUN).artifacts is None
+    store.apply([make.finished(make.record(JOB, RUN, artifacts=kept))])
+    store.apply([make.finished(make.record("other", "f" * 32))])
+
+    assert runs.get(RUN).artifacts == [kept[0], Artifact("nul\u2400.txt", 0, "b" * 64)]
+    assert runs.get("f" * 32).artifacts == []
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        Artifact("", 1, "a" * 64),
+        Artifact("x", -1, "a" * 64),
+        Artifact("x", 2**70, "a" * 64),
+        Artifact("x", 1, "../../etc/passwd"),
+        Artifact("x", 1, "a" * 64 + "\n"),
+    ],
+)
+def test_an_artifact_that_cannot_be_is_refused_by_name(database: Database, kept: Artifact) -> None:
+    with pytest.raises(InvalidValue, match=r"event .*: .*(artifact|artifact\.\w+): "):
+        IngestStore(database).apply([make.finished(make.record(JOB, RUN, artifacts=[kept]))])
 
 
 def test_bytes_that_no_text_column_holds_cost_no_run(database: Database) -> None:

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from scriptfleet.domain.event import Event
 from scriptfleet.domain.ids import new_job_id, new_run_id
+from scriptfleet.domain.run import Artifact
 from scriptfleet.domain.state import State
 from scriptfleet.errors import StoreUnreachable
 from scriptfleet.storage import local_history, migrate, tables
@@ -23,6 +24,8 @@ from scriptfleet.storage.run_store import RunStore
 from tests import event_factory as make
 from tests.command import ROOT
 from tests.new_file_schema import FILE, as_migrated
+
+KEPT = Artifact("plot.png", 6000, "c" * 64)
 
 
 def all_rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
@@ -50,7 +53,7 @@ def retried_then_cancelled() -> list[list[Event]]:
             make.output(job_id, run_id, b"hello\n\xff" * at),
             make.output(job_id, run_id, b"oh", stream="stderr"),
             make.finished(
-                make.record(job_id, run_id, State.FAILED, attempt=at, output_data="text"),
+                make.record(job_id, run_id, State.FAILED, attempt=at, output_data="text", artifacts=[KEPT]),
                 revision=2 * at + 1,
                 state="delayed",
                 at_ms=make.START_MS + 5000 * at + 2000,

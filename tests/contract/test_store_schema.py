@@ -42,8 +42,12 @@ def test_upgrading_again_keeps_every_row(database_url: str) -> None:
     database.close()
 
 
-def test_rows_from_before_a_measure_existed_stay_and_show_null(empty_database_url: str) -> None:
-    upgrade_to(empty_database_url, "0001")
+EARLIER = [one.revision for one in migrate._scripts().walk_revisions() if one.revision != migrate.head()]
+
+
+@pytest.mark.parametrize("revision", EARLIER)
+def test_rows_from_before_a_column_existed_stay_and_show_null(empty_database_url: str, revision: str) -> None:
+    upgrade_to(empty_database_url, revision)
     database = open_store(empty_database_url)
     with database.writing() as connection:
         connection.execute(
@@ -55,6 +59,7 @@ def test_rows_from_before_a_measure_existed_stay_and_show_null(empty_database_ur
     IngestStore(database).apply(make.whole_job())
     old = RunStore(database).get("old-run")
     assert (old.began_at, old.usage.cpu_avg, old.usage.memory_stalled_seconds) == (5.0, 80.0, None)
+    assert old.artifacts is None
     with database.reading() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM runs")).scalar() == 2
     database.close()

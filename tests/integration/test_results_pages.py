@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from scriptfleet.domain.run import OutputTail
+from scriptfleet.domain.run import Artifact, OutputTail
 from scriptfleet.domain.state import State
 from scriptfleet.storage.engine import open_store
 from tests import event_factory as make
@@ -66,6 +66,17 @@ def test_the_list_shows_what_each_run_cost(service: Service) -> None:
 
 def test_an_empty_list_says_what_to_do(service: Service) -> None:
     assert "No runs yet: submit one with scriptfleet submit" in page(service, "/").text
+
+
+def test_a_run_shows_what_it_kept(service: Service) -> None:
+    made = make.record(JOB, RUN, artifacts=[Artifact("plot.png", 6000, "c" * 64), Artifact(HOSTILE, 1, "d" * 64)])
+    service.store.apply([make.submitted(JOB), make.finished(made)])
+
+    found = page(service, f"/runs/{RUN}")
+
+    for text in ("Artifacts", "plot.png", "6,000", "c" * 64, "<U+202E>evil"):
+        assert text in found.text
+    assert not {"script", "img"} & set(found.tags)
 
 
 def test_a_run_shows_every_measure_its_output_and_the_other_attempts(service: Service) -> None:

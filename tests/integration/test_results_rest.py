@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
-from scriptfleet.domain.run import OutputTail
+from scriptfleet.domain.run import Artifact, OutputTail
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import MEASURES
 from scriptfleet.storage.engine import Database
@@ -13,6 +13,7 @@ from tests import event_factory as make
 from tests.results_service import Service, running
 
 JOB, RUN = "0a6e9f0e-5d83-4d0b-8f3c-0c2b9e2a7f10", "a" * 32
+KEPT = Artifact("plot.png", 6000, "c" * 64)
 
 
 @pytest.fixture
@@ -28,7 +29,9 @@ def store_one(service: Service) -> None:
             make.submitted(JOB, spec),
             make.claimed(JOB, RUN),
             make.output(JOB, RUN, b"caf\xc3\xa9 \xff\x00\x1b[31m<script>\n"),
-            make.finished(make.record(JOB, RUN, output_data={"rows": [1, 2]}, stderr=OutputTail("warned\n"))),
+            make.finished(
+                make.record(JOB, RUN, output_data={"rows": [1, 2]}, stderr=OutputTail("warned\n"), artifacts=[KEPT])
+            ),
         ]
     )
 
@@ -63,6 +66,17 @@ def test_a_run_has_every_measure_by_its_canonical_name_and_null_where_unknown(se
     )
     assert (run["outcome"], run["is_stale"], run["output_data"]) == ("succeeded", False, {"rows": [1, 2]})
     assert run["curve"] == [[0.0, 50.0, 20.5, 1], [1.0, 90.25, 48.5, 2]]
+
+
+def test_what_a_run_kept_is_listed_with_the_run_and_with_its_job(service: Service) -> None:
+    store_one(service)
+    service.store.apply([make.claimed(JOB, "b" * 32, 4, attempt=2)])
+
+    run = service.client.get(f"/api/v1/runs/{RUN}").json()
+    job = service.client.get(f"/api/v1/jobs/{JOB}").json()
+
+    assert run["artifacts"] == [{"name": "plot.png", "size_bytes": 6000, "sha256": "c" * 64}]
+    assert {one["run_id"]: one["artifacts"] for one in job["runs"]} == {RUN: run["artifacts"], "b" * 32: None}
 
 
 def test_lists_are_filtered_and_paged(service: Service) -> None:

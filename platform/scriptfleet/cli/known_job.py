@@ -59,8 +59,13 @@ def look_up(settings: Settings, job_id: str) -> dict[str, Any]:
     except (JobNotFound, *BROKER_AWAY) as missing:
         return _of_rows(*from_store(settings, job_id, missing))
     record = facts.pop("record")
-    output_data = record["output_data"] if record else None
-    return {**facts, "state": str(facts["state"]), "output_data": output_data, "metrics": usage_of(record).to_dict()}
+    return {
+        **facts,
+        "state": str(facts["state"]),
+        "output_data": record["output_data"] if record else None,
+        "artifacts": record.get("artifacts") if record else None,
+        "metrics": usage_of(record).to_dict(),
+    }
 
 
 def _of_rows(job: "JobRow", run: "RunRow | None") -> dict[str, Any]:
@@ -81,5 +86,6 @@ def _of_rows(job: "JobRow", run: "RunRow | None") -> dict[str, Any]:
         "started_at": job.started_at,
         "ended_at": job.finished_at,
         "output_data": run.output_data if run else None,
+        "artifacts": [one.to_dict() for one in run.artifacts] if run and run.artifacts is not None else None,
         "metrics": run.usage.to_dict() if run else usage_of(None).to_dict(),
     }

@@ -28,11 +28,12 @@ def note(text: str) -> None:
 
 
 def print_facts(facts: Mapping[str, str]) -> None:
-    """Print names and values in two columns; empty values are left out."""
+    """Print names and values in two columns; empty values are left out, and further lines of one stand below it."""
     width = max(map(len, facts), default=0)
+    below = "\n" + " " * (width + 2)
     for name, value in facts.items():
         if value:
-            print(f"{name:<{width}}  {value}")
+            print(f"{name:<{width}}  " + value.replace("\n", below))
 
 
 def seconds(value: float | None) -> str:

@@ -67,6 +67,10 @@ def _now_facts(reading: dict[str, Any]) -> dict[str, str]:
     return shown | {"message": clean_line(str(reading.get("message") or ""))}
 
 
+def _artifact_line(artifact: dict[str, Any]) -> str:
+    return f"{clean_line(artifact['name'], 44)}  {artifact['size_bytes']:,} bytes"
+
+
 def _show_job(known: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(known)
@@ -85,6 +89,7 @@ def _show_job(known: dict[str, Any], as_json: bool) -> None:
             "ended": moment(known["ended_at"]),
             "reason": clean_line(known["reason"] or ""),
             **cost_facts(Usage.from_dict(known["metrics"])),
+            "artifacts": "\n".join(map(_artifact_line, known["artifacts"] or ())),
             **_now_facts(known.get("now", {})),
         }
     )

@@ -58,4 +58,5 @@ def _result(settings: Settings, job_id: str, timeout: float | None) -> JobResult
         usage=run.usage if run else Usage(),
         output_data=run.output_data if run else None,
         reason=job.reason,
+        artifacts=(run.artifacts if run else None) or [],
     )

@@ -95,6 +95,16 @@ class RunQuery(PageQuery):
         )
 
 
+class ArtifactView(BaseModel):
+    """A file that a run kept."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
 class RunView(BaseModel):
     """A run."""
 
@@ -115,6 +125,9 @@ class RunView(BaseModel):
     output_data: JsonValue
     stdout_cut_bytes: int | None
     stderr_cut_bytes: int | None
+    artifacts: list[ArtifactView] | None = Field(
+        description="Files it kept; null while it runs and where its record did not tell."
+    )
 
     @classmethod
     def of(cls, run: RunRow) -> Self:
@@ -221,7 +234,7 @@ def moment(seconds: float | None) -> datetime | None:
 
 def _run_fields(run: RunRow) -> dict[str, object]:
     same = ("run_id", "job_id", "name", "kind", "queue", "attempt", "worker", "host", "outcome", "is_stale")
-    rest = ("output_data", "stdout_cut_bytes", "stderr_cut_bytes")
+    rest = ("output_data", "stdout_cut_bytes", "stderr_cut_bytes", "artifacts")
     found: dict[str, object] = {name: getattr(run, name) for name in (*same, *rest)}
     moments = {name: moment(getattr(run, name)) for name in ("claimed_at", "started_at", "finished_at")}
     return {**found, **moments, "usage": run.usage.to_dict()}

@@ -183,6 +183,7 @@ def _finished_row(record: RunRecord, is_stale: object, moment: float) -> Row:
         "output_data": storable.json_value(record.output_data),
         "stdout_cut_bytes": storable.integer("cut_bytes", record.stdout.cut_bytes),
         "stderr_cut_bytes": storable.integer("cut_bytes", record.stderr.cut_bytes),
+        "artifacts": [storable.artifact(one) for one in record.artifacts],
     }
 
 

@@ -34,7 +34,7 @@ _MERGE: Final = ", ".join(
     for name in names
 )
 #: Columns that hold JSON text.
-JSON_COLUMNS: Final = frozenset({"labels", "custom", "output_data"})
+JSON_COLUMNS: Final = frozenset({"labels", "custom", "output_data", "artifacts"})
 
 
 class LocalHistory:

@@ -90,7 +90,7 @@ CREATE TABLE runs (
 	custom JSON, 
 	output_data JSON, 
 	stdout_cut_bytes BIGINT, 
-	stderr_cut_bytes BIGINT, cpu_throttled_seconds DOUBLE, cpu_stalled_seconds DOUBLE, memory_stalled_seconds DOUBLE, io_stalled_seconds DOUBLE, 
+	stderr_cut_bytes BIGINT, cpu_throttled_seconds DOUBLE, cpu_stalled_seconds DOUBLE, memory_stalled_seconds DOUBLE, io_stalled_seconds DOUBLE, artifacts JSON, 
 	CONSTRAINT pk_runs PRIMARY KEY (run_id)
 );
 CREATE INDEX ix_runs_began_at ON runs (began_at, run_id);
@@ -130,4 +130,4 @@ CREATE TABLE schedules (
 	CONSTRAINT uq_schedules_name UNIQUE (name)
 );
 CREATE INDEX ix_schedules_next_due_ms ON schedules (is_enabled, next_due_ms);
-INSERT INTO alembic_version VALUES ('0002');
+INSERT INTO alembic_version VALUES ('0003');

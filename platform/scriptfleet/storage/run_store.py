@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from scriptfleet.domain import check
+from scriptfleet.domain.run import Artifact
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import MEASURES, Usage
 from scriptfleet.errors import InvalidValue, RunNotFound
@@ -20,7 +21,7 @@ from scriptfleet.storage.tables import curves, outputs, runs, tails
 _OWN = ("run_id", "job_id", "name", "kind", "queue", "attempt", "worker", "host")
 _TIMES = ("claimed_at", "started_at", "finished_at", "began_at")
 _ENDS = ("outcome", "is_stale", "output_data", "stdout_cut_bytes", "stderr_cut_bytes")
-_COLUMNS = [runs.c[name] for name in (*_OWN, *_TIMES, *_ENDS, "custom", *MEASURES)]
+_COLUMNS = [runs.c[name] for name in (*_OWN, *_TIMES, *_ENDS, "artifacts", "custom", *MEASURES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class RunRow:
     output_data: object
     stdout_cut_bytes: int | None
     stderr_cut_bytes: int | None
+    #: What it kept; None where that is not known: it runs now, was lost, or ended before artifacts were stored.
+    artifacts: list[Artifact] | None = None
     usage: Usage = field(default_factory=Usage)
 
 
@@ -171,5 +174,7 @@ def _run(row: sa.Row[Any]) -> RunRow:
     kept = {name: values[name] for name in (*_OWN, *_TIMES, *_ENDS)}
     kept["outcome"] = State(values["outcome"]) if values["outcome"] else None
     kept["is_stale"] = bool(values["is_stale"])
+    if values["artifacts"] is not None:
+        kept["artifacts"] = [Artifact(**one) for one in values["artifacts"]]
     usage = Usage(**{name: values[name] for name in MEASURES}, custom=values["custom"] or {})
     return RunRow(**kept, usage=usage)

@@ -4,8 +4,10 @@ PostgreSQL refuses what SQLite would take; both are given the same, so that a ru
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
+from scriptfleet.domain.run import Artifact
 from scriptfleet.domain.usage import MEASURES, Usage
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.row import MEASURE_TYPES
@@ -14,6 +16,7 @@ _LARGEST_INTEGER = 2**63 - 1
 _LARGEST_SMALL_INTEGER = 2**31 - 1
 #: The last moment of the year 9999, milliseconds: nothing can show a later one.
 _LAST_MOMENT_MS = 253_402_300_799_999
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _NUL_SHOWN = "\N{SYMBOL FOR NULL}"
 
 
@@ -60,6 +63,15 @@ def curve_point(value: Sequence[object]) -> tuple[float, float, float, int]:
     at, cpu, rss, pids = value
     numbers = [_finite("curve", number) for number in (at, cpu, rss)]
     return (numbers[0], numbers[1], numbers[2], small_integer("curve", pids))
+
+
+def artifact(kept: Artifact) -> dict[str, object]:
+    """Give a file that a run kept as the list in its row has it; raises InvalidValue naming what cannot be."""
+    if not isinstance(kept.sha256, str) or not _SHA256.fullmatch(kept.sha256):
+        raise InvalidValue("artifact.sha256", kept.sha256, "64 hexadecimal digits")
+    if integer("artifact.size_bytes", kept.size_bytes) < 0:
+        raise InvalidValue("artifact.size_bytes", kept.size_bytes, "0 or more")
+    return {**kept.to_dict(), "name": needed_text("artifact.name", kept.name)}
 
 
 def json_value(value: object) -> object:

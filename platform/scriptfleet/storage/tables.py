@@ -81,6 +81,8 @@ runs = sa.Table(
     sa.Column("output_data", sa.JSON(none_as_null=True)),
     sa.Column("stdout_cut_bytes", sa.BigInteger),
     sa.Column("stderr_cut_bytes", sa.BigInteger),
+    # A list of name, size_bytes and sha256; null where no record has told.
+    sa.Column("artifacts", sa.JSON(none_as_null=True)),
 )
 sa.Index("ix_runs_job_id", runs.c.job_id, runs.c.began_at, runs.c.run_id)
 sa.Index("ix_runs_began_at", runs.c.began_at, runs.c.run_id)
