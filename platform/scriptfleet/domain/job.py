@@ -59,7 +59,8 @@ class JobSpec:
     expires_at: float | None = None
     #: Interpreter of Python kinds: a path, or a name to be found on the worker; None means the worker's own.
     interpreter: str | None = None
-    #: Start in an interpreter that has already imported ``preload``; Python kinds on the worker's own interpreter.
+    #: Start in an interpreter that has already imported ``preload``, or, without one, what its worker has it import;
+    #: Python kinds on the worker's own interpreter.
     warm: bool = False
     preload: tuple[str, ...] = ()
     #: Whether the worker's environment is inherited; None means what is usual: no on a fleet, yes on one's own machine.
