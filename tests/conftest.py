@@ -19,6 +19,16 @@ from scriptfleet.storage.migrate import upgrade
 from tests.eventually import eventually
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say how much the fault suite tries."""
+    parser.addoption(
+        "--faults-size",
+        choices=["short", "full"],
+        default="short",
+        help="faults: 60 jobs and short outages, or 1,000 jobs and outages up to a minute",
+    )
+
+
 def missing(what: str) -> None:
     """Skip at home, fail where everything must be there."""
     if os.environ.get("CI") == "true":

@@ -112,9 +112,9 @@ class Fleet:
     def beat(self, name: str = "beat") -> Process:
         return self.start(name, *_CELERY, "scriptfleet_beat.app", "beat", "-l", "INFO", "-s", str(self.home / "unused"))
 
-    def server(self, name: str = "server") -> "Server":
+    def server(self, name: str = "server", port: int = 0) -> "Server":
         upgrade(self.database_url)
-        process = self.start(name, sys.executable, "-m", "scriptfleet.results", "--port", "0")
+        process = self.start(name, sys.executable, "-m", "scriptfleet.results", "--port", str(port))
 
         def address() -> str:
             assert process.popen.poll() is None, process.log()[-3000:]

@@ -5,6 +5,7 @@ Facts are deleted once they are stored, never trimmed by length: trimming would 
 
 import base64
 import json
+import logging
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -13,6 +14,8 @@ import redis
 
 from scriptfleet.domain.event import EVENT_VERSION, Event, EventType
 from scriptfleet.queues.keys import Keys
+
+_log = logging.getLogger(__name__)
 
 GROUP: Final = "store"
 #: Output travels to the store in pieces of so many bytes before compression.
@@ -97,10 +100,14 @@ class EventReader:
             return []
         entries = self._group_read(self._own_next, count, None)
         self._own_next = entries[-1][0].decode() if entries else None
+        if entries:
+            _log.warning("unfinished_events_taken_up count=%d", len(entries))
         return entries
 
     def _abandoned(self, count: int) -> list[_Entry]:
         answer = self._client.xautoclaim(self._stream, GROUP, self._consumer, _ABANDONED_MS, start_id="0", count=count)
+        if answer[1]:
+            _log.warning("abandoned_events_taken_over count=%d", len(answer[1]))
         return list(answer[1])
 
     def _new(self, count: int, block_ms: int) -> list[_Entry]:
