@@ -166,3 +166,29 @@ def test_a_secret_that_is_nowhere_is_told(tmp_path: Path) -> None:
 
     assert result.returncode == 125
     assert "secret NOT_THERE is not" in result.stderr
+
+
+def test_out_of_memory_is_tried_again_with_more_of_it_also_here(tmp_path: Path) -> None:
+    words = ["--json", "--memory", "40M", "--retry", "4", "--retry-delay", "0", "--oom-memory-factor", "10"]
+    code = "import time; held = b'x' * (150 << 20); time.sleep(0.4)"
+
+    result = scriptfleet("run", *words, "--oom-memory-max", "400M", "--code", code, home=tmp_path)
+
+    said = json.loads(result.stdout)
+    assert (said["outcome"], said["attempts"], said["metrics"]["memory_limit_mb"]) == ("succeeded", 2, 400)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--retry", "2", "--oom-queue", "big"], "scriptfleet submit --oom-queue"),
+        (["--retry", "2", "--oom-memory-factor", "2"], "a memory limit beside it"),
+        (["--memory", "1G", "--oom-memory-factor", "2"], "--retry N beside it"),
+        (["--retry", "1", "--memory", "1G", "--oom-memory-factor", "1"], "oom_memory_factor"),
+    ],
+)
+def test_a_rule_for_out_of_memory_that_cannot_be_is_refused(words: list[str], said: str, tmp_path: Path) -> None:
+    result = scriptfleet("run", *words, "--shell", "true", home=tmp_path)
+
+    assert result.returncode == 2
+    assert said in one_line(result)

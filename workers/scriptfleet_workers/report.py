@@ -30,6 +30,9 @@ class Report:
     is_loss: bool
     #: SHA-256 of each artifact.
     artifacts: tuple[str, ...] = ()
+    #: The queue of the next attempt, None for the one it was in; and whether it is one after out of memory.
+    queue: str | None = None
+    is_out_of_memory: bool = False
 
     @property
     def job_id(self) -> str:

@@ -109,6 +109,8 @@ class Reporter:
             report.delay_seconds,
             is_loss=report.is_loss,
             is_late=is_late,
+            queue=report.queue,
+            is_out_of_memory=report.is_out_of_memory,
         )
 
     def _send_files(self, sending: _Sending) -> None:

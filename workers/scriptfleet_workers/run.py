@@ -60,6 +60,10 @@ class Next:
     delay_seconds: float = 0.0
     #: Whether giving the job back counts against the losses allowed.
     is_loss: bool = False
+    #: The queue of the next attempt, where its rule names one.
+    queue: str | None = None
+    #: Whether the next attempt is one after out of memory.
+    is_out_of_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,7 @@ class Runner:
             host=this_host(),
             platform=this_platform(),
             queue_wait_seconds=claim.waited_seconds,
+            queue=claim.queue,
         )
         try:
             spec = self._spec(claim)
@@ -143,7 +148,8 @@ class Runner:
         if not has_executor(claim.kind):
             expected = f"a kind that worker {self.worker} has: upgrade it, or install the package that has this one"
             raise InvalidValue("kind", claim.kind, expected)
-        return JobSpec.from_json(claim.spec)
+        # The rule is the signed spec's own; the server only counts.
+        return JobSpec.from_json(claim.spec).after_out_of_memory(claim.out_of_memory)
 
 
 def _broken(who: Identity, fault: Exception, hidden: Sequence[bytes]) -> RunRecord:
@@ -166,7 +172,9 @@ def after(spec: JobSpec | None, claim: Claim, record: RunRecord) -> Next:
         elapsed = claim.elapsed_seconds + (usage.execution_time_seconds or 0.0)
         delay = spec.retry.next_delay(attempt=claim.attempt, elapsed_seconds=elapsed, chance=_CHANCE)
         if delay is not None:
-            return Next(State.DELAYED, delay)
+            is_out_of_memory = record.outcome is State.OUT_OF_MEMORY
+            queue = spec.retry.oom_queue if is_out_of_memory else None
+            return Next(State.DELAYED, delay, queue=queue, is_out_of_memory=is_out_of_memory)
     return Next(record.outcome)
 
 
@@ -177,5 +185,7 @@ def _report(claim: Claim, record: RunRecord, then: Next) -> Report:
         state=then.state,
         delay_seconds=then.delay_seconds,
         is_loss=then.is_loss,
+        queue=then.queue,
+        is_out_of_memory=then.is_out_of_memory,
         artifacts=tuple(artifact.sha256 for artifact in record.artifacts),
     )

@@ -173,6 +173,8 @@ _SECTIONS: Final[dict[str, dict[str, Callable[[str, object], Any]]]] = {
         "initial_delay": _number,
         "max_delay": _number,
         "multiplier": _multiplier,
+        "oom_memory_factor": _number,
+        "oom_memory_max_mb": _number,
     },
     "database": {"path": _path, "url": check.text, "auto_cleanup": _flag, "retention_days": _days},
     "monitoring": {"sampling_interval": _interval, "enable_profiling": _off, "log_level": _one_of(*LEVELS)},

@@ -59,6 +59,8 @@ class LocalJob:
         self._job_id = new_job_id()
         self._began = time.monotonic()
         self._claimed_at = 0.0
+        #: How many attempts ran out of memory.
+        self._out_of_memory = 0
         #: Until the next attempt, as the last one left it; None when there is to be none.
         self._delay: float | None = None
         self._last: RunRecord | None = None
@@ -84,7 +86,7 @@ class LocalJob:
         self._claimed_at = time.time()
         log.debug("attempt %d of %s begins", attempt, self._spec.name)
         return run_local(
-            self._spec,
+            self._spec.after_out_of_memory(self._out_of_memory),
             script=self._script,
             echo=self._echo,
             interval_seconds=self._interval,
@@ -96,6 +98,7 @@ class LocalJob:
 
     def _ended(self, record: RunRecord, workspace: Workspace) -> None:
         self._last, self._delay = record, self._next_delay(record)
+        self._out_of_memory += record.outcome is State.OUT_OF_MEMORY
         log.debug("attempt %d ended: %s, CPU from %s", record.attempt, record.outcome, record.usage.cpu_method)
         if self._history is not None:
             state = record.outcome if self._delay is None else State.DELAYED

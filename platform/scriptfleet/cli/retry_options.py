@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from scriptfleet.cli.amounts import duration, factor, names
+from scriptfleet.cli.amounts import duration, factor, names, size
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.domain import check
 from scriptfleet.domain.retry import RetryPolicy, RetryStrategy
@@ -17,7 +17,11 @@ _FIELDS: Final = {
     "retry_max_time": "max_total_time",
     "retry_on_errors": "retry_on",
     "skip_on_errors": "skip_on",
+    "oom_memory_factor": "oom_memory_factor",
+    "oom_memory_max": "oom_memory_max_mb",
+    "oom_queue": "oom_queue",
 }
+_MIB: Final = 1024 * 1024
 
 
 def add_retry(parser: VerbParser) -> None:
@@ -35,6 +39,11 @@ def add_retry(parser: VerbParser) -> None:
         "--retry-on-errors", type=names, metavar="A,B", help="after these alone: error types, exit codes or outcomes"
     )
     group.add_argument("--skip-on-errors", type=names, metavar="A,B", help="never after these")
+    group.add_argument(
+        "--oom-memory-factor", type=factor, metavar="X", help="after out of memory: X times the memory (see --memory)"
+    )
+    group.add_argument("--oom-memory-max", type=size, metavar="SIZE", help="but never more than this, such as 8G")
+    group.add_argument("--oom-queue", metavar="QUEUE", help="after out of memory: in this queue")
 
 
 def retry_of(chosen: Namespace) -> RetryPolicy | None:
@@ -43,6 +52,8 @@ def retry_of(chosen: Namespace) -> RetryPolicy | None:
     ``chosen.retry_defaults``, where it is set, holds what another source says of it. Raises InvalidValue.
     """
     given = {name: getattr(chosen, option) for option, name in _FIELDS.items() if getattr(chosen, option) is not None}
+    if "oom_memory_max_mb" in given:
+        given["oom_memory_max_mb"] /= _MIB
     before: dict[str, Any] = getattr(chosen, "retry_defaults", {})
     if chosen.retry is not None:
         given["max_attempts"] = check.integer("retry", chosen.retry, 0, 999) + 1

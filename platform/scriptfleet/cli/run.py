@@ -73,6 +73,8 @@ def _check(chosen: Namespace) -> None:
     if chosen.warm or chosen.preload is not None:
         where = "a worker, which keeps interpreters running: `scriptfleet submit --warm`, `scriptfleet worker --warm`"
         raise InvalidValue("option", "--warm" if chosen.warm else "--preload", where)
+    if chosen.oom_queue is not None:
+        raise InvalidValue("option", "--oom-queue", "a fleet, which has queues: `scriptfleet submit --oom-queue`")
     for option in ("history_days", "history_limit"):
         if getattr(chosen, option) is not None:
             raise InvalidValue(f"--{option.replace('_', '-')}", getattr(chosen, option), "--show-history beside it")

@@ -83,6 +83,7 @@ def _show_job(known: dict[str, Any], as_json: bool) -> None:
             "state": known["state"] + ask,
             "queue": "" if known["queue"] is None else f"{known['queue']}, priority {known['priority']}",
             "attempt": str(known["attempt"] or ""),
+            "memory limit": _limit(known["metrics"]["memory_limit_mb"]),
             "worker": clean_line(known["worker"] or ""),
             "submitted": moment(known["submitted_at"]),
             "started": moment(known["started_at"]),
@@ -93,6 +94,10 @@ def _show_job(known: dict[str, Any], as_json: bool) -> None:
             **_now_facts(known.get("now", {})),
         }
     )
+
+
+def _limit(memory_mb: float | None) -> str:
+    return "" if memory_mb is None else f"{memory_mb:,.1f} MiB in its last run"
 
 
 def _show_fleet(settings: Settings, as_json: bool) -> None:

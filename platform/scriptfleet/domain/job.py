@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from scriptfleet.domain import check
@@ -83,6 +83,7 @@ class JobSpec:
         self._check_inheritance()
         self._check_interpreter()
         self._check_times()
+        self._check_memory_rule()
 
     def _check_surroundings(self) -> None:
         check.strings("args", self.args)
@@ -121,6 +122,23 @@ class JobSpec:
         check.optional_moment("expires_at", self.expires_at)
         if self.not_before and self.expires_at and self.expires_at <= self.not_before:
             raise InvalidValue("expires_at", self.expires_at, f"a moment after not_before, {self.not_before}")
+
+    def _check_memory_rule(self) -> None:
+        limit, retry = self.limits.memory_mb, self.retry
+        if retry.oom_memory_factor is not None and limit is None:
+            what = "a memory limit beside it (limits.memory_mb): there is nothing to multiply"
+            raise InvalidValue("retry.oom_memory_factor", retry.oom_memory_factor, what)
+        if retry.oom_memory_max_mb is not None and limit is not None and retry.oom_memory_max_mb < limit:
+            raise InvalidValue(
+                "retry.oom_memory_max_mb", retry.oom_memory_max_mb, f"{limit:g}, the first limit, or more"
+            )
+
+    def after_out_of_memory(self, times: int) -> Self:
+        """Give the spec of the attempt after so many that ran out of memory: its memory limit is what the rule says."""
+        if not times or self.limits.memory_mb is None or self.retry.oom_memory_factor is None:
+            return self
+        memory_mb = self.retry.memory_mb(self.limits.memory_mb, times)
+        return replace(self, limits=replace(self.limits, memory_mb=memory_mb))
 
     def display_args(self) -> str:
         """Give the arguments as one short line for tables and Flower; secrets are never in them."""

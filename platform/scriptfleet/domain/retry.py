@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from scriptfleet.domain import check
+from scriptfleet.domain.limits import MOST_MEMORY_MB
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
 
@@ -43,6 +44,12 @@ class RetryPolicy:
     retry_on: tuple[str, ...] = ()
     #: These are never retried.
     skip_on: tuple[str, ...] = ()
+    #: After out of memory the next attempt may use so many times the memory, and again after each further one.
+    oom_memory_factor: float | None = None
+    #: But never more than this, MiB.
+    oom_memory_max_mb: float | None = None
+    #: After out of memory the next attempts go to this queue.
+    oom_queue: str | None = None
 
     def __post_init__(self) -> None:
         check.integer("retry.max_attempts", self.max_attempts, 1, 1000)
@@ -52,8 +59,38 @@ class RetryPolicy:
         check.optional_number("retry.max_total_time", self.max_total_time)
         check.strings("retry.retry_on", self.retry_on)
         check.strings("retry.skip_on", self.skip_on)
+        self._check_memory_rule()
         if self.strategy not in set(RetryStrategy):
             raise InvalidValue("retry.strategy", self.strategy, f"one of {', '.join(RetryStrategy)}")
+
+    def _check_memory_rule(self) -> None:
+        check.optional_number("retry.oom_memory_factor", self.oom_memory_factor, least=1.0, most=1000.0, above=True)
+        check.optional_number("retry.oom_memory_max_mb", self.oom_memory_max_mb, most=MOST_MEMORY_MB, above=True)
+        if self.oom_queue is not None:
+            check.queue_name(self.oom_queue, "retry.oom_queue")
+        if self.oom_memory_max_mb is not None and self.oom_memory_factor is None:
+            raise InvalidValue("retry.oom_memory_max_mb", self.oom_memory_max_mb, "oom_memory_factor beside it")
+        if self.has_memory_rule and self.max_attempts == 1:
+            raise InvalidValue("retry.max_attempts", 1, "2 or more: a rule for out of memory needs another attempt")
+        if self.has_memory_rule and State.OUT_OF_MEMORY in self.skip_on:
+            what = f"no {State.OUT_OF_MEMORY} in it, since there is a rule for what follows it"
+            raise InvalidValue("retry.skip_on", ",".join(self.skip_on), what)
+
+    @property
+    def has_memory_rule(self) -> bool:
+        """Whether there is a rule for what follows out of memory."""
+        return self.oom_memory_factor is not None or self.oom_queue is not None
+
+    def memory_mb(self, first_mb: float, times: int) -> float:
+        """Give the memory limit, MiB, of the attempt after so many that ran out of memory: first x factor^times.
+
+        It is capped by ``oom_memory_max_mb``.
+        """
+        most = self.oom_memory_max_mb or MOST_MEMORY_MB
+        try:
+            return min(first_mb * (self.oom_memory_factor or 1.0) ** times, most)
+        except OverflowError:
+            return most
 
     def delay_seconds(self, attempt: int, chance: random.Random) -> float:
         """Give the delay after the attempt numbered from 0, capped by ``max_delay``.
@@ -85,7 +122,9 @@ class RetryPolicy:
         names = {str(outcome), error_type or "", "" if exit_code is None else str(exit_code)} - {""}
         if names & set(self.skip_on):
             return False
-        return not self.retry_on or bool(names & set(self.retry_on))
+        # A rule for out of memory is a wish to try again after it, whatever the list says of other ends.
+        is_ruled = outcome is State.OUT_OF_MEMORY and self.has_memory_rule
+        return is_ruled or not self.retry_on or bool(names & set(self.retry_on))
 
     def next_delay(self, *, attempt: int, elapsed_seconds: float, chance: random.Random) -> float | None:
         """Give the seconds to wait after attempt number ``attempt`` (from 1), or None when no attempt is left."""

@@ -59,6 +59,8 @@ class RunRecord:
     #: How much of what the script reported was refused, and the first reasons.
     reports_refused: int = 0
     report_faults: list[str] = field(default_factory=list)
+    #: The queue that this attempt was claimed from; None on a machine of one's own.
+    queue: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON data, with unknown measures left out."""
@@ -78,6 +80,7 @@ class RunRecord:
             "artifacts": [artifact.to_dict() for artifact in self.artifacts],
             "reports_refused": self.reports_refused,
             "report_faults": self.report_faults,
+            "queue": self.queue,
         }
 
     @classmethod
@@ -98,4 +101,5 @@ class RunRecord:
             artifacts=[Artifact(**artifact) for artifact in data.get("artifacts", [])],
             reports_refused=data.get("reports_refused", 0),
             report_faults=list(data.get("report_faults", [])),
+            queue=data.get("queue"),
         )

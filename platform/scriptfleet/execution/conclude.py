@@ -37,6 +37,8 @@ class Identity:
     host: str
     platform: str
     queue_wait_seconds: float | None = None
+    #: None on a machine of one's own.
+    queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def conclude(who: Identity, spec: JobSpec, facts: Facts) -> RunRecord:
         stderr=stderr,
         output_data=output_data,
         curve=list(facts.watched.curve.points()),
+        queue=who.queue,
     )
 
 
@@ -85,7 +88,8 @@ def not_started(who: Identity, outcome: State, error_type: str, message: str, at
         platform=who.platform,
         queue_wait_seconds=who.queue_wait_seconds,
     )
-    return RunRecord(who.run_id, who.job_id, who.attempt, who.worker, who.host, outcome, usage)
+    whose = (who.run_id, who.job_id, who.attempt, who.worker, who.host)
+    return RunRecord(*whose, outcome, usage, queue=who.queue)
 
 
 def masked(record: RunRecord, hidden: Sequence[bytes]) -> RunRecord:

@@ -55,6 +55,8 @@ class Claim:
     first_start_ms: int = 0
     expires_ms: int = 0
     losses: int = 0
+    #: How many of its attempts ran out of memory and were followed by another.
+    out_of_memory: int = 0
     idempotency_key: str = ""
     #: Hash of the spec that the idempotency key stands for.
     spec_hash: str = ""
@@ -135,10 +137,13 @@ class Claims:
         *,
         is_loss: bool = False,
         is_late: bool = False,
+        queue: str | None = None,
+        is_out_of_memory: bool = False,
     ) -> Finish:
         """End the run with its record (JSON); ``state`` is the job's now.
 
-        For state delayed the next attempt is due ``delay_seconds`` from now. For state queued, ``is_loss`` counts it
+        For state delayed the next attempt is due ``delay_seconds`` from now, in ``queue`` where one is named;
+        ``is_out_of_memory`` counts it as one after out of memory. For state queued, ``is_loss`` counts it
         against the losses allowed; when there were too many the job is lost. Safe to repeat.
 
         ``is_late`` is for a report that waited for the server while its run was over: where the server has forgotten
@@ -150,6 +155,8 @@ class Claims:
             "finish",
             *(job_id, run_id, record, state, delay_ms, self._template, self._keep_ms, allowed),
             "1" if is_late else "",
+            queue or "",
+            "1" if is_out_of_memory else "",
         )
         return Finish(answer.decode())
 
@@ -163,6 +170,7 @@ class Claims:
             *known,
             *beyond,
             claim.blob,
+            claim.out_of_memory,
         )
         return bool(answer == b"kept")
 
@@ -182,7 +190,7 @@ class Claims:
 
 def _claim(run_id: str, answer: list[bytes]) -> Claim:
     _, job_id, queue, spec, signature, attempt, ready_ms, now_ms, first_ms, kind, name, display_args, prio = answer[:13]
-    expires_ms, losses, key, spec_hash, blob = answer[13:]
+    expires_ms, losses, key, spec_hash, blob, out_of_memory = answer[13:]
     return Claim(
         job_id=job_id.decode(),
         run_id=run_id,
@@ -199,6 +207,7 @@ def _claim(run_id: str, answer: list[bytes]) -> Claim:
         first_start_ms=int(first_ms),
         expires_ms=int(expires_ms),
         losses=int(losses),
+        out_of_memory=int(out_of_memory),
         idempotency_key=key.decode(),
         spec_hash=spec_hash.decode(),
         blob=blob.decode(),

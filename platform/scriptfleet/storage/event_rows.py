@@ -160,7 +160,7 @@ def _finished(batch: Batch, event: Event) -> None:
         patch.take_run(event, run_id, record.attempt)
     if run_id in batch.finished and (is_stale or not batch.finished[run_id]["is_stale"]):
         return
-    batch.finished[run_id] = {**_run(run_id, patch), **row}
+    batch.finished[run_id] = {**_run(run_id, patch), **row, "queue": storable.text(record.queue)}
     batch.records[run_id] = record
     _keep_tails(batch, record, run_id)
     if curve:

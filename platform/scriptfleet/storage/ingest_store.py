@@ -100,7 +100,8 @@ def _fill_names(connection: sa.Connection, batch: Batch) -> None:
     found = {row.job_id: {name: getattr(row, name) for name in _OF_JOB} for row in connection.execute(wanted)}
     for rows in (batch.claimed, batch.finished, batch.lost):
         for row in rows.values():
-            row.update(found[row["job_id"]])
+            # An attempt after out of memory may have been in another queue than its job began in.
+            row.update(found[row["job_id"]] | ({"queue": row["queue"]} if row["queue"] else {}))
 
 
 def _recorded(connection: sa.Connection, batch: Batch) -> set[str]:
@@ -114,7 +115,8 @@ def _name_earlier_runs(connection: sa.Connection, batch: Batch) -> None:
     submitted = sorted(job_id for job_id, patch in batch.jobs.items() if patch.spec is not None)
     if submitted:
         nameless = runs.c.job_id.in_(submitted) & runs.c.name.is_(None) & (runs.c.job_id == jobs.c.job_id)
-        connection.execute(sa.update(runs).where(nameless).values({name: jobs.c[name] for name in _OF_JOB}))
+        values = {name: sa.func.coalesce(runs.c[name], jobs.c[name]) for name in _OF_JOB}
+        connection.execute(sa.update(runs).where(nameless).values(values))
 
 
 def _jobs_upsert(insert: Insert) -> Insert:
@@ -154,6 +156,7 @@ def _finished_upsert(insert: Insert) -> Insert:
         column.name: new[column.name] for column in runs.c if column.name not in _NOT_IN_RECORD
     }
     chosen |= {name: sa.func.coalesce(runs.c[name], new[name]) for name in _OF_JOB}
+    chosen["queue"] = sa.func.coalesce(new.queue, runs.c.queue)
     # The record that came in time is the one that counts, should the same run have reported twice.
     is_better = runs.c.is_stale.is_(None) | (runs.c.is_stale & ~new.is_stale)
     return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen, where=is_better)

@@ -1,7 +1,7 @@
 -- Shared by all scripts; put before each. KEYS[1] is the prefix of every key (see queues/keys.py).
 -- Fields of job:<id>: spec sig kind name argsrepr queue prio state rev submitted ready_at attempt losses
 --   claim worker started ended cancel record reported expires idem idem_hash reason first_start
---   blob (sha256 of its bytes), past (claims that the server saw the end of, each between spaces)
+--   blob (sha256 of its bytes), ooms (attempts that ran out of memory and were followed by another), past (claims that the server saw the end of, each between spaces)
 local P = KEYS[1]
 -- A step of priority is worth ten minutes of waiting, so nothing starves.
 local HEAD_START_MS = 600000
@@ -106,7 +106,7 @@ end
 -- What a claim looks at before it takes a job; see take.
 local function claimable(id)
   return redis.call('HMGET', job_key(id), 'state', 'queue', 'spec', 'sig', 'ready_at', 'expires', 'first_start',
-    'kind', 'name', 'argsrepr', 'prio', 'losses', 'idem', 'idem_hash', 'blob')
+    'kind', 'name', 'argsrepr', 'prio', 'losses', 'idem', 'idem_hash', 'blob', 'ooms')
 end
 
 -- Remembers that a claim is over, so that it is not taken for one that the server forgot; see renew.lua.
@@ -135,7 +135,7 @@ local function take(id, f, claim, worker, lease, at, keep_ms)
   local first = f[7] or ms(at)
   local attempt = start_run(id, queue, claim, worker, lease, redis.call('HINCRBY', job_key(id), 'rev', 1), at, first)
   return { 'claimed', id, queue, f[3], f[4], attempt, f[5], ms(at), first, f[8], f[9], f[10], f[11],
-    f[6] or '0', f[12] or '0', f[13] or '', f[14] or '', f[15] or '' }
+    f[6] or '0', f[12] or '0', f[13] or '', f[14] or '', f[15] or '', f[16] or '0' }
 end
 
 -- What is said of a job to write, in this order: id, spec, sig, kind, name, argsrepr, queue, prio, not_before ms or 0,
