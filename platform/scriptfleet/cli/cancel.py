@@ -1,31 +1,75 @@
 """``scriptfleet cancel``: ends jobs. One that waits ends at once, one that runs is asked to end, then killed."""
 
+from typing import Final
+
+from scriptfleet.cli.amounts import pair
+from scriptfleet.cli.confirm import is_sure
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.known_job import check_id, whole_id
 from scriptfleet.cli.screen import note, print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings
+from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue, JobNotFound, StoreUnreachable
 from scriptfleet.queues.client import Broker
+from scriptfleet.queues.living_jobs import LivingJobs
 
 _SAID = {"queued": "cancelled before it ran", "delayed": "cancelled before it ran", "running": "told to end"}
-_NOT_ALL_EXIT_CODE = 1
+_NOT_ALL_EXIT_CODE: Final = 1
 
 
 def build(parser: VerbParser) -> None:
     """Add the arguments."""
-    parser.add_argument("jobs", nargs="+", metavar="JOB", help="ids of jobs, or their beginnings")
+    parser.add_argument("jobs", nargs="*", metavar="JOB", help="ids of jobs, or their beginnings")
+    group = parser.add_argument_group("all jobs that have not ended, instead of JOB")
+    group.add_argument("--group", help="of this group")
+    group.add_argument("--label", type=pair, action="append", metavar="NAME=VALUE", help="with this mark (repeatable)")
+    group.add_argument("--queue", help="beside these: only of this queue")
+    parser.add_argument("--yes", action="store_true", help="do not ask, also where they are many")
     add_json(parser)
     add_fleet_options(parser)
-    parser.show_examples("scriptfleet cancel 4f0c2a9e", "scriptfleet cancel 4f0c2a9e 91d3b7aa")
+    parser.show_examples(
+        "scriptfleet cancel 4f0c2a9e 91d3b7aa",
+        "scriptfleet cancel --group nightly",
+        "scriptfleet cancel --label team=sales --label env=test --queue default --yes",
+    )
 
 
 def execute(chosen: Namespace) -> int:
     """Cancel; 0 when the broker knew every job, also those that had ended by themselves, 1 when it did not."""
     settings = settings_of(chosen)
+    if chosen.group is not None or chosen.label:
+        return _cancel_found(chosen, Broker(settings))
+    if chosen.queue is not None or not chosen.jobs:
+        raise InvalidValue("jobs", chosen.queue or "", "ids of jobs, --group or --label")
+    return _cancel_named(chosen, settings)
+
+
+def _cancel_found(chosen: Namespace, broker: Broker) -> int:
+    if chosen.jobs:
+        raise InvalidValue("jobs", " ".join(chosen.jobs), "no ids beside --group and --label")
+    found = LivingJobs(broker, chosen.group, dict(chosen.label or ()), chosen.queue)
+    count = 0 if chosen.yes else found.count()
+    if not is_sure(f"cancel {count:,} jobs", count, chosen.yes):
+        note("nothing was cancelled")
+        return _NOT_ALL_EXIT_CODE
+    counts = broker.cancel_all(found.batches())
+    living = {str(state): counts.get(state, 0) for state in (State.QUEUED, State.DELAYED, State.RUNNING)}
+    if chosen.as_json:
+        print_json(living)
+    else:
+        waiting = living["queued"] + living["delayed"]
+        print(f"{waiting:,} cancelled before they ran, {living['running']:,} told to end")
+    return 0
+
+
+def _cancel_named(chosen: Namespace, settings: Settings) -> int:
     broker = Broker(settings)
     named = [check_id(text) for text in chosen.jobs]
     ids = [job_id for text in named if (job_id := _found_id(settings, text))]
+    if not is_sure(f"cancel {len(ids):,} jobs", len(ids), chosen.yes):
+        note("nothing was cancelled")
+        return _NOT_ALL_EXIT_CODE
     found = dict(zip(ids, broker.cancel(ids), strict=True)) if ids else {}
     if chosen.as_json:
         print_json([{"job_id": job_id, "was": state} for job_id, state in found.items()])

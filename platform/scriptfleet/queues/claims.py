@@ -8,6 +8,7 @@ import redis
 
 from scriptfleet.domain.state import State
 from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.marks import marks_in
 from scriptfleet.queues.message import template
 from scriptfleet.queues.scripts import Scripts
 
@@ -171,6 +172,7 @@ class Claims:
             *beyond,
             claim.blob,
             claim.out_of_memory,
+            marks_in(claim.spec),
         )
         return bool(answer == b"kept")
 

@@ -1,5 +1,6 @@
 """The Client: how an app submits jobs. Submitting is idempotent: the client mints the id, the broker keeps one."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +11,7 @@ import redis
 
 from scriptfleet.config import Settings, load_settings
 from scriptfleet.domain.job import JobSpec
+from scriptfleet.errors import InvalidValue
 from scriptfleet.queues import drafts
 from scriptfleet.queues.blobs import BlobStore
 from scriptfleet.queues.connection import connect, told_plainly
@@ -17,6 +19,7 @@ from scriptfleet.queues.drafts import Draft, Options
 from scriptfleet.queues.job_handle import Job
 from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.live_output import LiveOutput
+from scriptfleet.queues.living_jobs import BATCH, LivingJobs
 from scriptfleet.queues.message import template
 from scriptfleet.queues.scripts import Scripts
 from scriptfleet.queues.submission import Submitter, ids_for
@@ -71,6 +74,17 @@ class Broker:
         with told_plainly(self.url):
             return [found.decode() for found in self.scripts.call("cancel", template(), self.keep_ms, *job_ids)]
 
+    def cancel_all(self, batches: Iterable[Sequence[str]]) -> dict[str, int]:
+        """Cancel jobs, one call to the server for each batch; give how many were found in which state."""
+        counts: Counter[str] = Counter()
+        seen: set[str] = set()
+        for batch in batches:
+            # A job may come twice out of a set that shrinks while it is read.
+            new = [job_id for job_id in dict.fromkeys(batch) if job_id not in seen]
+            seen.update(new)
+            counts.update(self.cancel(new))
+        return dict(counts)
+
 
 class Client:
     """Submits jobs to a fleet. Needs Redis alone; safe to share between threads.
@@ -88,6 +102,28 @@ class Client:
     def broker(self) -> Broker:
         """The broker this client speaks to."""
         return self._broker
+
+    def cancel(
+        self,
+        job_ids: Sequence[str] = (),
+        *,
+        group: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        queue: str | None = None,
+    ) -> dict[str, int]:
+        """Cancel jobs by their ids, or all that live of a group, with labels, or both, perhaps of one queue alone.
+
+        One that waits ends at once; one that runs is told to end, with its whole tree. Gives how many were found in
+        which state; what had ended stays as it is, and ``gone`` are ids that the broker does not know. A job that is
+        submitted meanwhile may be missed. Raises InvalidValue when nothing or too much is named, BrokerUnreachable.
+        """
+        if not group and not labels:
+            if queue is not None or not job_ids:
+                raise InvalidValue("cancel", queue or "", "ids of jobs, a group or labels")
+            return self._broker.cancel_all(job_ids[at : at + BATCH] for at in range(0, len(job_ids), BATCH))
+        if job_ids:
+            raise InvalidValue("job_ids", len(job_ids), "none beside a group or labels")
+        return self._broker.cancel_all(LivingJobs(self._broker, group, labels or {}, queue).batches())
 
     def submit(
         self,

@@ -11,6 +11,8 @@
 | {N}:expiring | zset | jobs that expire; score = when, ms |
 | {N}:leases | zset | running jobs; score = when the lease ends, ms |
 | {N}:queues | set | names of queues ever used |
+| {N}:marked:group:<group> | set | jobs of a group that have not ended |
+| {N}:marked:label:<name>=<value> | set | jobs with a label that have not ended |
 | {N}:idem:<key> | hash | idempotency key: id and hash of the spec it stands for |
 | {N}:blob:<sha256> | string | compressed bytes of a script or bundle; lives for a week after its job was last due |
 | {N}:output:<run id> | stream | live output of a run; capped; gone some hours after its end |

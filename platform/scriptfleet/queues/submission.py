@@ -17,6 +17,7 @@ from scriptfleet.errors import BlobMissing, BrokerUnreachable, IdempotencyConfli
 from scriptfleet.queues.connection import reason_of, told_plainly
 from scriptfleet.queues.drafts import Draft
 from scriptfleet.queues.job_handle import Job
+from scriptfleet.queues.marks import as_text, marks_of
 from scriptfleet.queues.message import template
 from scriptfleet.queues.signing import sign
 
@@ -70,6 +71,7 @@ def job_arguments(job_id: str, spec: JobSpec, text: str, signature: str) -> list
         spec.idempotency_key or "",
         hashlib.sha256(text.encode()).hexdigest() if spec.idempotency_key else "",
         _sha256(spec),
+        as_text(marks_of(spec.group, spec.labels)),
     ]
 
 

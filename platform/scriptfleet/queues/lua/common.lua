@@ -1,7 +1,8 @@
 -- Shared by all scripts; put before each. KEYS[1] is the prefix of every key (see queues/keys.py).
 -- Fields of job:<id>: spec sig kind name argsrepr queue prio state rev submitted ready_at attempt losses
 --   claim worker started ended cancel record reported expires idem idem_hash reason first_start
---   blob (sha256 of its bytes), ooms (attempts that ran out of memory and were followed by another), past (claims that the server saw the end of, each between spaces)
+--   blob (sha256 of its bytes), ooms (attempts that ran out of memory and were followed by another), past (claims that the server saw the end of, each between spaces),
+--   marks (JSON list: what it is found by while it lives, each the end of a marked: key)
 local P = KEYS[1]
 -- A step of priority is worth ten minutes of waiting, so nothing starves.
 local HEAD_START_MS = 600000
@@ -65,12 +66,24 @@ local function leave_running(id, queue)
   redis.call('HDEL', P .. 'live', id)
 end
 
+-- While a job lives it is found by its group and labels.
+local function mark(id, marks)
+  if marks == '' then return end
+  redis.call('HSET', job_key(id), 'marks', marks)
+  for _, name in ipairs(cjson.decode(marks)) do redis.call('SADD', P .. 'marked:' .. name, id) end
+end
+
+local function unmark(id, marks)
+  for _, name in ipairs(cjson.decode(marks)) do redis.call('SREM', P .. 'marked:' .. name, id) end
+end
+
 -- The last step of every job, whatever ended it.
 local function close(id, state, at, keep_ms)
   redis.call('HSET', job_key(id), 'state', state, 'ended', ms(at))
   redis.call('PEXPIRE', job_key(id), keep_ms)
-  local key = redis.call('HGET', job_key(id), 'idem')
-  if key then redis.call('PEXPIRE', P .. 'idem:' .. key, keep_ms) end
+  local f = redis.call('HMGET', job_key(id), 'idem', 'marks')
+  if f[1] then redis.call('PEXPIRE', P .. 'idem:' .. f[1], keep_ms) end
+  if f[2] then unmark(id, f[2]) end
   redis.call('PUBLISH', P .. 'done:' .. id, state)
 end
 
@@ -139,9 +152,9 @@ local function take(id, f, claim, worker, lease, at, keep_ms)
 end
 
 -- What is said of a job to write, in this order: id, spec, sig, kind, name, argsrepr, queue, prio, not_before ms or 0,
---   expires ms or 0, idempotency key or '', hash of the spec, sha256 of its bytes or ''. See job_arguments in
---   queues/submission.py.
-local JOB_ARGUMENTS = 13
+--   expires ms or 0, idempotency key or '', hash of the spec, sha256 of its bytes or '', its marks or ''. See
+--   job_arguments in queues/submission.py.
+local JOB_ARGUMENTS = 14
 
 local function job_arguments(from)
   local a = {}
@@ -157,6 +170,7 @@ local function write_job(a, rev, attempt, at)
   redis.call('SADD', P .. 'queues', a[7])
   if expires ~= '0' then redis.call('HSET', job_key(id), 'expires', expires) end
   if blob ~= '' then redis.call('HSET', job_key(id), 'blob', blob) end
+  mark(id, a[14])
   if key ~= '' then
     redis.call('HSET', job_key(id), 'idem', key, 'idem_hash', a[12])
     redis.call('HSET', P .. 'idem:' .. key, 'id', id, 'hash', a[12])

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Puts a running job back that the server has forgotten (it was wiped, or lost its last second): the run goes on.
 -- ARGV: job, claim id, worker, lease ms, spec, sig, kind, name, argsrepr, queue, prio, attempt, first start ms or 0,
---   expires ms or 0, losses, idempotency key or '', its hash, blob or '', ooms.
+--   expires ms or 0, losses, idempotency key or '', its hash, blob or '', ooms, marks or ''.
 -- Gives 'kept', or 'lost' when the server knows something of the job by now.
 local id, claim, worker, lease, queue, at = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[10], now_ms()
 local first, expires, key, blob = ARGV[13], ARGV[14], ARGV[16], ARGV[18]
@@ -14,6 +14,7 @@ redis.call('HSET', job_key(id), 'spec', ARGV[5], 'sig', ARGV[6], 'kind', ARGV[7]
   'first_start', first == '0' and ms(at) or first)
 if expires ~= '0' then redis.call('HSET', job_key(id), 'expires', expires) end
 if blob ~= '' then redis.call('HSET', job_key(id), 'blob', blob) end
+mark(id, ARGV[20])
 still_to_run(id, at)
 -- Only waiting jobs expire.
 redis.call('ZREM', P .. 'expiring', id)
