@@ -90,3 +90,8 @@ def processes_with(marker: str) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def kept_output(path: Path) -> bytes:
+    """Give what is kept of a stream; one that nothing was written to has no file."""
+    return path.read_bytes() if path.exists() else b""

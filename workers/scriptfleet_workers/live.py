@@ -6,9 +6,9 @@ from typing import Final
 
 import redis
 
+from scriptfleet.execution.plain_file import open_plain
 from scriptfleet.queues.live_output import PIECE_BYTES, LiveOutput
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
-from scriptfleet_workers.kept_output import open_plain
 from scriptfleet_workers.rounds import Rounds
 
 log = logging.getLogger("scriptfleet.live")

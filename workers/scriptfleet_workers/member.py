@@ -22,7 +22,7 @@ from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.pipeline import Surroundings, this_host, this_platform
 from scriptfleet.execution.program import ARTIFACT_MAX_BYTES, HostRules
 from scriptfleet.execution.secret import secrets_of
-from scriptfleet.execution.workspace import SourceCache
+from scriptfleet.execution.workspace import SourceCache, Workspaces
 from scriptfleet.queues import bundle
 from scriptfleet.queues.claims import Claims
 from scriptfleet.queues.client import Broker
@@ -87,8 +87,8 @@ class Member:
         self._reporter = Reporter(claims, output, keep, Spool(settings.home / "spool"), self._is_stopping)
         self._spool_rounds = Rounds("spool", _SPOOL_SECONDS, self._reporter.send_spooled)
         self._folders = RunFolders(settings.home / "runs")
-        around, folder = self._surroundings(), self._folders.path
-        self._runner = Runner(settings, folder, name, claims, around, self.active, self._reporter, self._live)
+        around, workspaces = self._surroundings(), Workspaces(self._folders.path)
+        self._runner = Runner(settings, workspaces, name, claims, around, self.active, self._reporter, self._live)
 
     @classmethod
     def join(cls, app: Celery, settings: Settings, name: str, queues: list[str], slots: int) -> "Member":

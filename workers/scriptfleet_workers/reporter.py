@@ -11,11 +11,12 @@ from typing import Final
 import redis
 
 from scriptfleet.errors import BlobTooLarge
+from scriptfleet.execution.plain_file import open_plain
 from scriptfleet.execution.workspace import ARTIFACTS
 from scriptfleet.queues.claims import SHORTEST_LEASE_SECONDS, Claims, Finish
 from scriptfleet.queues.events import OUTPUT_PIECE_BYTES, OutputPublisher
 from scriptfleet_workers.broker_faults import PASSING, is_full, is_refusal
-from scriptfleet_workers.kept_output import Pieces, open_plain
+from scriptfleet_workers.kept_output import Pieces
 from scriptfleet_workers.report import Report
 from scriptfleet_workers.spool import Refused, Spool
 

@@ -7,7 +7,6 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import redis
@@ -23,7 +22,7 @@ from scriptfleet.errors import InvalidValue
 from scriptfleet.execution.conclude import Identity, not_started
 from scriptfleet.execution.executor import has_executor
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
-from scriptfleet.execution.workspace import Workspace
+from scriptfleet.execution.workspace import Workspaces
 from scriptfleet.queues.claims import Claim, Claims
 from scriptfleet.queues.signing import is_genuine
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
@@ -71,8 +70,7 @@ class Runner:
     """Runs jobs of one worker; safe to use from all threads of the pool."""
 
     settings: Settings
-    #: Where runs have their folders.
-    folder: Path
+    workspaces: Workspaces
     worker: str
     claims: Claims
     around: Surroundings
@@ -107,14 +105,18 @@ class Runner:
     def _see_through(self, claim: Claim, asked_at: float) -> RunRecord:
         job_id = claim.job_id
         log.info("run_started job=%s run=%s attempt=%d", job_id, claim.run_id, claim.attempt)
-        workspace = Workspace(self.folder / claim.run_id)
+        workspace = self.workspaces.take(claim.run_id)
         with self.active.entered(claim, workspace, asked_at) as active:
             spec, record = self._execute(active)
             active.over()
             then = after(spec, claim, record)
             self.live.finish(active)
             self.reporter.report(_report(claim, record, then), workspace.folder)
-        workspace.remove()
+        if record.usage.exit_code is None:
+            # What had to be ended from outside may still live in there.
+            workspace.remove()
+        else:
+            self.workspaces.give_back(workspace)
         log.info("run_%s job=%s run=%s next=%s", record.outcome, job_id, claim.run_id, then.state)
         return record
 

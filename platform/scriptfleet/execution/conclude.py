@@ -15,6 +15,7 @@ from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
 from scriptfleet.execution.cgroups.group import GroupReading
 from scriptfleet.execution.monitor.watched import Watched
+from scriptfleet.execution.plain_file import open_plain
 from scriptfleet.execution.plan import Account, Ended, StreamCount
 from scriptfleet.execution.shim.capture import cut_note
 
@@ -115,8 +116,9 @@ def tail_of(path: Path, cut_bytes: int, note: bytes = b"") -> OutputTail:
     """Give the end of a stream's kept output, decoded with replacement.
 
     ``note`` stands in the file where ``cut_bytes`` were cut: what of it is not shown was no output.
+    Raises OSError when there is no such file, or it is no plain one.
     """
-    with path.open("rb") as kept:
+    with open_plain(path) as kept:
         size = kept.seek(0, 2)
         start = max(0, size - TAIL_BYTES)
         before = min(start, len(note))
@@ -129,7 +131,12 @@ def tail_of(path: Path, cut_bytes: int, note: bytes = b"") -> OutputTail:
 
 def _tail(path: Path, count: StreamCount) -> OutputTail:
     # Where the disk was full there was no room for a note.
-    return tail_of(path, count.cut_bytes, cut_note(count.cut_bytes) if count.cut_bytes and not count.trouble else b"")
+    note = cut_note(count.cut_bytes) if count.cut_bytes and not count.trouble else b""
+    try:
+        return tail_of(path, count.cut_bytes, note)
+    except OSError:
+        # Nothing was written, so there is no file; or the script has put something else in its place.
+        return OutputTail("", count.size_bytes)
 
 
 def _usage(who: Identity, spec: JobSpec, facts: Facts, verdict: Verdict) -> Usage:

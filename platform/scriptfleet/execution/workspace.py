@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shutil
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ _MOST_CACHED_BYTES: Final = 1024**3
 #: Folder of a run's artifacts, by SHA-256.
 ARTIFACTS: Final = "artifacts"
 
+_OURS_ALONE: Final = stat.S_IFDIR | 0o700
+
 Fetch = Callable[[str, int], bytes]
 Unpack = Callable[[bytes, Path], None]
 
@@ -24,20 +27,73 @@ Unpack = Callable[[bytes, Path], None]
 class Workspace:
     """Folders of one run: ``work`` holds the script and is its working folder; output lies beside it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, is_made: bool = False) -> None:
+        self.folder, self.is_made = folder, is_made
         self.work = folder / "work"
         self.stdout, self.stderr = folder / "stdout", folder / "stderr"
         #: What the script says back, and the files it asked to keep, each under its SHA-256.
         self.reports, self.artifacts = Reports(folder / "report.jsonl"), folder / ARTIFACTS
 
     def make(self) -> None:
-        """Create the folders, for this user alone."""
-        self.work.mkdir(mode=0o700, parents=True)
+        """Create the folders, for this user alone, unless an earlier run has left them untouched."""
+        if not self.is_made:
+            self.work.mkdir(mode=0o700, parents=True)
 
     def remove(self) -> None:
         """Delete all of it; what cannot be deleted is left for the clean-up at the next start."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Workspaces:
+    """Workspaces below one folder, which are used again when a run left them as they were.
+
+    To make folders and delete them costs the file system more than it takes to start a short script.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._guard = threading.Lock()
+        self._spare: list[Path] = []
+
+    def take(self, run_id: str) -> Workspace:
+        """Give the workspace of a run."""
+        own = self._folder / run_id
+        return Workspace(own, is_made=self._is_renamed(own))
+
+    def give_back(self, workspace: Workspace) -> None:
+        """Take back the workspace of a run that is over and reported."""
+        if _is_untouched(workspace):
+            with self._guard:
+                self._spare.append(workspace.folder)
+        else:
+            workspace.remove()
+
+    def _is_renamed(self, own: Path) -> bool:
+        """Give a spare workspace this name; tell whether there was one."""
+        with self._guard:
+            spare = self._spare.pop() if self._spare else None
+        try:
+            if spare is not None:
+                spare.rename(own)
+        except OSError:
+            # Somebody has deleted it meanwhile.
+            return False
+        return spare is not None
+
+
+def _is_untouched(workspace: Workspace) -> bool:
+    """Tell whether nothing is there but an empty working folder that is ours alone, once the output is deleted."""
+    try:
+        for name in os.listdir(workspace.folder):
+            if name in {workspace.stdout.name, workspace.stderr.name}:
+                os.unlink(workspace.folder / name)
+            elif name != workspace.work.name:
+                return False
+        found = os.lstat(workspace.work)
+        is_ours = found.st_mode == _OURS_ALONE and found.st_uid == os.geteuid()
+        return is_ours and not os.listdir(workspace.work) and not _marks_of(workspace.work)
+    except OSError:
+        return False
 
 
 class SourceCache:
@@ -91,6 +147,11 @@ class SourceCache:
         fresh.write_bytes(content)
         fresh.replace(path)
         return content
+
+
+def _marks_of(path: Path) -> list[str]:
+    """Give the extended attributes of a file, among which are access lists; where there are none, nothing."""
+    return os.listxattr(path) if hasattr(os, "listxattr") else []
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -74,7 +74,7 @@ def test_output_is_passed_on_and_input_arrives(tmp_path: Path) -> None:
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_to_the_command_ends_the_script_politely(tmp_path: Path, signum: signal.Signals) -> None:
     script = tmp_path / "a.sh"
-    script.write_text("trap 'echo bye; exit 4' TERM; echo ready; sleep 60 & wait")
+    script.write_text("trap 'echo bye; exit 4' TERM; sleep 60 & echo ready; wait")
     with started(script) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"

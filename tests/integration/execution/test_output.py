@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from tests.engine_bench import Bench
+from tests.engine_bench import Bench, kept_output
 from tests.eventually import eventually
 
 
@@ -82,7 +82,7 @@ def test_output_is_on_disk_while_the_script_still_runs(bench: Bench) -> None:
     seen: list[bytes] = []
 
     def look(_: object) -> None:
-        eventually(lambda: bench.workspace.stdout.read_bytes() == b"early\n")
+        eventually(lambda: kept_output(bench.workspace.stdout) == b"early\n")
         seen.append(bench.workspace.stdout.read_bytes())
         (bench.workspace.work / "go").touch()
 

@@ -13,7 +13,7 @@ from scriptfleet.domain.state import State
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.local import run_local
 from scriptfleet.queues.drafts import of_code, of_command, of_function
-from tests.engine_bench import Bench
+from tests.engine_bench import Bench, kept_output
 from tests.eventually import eventually
 
 VALUE = "hunter2-and-$ome/more"
@@ -29,7 +29,7 @@ def keeper(engine: Engine, tmp_path: Path) -> Iterator[Bench]:
 
 def assert_clean(bench: Bench, record: RunRecord) -> None:
     everything = str(record.to_dict()).encode()
-    everything += bench.workspace.stdout.read_bytes() + bench.workspace.stderr.read_bytes()
+    everything += kept_output(bench.workspace.stdout) + kept_output(bench.workspace.stderr)
     raw = VALUE.encode()
     for form in (raw, base64.b64encode(raw)[:-4], raw.hex().encode(), b"%24ome"):
         assert form not in everything
@@ -86,7 +86,7 @@ sys.stdout.write(value[10:] + '\\nend\\n'); sys.stdout.flush()
     seen: list[bytes] = []
 
     def look(_: object) -> None:
-        eventually(lambda: keeper.workspace.stdout.read_bytes().startswith(b"begin"))
+        eventually(lambda: kept_output(keeper.workspace.stdout).startswith(b"begin"))
         seen.append(keeper.workspace.stdout.read_bytes())
         (keeper.workspace.work / "go").touch()
 

@@ -18,6 +18,7 @@ from scriptfleet.execution.shim import wire
 from scriptfleet.execution.shim.capture import Capture
 from scriptfleet.execution.workspace import SourceCache
 from scriptfleet.queues.bundle import unpack
+from tests.engine_bench import kept_output
 
 CONTENT = b"print('hello')\n"
 SOURCE = Source(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "file")
@@ -78,7 +79,7 @@ def test_captured_output_is_counted_exactly_and_keeps_its_ends(
         while capture.pump():
             pass
     capture.finish()
-    whole, kept, counts = b"".join(pieces), path.read_bytes(), capture.counts()
+    whole, kept, counts = b"".join(pieces), kept_output(path), capture.counts()
     head, tail = cap - cap // 4, cap // 4
 
     assert counts["size_bytes"] == len(whole)
@@ -241,3 +242,23 @@ def test_a_listing_longer_than_a_page_is_read_whole() -> None:
 
     assert len(whole) > os.sysconf("SC_PAGE_SIZE")
     assert whole.rstrip().endswith(b"]")
+
+
+def test_a_stream_without_output_makes_no_file_and_takes_none_that_the_script_made(tmp_path: Path) -> None:
+    path = tmp_path / "stdout"
+    capture = Capture(str(path), 1000, None)
+    path.write_text("forged")
+    capture.finish()
+
+    assert not path.exists()
+
+
+def test_a_link_that_the_script_put_where_its_output_goes_is_not_followed(tmp_path: Path) -> None:
+    path, target = tmp_path / "stdout", tmp_path / "precious"
+    target.write_text("precious")
+    capture = Capture(str(path), 1000, None)
+    path.symlink_to(target)
+    os.write(capture.write_fd, b"output")
+    capture.finish()
+
+    assert (target.read_text(), path.read_text(), path.is_symlink()) == ("precious", "output", False)

@@ -12,10 +12,11 @@ import pytest
 
 from scriptfleet.config import load_settings
 from scriptfleet.domain.state import State
+from scriptfleet.execution.plain_file import open_plain
 from scriptfleet.queues.claims import Claim, Claims
 from scriptfleet.queues.client import Client
 from scriptfleet.queues.events import OUTPUT_PIECE_BYTES, OutputPublisher
-from scriptfleet_workers.kept_output import Pieces, open_plain
+from scriptfleet_workers.kept_output import Pieces
 from scriptfleet_workers.report import Report
 from scriptfleet_workers.reporter import Reporter
 from scriptfleet_workers.spool import Spool

@@ -15,6 +15,7 @@ from scriptfleet.execution import environment
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.pipeline import Surroundings
 from scriptfleet.execution.secret import secrets_of
+from scriptfleet.execution.workspace import Workspaces
 from scriptfleet.queues.claims import Claims
 from scriptfleet.queues.client import Client
 from scriptfleet.queues.events import OutputPublisher
@@ -47,7 +48,7 @@ def runner(url: str, folder: Path) -> tuple[Client, Runner]:
     live = LivePump(LiveOutput(broker.redis, broker.keys), active, 60)
     stopping = threading.Event()
     reporter = Reporter(claims, OutputPublisher(broker.redis, broker.keys), lambda _: None, spool, stopping)
-    return client, Runner(settings, folder / "runs", "w1", claims, around, active, reporter, live)
+    return client, Runner(settings, Workspaces(folder / "runs"), "w1", claims, around, active, reporter, live)
 
 
 def test_after_a_fault_of_the_worker_the_job_is_tried_again_and_its_secret_is_not_told(

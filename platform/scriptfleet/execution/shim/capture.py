@@ -15,6 +15,7 @@ _CHUNK = 65_536
 #: What a pipe that is ready takes without blocking: PIPE_BUF.
 _ECHO_CHUNK = 4096
 _LONGEST_TAIL = 262_144
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 class Capture:
@@ -26,7 +27,9 @@ class Capture:
     def __init__(self, path: str, cap_bytes: int, echo_fd: int | None, masks: Sequence[bytes] = ()) -> None:
         self.read_fd, self.write_fd = os.pipe()
         os.set_blocking(self.read_fd, False)
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self._path = path
+        #: Made with the first byte: many scripts write nothing, and a file costs more than starting one does.
+        self._file: int | None = None
         self._tail_cap = min(cap_bytes // 4, _LONGEST_TAIL)
         self._head_left = cap_bytes - self._tail_cap
         self._tail: list[bytes] = []
@@ -73,7 +76,7 @@ class Capture:
             self._pass_on(self._mask.feed(b"", is_last=True))
         self._write_tail()
         os.close(self.read_fd)
-        os.close(self._file)
+        self._close_file()
 
     def counts(self) -> dict[str, int | str]:
         """Give what the stream amounted to."""
@@ -114,11 +117,20 @@ class Capture:
     def _write(self, content: bytes) -> None:
         try:
             while content and not self.trouble:
+                if self._file is None:
+                    self._file = _made_anew(self._path)
                 content = content[os.write(self._file, content) :]
         except OSError as fault:
             # A full disk must not end the script: what cannot be kept is counted as cut.
             self.trouble = fault.strerror or str(fault)
         self.cut_bytes += len(content)
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+        elif not self.size_bytes:
+            # What the script put there itself is not what it wrote.
+            _removed(self._path)
 
     def _echo(self, fd: int, chunk: bytes) -> None:
         try:
@@ -127,6 +139,23 @@ class Capture:
         except OSError:
             # Whoever read along has gone; the script goes on.
             self._echo_fd = None
+
+
+def _made_anew(path: str) -> int:
+    """Open a file that nobody else made: the script, which runs already, could have put a link there."""
+    try:
+        return os.open(path, _NEW_FILE, 0o600)
+    except FileExistsError:
+        os.unlink(path)
+        return os.open(path, _NEW_FILE, 0o600)
+
+
+def _removed(path: str) -> None:
+    try:
+        os.unlink(path)
+    except OSError:
+        # Not there, as nearly always; or a folder, which no reader takes for output.
+        return
 
 
 def cut_note(cut_bytes: int) -> bytes:
