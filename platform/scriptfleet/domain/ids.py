@@ -20,6 +20,11 @@ def new_run_id() -> RunId:
     return RunId(os.urandom(16).hex())
 
 
+def replay_job_id(job_id: str) -> JobId:
+    """Give the one job id of a dead job's replay, so that replaying it twice makes one job."""
+    return JobId(str(uuid.uuid5(_SLOT_NAMESPACE, f"replay of {job_id}")))
+
+
 def slot_job_id(schedule_id: str, due_ms: int) -> JobId:
     """Give the one job id of a schedule's slot, so that two beats firing it make one job."""
     return JobId(str(uuid.uuid5(_SLOT_NAMESPACE, f"{schedule_id}@{due_ms}")))

@@ -72,6 +72,8 @@ class JobSpec:
     submitted_by: str | None = None
     #: The schedule that fired it, or None.
     schedule: str | None = None
+    #: The job that it was made from by a rerun, or None.
+    rerun_of: str | None = None
 
     def __post_init__(self) -> None:
         check.text("name", self.name, 255)
@@ -93,7 +95,7 @@ class JobSpec:
         check.queue_name(self.queue)
         check.integer("priority", self.priority, LOWEST_PRIORITY, HIGHEST_PRIORITY)
         check.labels("labels", self.labels)
-        for name in ("group", "idempotency_key", "submitted_by", "schedule"):
+        for name in ("group", "idempotency_key", "submitted_by", "schedule", "rerun_of"):
             check.optional_text(name, getattr(self, name), 255)
 
     def _check_inheritance(self) -> None:

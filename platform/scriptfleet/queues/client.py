@@ -15,12 +15,14 @@ from scriptfleet.errors import InvalidValue
 from scriptfleet.queues import drafts
 from scriptfleet.queues.blobs import BlobStore
 from scriptfleet.queues.connection import connect, told_plainly
+from scriptfleet.queues.dead_jobs import DeadJobs
 from scriptfleet.queues.drafts import Draft, Options
 from scriptfleet.queues.job_handle import Job
 from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.live_output import LiveOutput
 from scriptfleet.queues.living_jobs import BATCH, LivingJobs
 from scriptfleet.queues.message import template
+from scriptfleet.queues.rerun import again, spec_in
 from scriptfleet.queues.scripts import Scripts
 from scriptfleet.queues.submission import Submitter, ids_for
 
@@ -222,6 +224,25 @@ class Client:
     def submit_draft(self, draft: Draft, job_id: str | None = None) -> Job:
         """Submit a draft; with the id, a UUID, of an earlier, uncertain submit it is that same job."""
         return self.submit_many([draft], job_ids=None if job_id is None else [job_id])[0]
+
+    def rerun(self, job_id: str, **changes: Any) -> Job:
+        """Submit a job again as a new one: the same, or changed by options of a submit and by ``args`` and ``kwargs``.
+
+        A mapping given as ``env``, ``labels``, ``limits``, ``retry`` or ``isolation`` changes what it names and leaves
+        the rest. Idempotency key, schedule and the moments to start are not taken over. The new job's ``rerun_of`` is
+        the old one's id. Raises as ``submit`` does, JobNotFound once the broker has let the job go, and BlobMissing
+        when the bytes of its script are gone.
+        """
+        return self.submit_draft(Draft(again(spec_in(self._broker, job_id), job_id, changes)))
+
+    def retry(self, job_id: str) -> Job:
+        """Submit a job again with the same input; see rerun()."""
+        return self.rerun(job_id)
+
+    @property
+    def dead(self) -> DeadJobs:
+        """Jobs that ended badly and have no attempts left."""
+        return DeadJobs(self._broker, self._submitter)
 
     def job(self, job_id: str) -> Job:
         """Give a handle on a job that is already there."""

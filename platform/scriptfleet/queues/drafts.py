@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -223,36 +224,25 @@ def _of_bytes(
 def _spec(
     kind: str, name: str, config: dict[str, Any], source: Source | None, args: Sequence[str], options: Options
 ) -> JobSpec:
+    check.optional_text("name", options.get("name"), 255)
+    fields = {**fields_of(options), "name": name, "args": check.strings("args", args)}
+    return JobSpec(kind=kind, config=config, source=source, **fields)
+
+
+def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the fields of a spec that these options set, and no others. Raises InvalidValue."""
     for option in options.keys() - _OPTIONS:
         raise InvalidValue("option", option, _OTHER_WORDS.get(option) or f"one of {', '.join(sorted(_OPTIONS))}")
-    given = dict(options)
-    check.optional_text("name", given.get("name"), 255)
-    working_dir = given.get("working_dir")
-    return JobSpec(
-        kind=kind,
-        name=name,
-        config=config,
-        source=source,
-        args=check.strings("args", args),
-        env=check.environment("env", given.get("env", {})),
-        secrets=check.strings("secrets", given.get("secrets", ())),
-        working_dir=None if working_dir is None else str(working_dir),
-        timeout_seconds=check.optional_duration("timeout", given.get("timeout"), above=True),
-        grace_seconds=check.duration("grace", given.get("grace", 5.0)),
-        retry=_retry(given.get("retry", 0)),
-        limits=_limits(given.get("limits")),
-        isolation=_isolation(given.get("isolation")),
-        preload=check.strings("preload", given.get("preload", ())),
-        exclude_env=check.strings("exclude_env", given.get("exclude_env", ())),
-        not_before=_moment("not_before", given.get("not_before")),
-        expires_at=_moment("expires", given.get("expires")),
-        **{name: given[name] for name in _AS_GIVEN if name in given},  # type: ignore[arg-type]
-    )
+    fields = {name: options[name] for name in _AS_GIVEN if name in options}
+    for option, (name, read) in _READ.items():
+        if option in options:
+            fields[name] = read(options[option])
+    return fields
 
 
 _AS_GIVEN = (
     *("queue", "priority", "labels", "group", "idempotency_key", "submitted_by", "schedule"),
-    *("interpreter", "warm", "inherit_env"),
+    *("interpreter", "warm", "inherit_env", "name"),
 )
 _OPTIONS = frozenset(Options.__annotations__)
 #: What people try, and how it is said here.
@@ -290,6 +280,23 @@ def _moment(field: str, said: object) -> float | None:
             raise InvalidValue(field, said.isoformat(), "a moment with a time zone, such as datetime.now(UTC)")
         return said.timestamp()
     return check.optional_number(field, said)
+
+
+#: Options that are read before they are a field: the field, and how.
+_READ: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "env": ("env", partial(check.environment, "env")),
+    "secrets": ("secrets", partial(check.strings, "secrets")),
+    "working_dir": ("working_dir", lambda said: None if said is None else str(said)),
+    "timeout": ("timeout_seconds", lambda said: check.optional_duration("timeout", said, above=True)),
+    "grace": ("grace_seconds", partial(check.duration, "grace")),
+    "retry": ("retry", _retry),
+    "limits": ("limits", _limits),
+    "isolation": ("isolation", _isolation),
+    "preload": ("preload", partial(check.strings, "preload")),
+    "exclude_env": ("exclude_env", partial(check.strings, "exclude_env")),
+    "not_before": ("not_before", partial(_moment, "not_before")),
+    "expires": ("expires_at", partial(_moment, "expires")),
+}
 
 
 def _read(path: Path, limit_bytes: int) -> bytes:

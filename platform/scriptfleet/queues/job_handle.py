@@ -13,6 +13,7 @@ from scriptfleet.domain.state import State, exit_code
 from scriptfleet.domain.usage import Usage
 from scriptfleet.errors import InvalidValue, JobNotFound, WaitTimedOut
 from scriptfleet.queues.connection import told_plainly
+from scriptfleet.queues.rerun import rerun_of
 
 if TYPE_CHECKING:
     from scriptfleet.queues.client import Broker
@@ -235,5 +236,6 @@ def _facts(job_id: str, found: dict[str, str]) -> dict[str, Any]:
         "submitted_at": moment("submitted"),
         "started_at": moment("started"),
         "ended_at": moment("ended"),
+        "rerun_of": rerun_of(found["spec"]),
         "record": json.loads(found["record"]) if "record" in found else None,
     }

@@ -9,6 +9,7 @@
 | {N}:window:<queue> | string | how many may be admitted at once; set by the workers' ticks |
 | {N}:delayed | zset | jobs not due yet; score = when due, ms |
 | {N}:expiring | zset | jobs that expire; score = when, ms |
+| {N}:dead | zset | jobs that ended badly with no attempts left; score = when they are known no more, ms |
 | {N}:leases | zset | running jobs; score = when the lease ends, ms |
 | {N}:queues | set | names of queues ever used |
 | {N}:marked:group:<group> | set | jobs of a group that have not ended |

@@ -12,6 +12,8 @@ local BLOB_LIFE_MS = 7 * 24 * 3600 * 1000
 local LOST_TOO_OFTEN = 'its workers were lost too often'
 local FINAL = { succeeded = 1, failed = 1, timed_out = 1, out_of_memory = 1, cancelled = 1, expired = 1,
   rejected = 1, lost = 1, skipped = 1 }
+-- Ends that nobody wished for.
+local DEAD = { failed = 1, timed_out = 1, out_of_memory = 1, lost = 1, rejected = 1 }
 
 local function now_ms()
   local t = redis.call('TIME')
@@ -77,6 +79,13 @@ local function unmark(id, marks)
   for _, name in ipairs(cjson.decode(marks)) do redis.call('SREM', P .. 'marked:' .. name, id) end
 end
 
+-- A job that ended badly is listed for as long as it is known. Some that are known no more go with each that comes.
+local function bury(id, at, keep_ms)
+  local forgotten = redis.call('ZRANGEBYSCORE', P .. 'dead', '-inf', ms(at), 'LIMIT', 0, 10)
+  if #forgotten > 0 then redis.call('ZREM', P .. 'dead', unpack(forgotten)) end
+  redis.call('ZADD', P .. 'dead', ms(at + keep_ms), id)
+end
+
 -- The last step of every job, whatever ended it.
 local function close(id, state, at, keep_ms)
   redis.call('HSET', job_key(id), 'state', state, 'ended', ms(at))
@@ -84,6 +93,7 @@ local function close(id, state, at, keep_ms)
   local f = redis.call('HMGET', job_key(id), 'idem', 'marks')
   if f[1] then redis.call('PEXPIRE', P .. 'idem:' .. f[1], keep_ms) end
   if f[2] then unmark(id, f[2]) end
+  if DEAD[state] then bury(id, at, keep_ms) end
   redis.call('PUBLISH', P .. 'done:' .. id, state)
 end
 
