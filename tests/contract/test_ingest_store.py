@@ -326,3 +326,47 @@ def test_a_server_that_ends_the_connection_is_told_and_the_next_try_works(postgr
 
     assert len(store.apply(events)) == 1
     database.close()
+
+
+ENDED = [make.submitted(JOB), make.claimed(JOB, RUN, 2), make.finished(make.record(JOB, RUN), 3)]
+#: What a server tells that has forgotten the end, and one that has forgotten the claim too.
+RUN_AGAIN = {
+    "after a rescue": [
+        make.moved(JOB, 3, State.QUEUED, run_id=RUN, reason="its worker was lost"),
+        make.claimed(JOB, SECOND, 4),
+        make.finished(make.record(JOB, SECOND, State.FAILED), 5),
+    ],
+    "from the queue": [make.claimed(JOB, SECOND, 2), make.finished(make.record(JOB, SECOND, State.FAILED), 3)],
+    "with the clock as revision": [
+        make.claimed(JOB, SECOND, make.START_MS),
+        make.finished(make.record(JOB, SECOND, State.FAILED), make.START_MS + 1),
+    ],
+}
+
+
+@pytest.mark.parametrize("again", RUN_AGAIN.values(), ids=list(RUN_AGAIN))
+@pytest.mark.parametrize("is_one_batch", [True, False])
+def test_an_end_that_is_recorded_stands_when_the_server_forgot_it_and_had_the_job_run_again(
+    database: Database, again: list[Event], is_one_batch: bool
+) -> None:
+    store = IngestStore(database)
+    if is_one_batch:
+        store.apply([*ENDED, *again])
+    else:
+        one_by_one(store, [*ENDED, *again])
+
+    job = JobStore(database).get(JOB)
+    assert (job.state, job.last_run_id) == (State.SUCCEEDED, RUN)
+    page = RunStore(database).page(RunFilter(job_id=JOB), PageRequest())
+    assert {run.run_id: (run.outcome, run.is_stale) for run in page.items} == {
+        RUN: (State.SUCCEEDED, False),
+        SECOND: (State.FAILED, True),
+    }
+
+
+def test_a_job_that_was_put_back_on_purpose_after_its_end_ends_anew(database: Database) -> None:
+    again = [make.claimed(JOB, SECOND, 5), make.finished(make.record(JOB, SECOND, State.FAILED), 6)]
+    one_by_one(IngestStore(database), [*ENDED, make.moved(JOB, 4, State.QUEUED), *again])
+
+    job = JobStore(database).get(JOB)
+    assert (job.state, job.last_run_id) == (State.FAILED, SECOND)

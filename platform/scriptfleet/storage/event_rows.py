@@ -8,7 +8,7 @@ import base64
 import json
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -72,6 +72,15 @@ class JobPatch:
             self.last_run_id, self.attempt, self.run_revision = run_id, attempt, event.revision
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The end of a job that is recorded already: it stands, whatever is told of the job later."""
+
+    revision: int
+    #: The run that ended it.
+    run_id: str | None
+
+
 @dataclass
 class Batch:
     """The rows of a batch, each once, by their keys."""
@@ -86,6 +95,8 @@ class Batch:
     #: The records behind ``finished``.
     records: dict[str, RunRecord] = field(default_factory=dict)
     secret_prefixes: Sequence[str] = ()
+    #: Jobs whose end is known. A server that lost its last second has them run once more, and tells of that.
+    ended: dict[str, Ended] = field(default_factory=dict)
 
     def job(self, event: Event) -> JobPatch:
         """Give the patch of the event's job."""
@@ -95,12 +106,15 @@ class Batch:
         return patch
 
 
-def to_rows(events: Sequence[Event], secret_prefixes: Sequence[str] = ()) -> Batch:
+def to_rows(
+    events: Sequence[Event], secret_prefixes: Sequence[str] = (), ended: Mapping[str, Ended] | None = None
+) -> Batch:
     """Fold events into rows; raises InvalidValue naming the first event that is malformed.
 
-    ``secret_prefixes`` mark further variables of specs that are not kept in clear (see domain/masking.py).
+    ``secret_prefixes`` mark further variables of specs that are not kept in clear (see domain/masking.py). ``ended``
+    are the jobs whose end is recorded, by id.
     """
-    batch = Batch(secret_prefixes=secret_prefixes)
+    batch = Batch(secret_prefixes=secret_prefixes, ended=dict(ended or {}))
     for event in events:
         try:
             storable.integer("revision", event.revision)
@@ -142,22 +156,27 @@ def _claimed(batch: Batch, event: Event) -> None:
     attempt = storable.small_integer("attempt", event.data["attempt"])
     worker = storable.text(event.data["worker"])
     patch, moment = batch.job(event), _seconds(event)
-    patch.move(event, State.RUNNING)
-    patch.take_run(event, run_id, attempt)
+    if patch.job_id not in batch.ended:
+        patch.move(event, State.RUNNING)
+        patch.take_run(event, run_id, attempt)
     patch.started_at = moment if patch.started_at is None else min(patch.started_at, moment)
     batch.claimed[run_id] = {**_run(run_id, patch), "attempt": attempt, "worker": worker, "claimed_at": moment}
 
 
 def _finished(batch: Batch, event: Event) -> None:
-    record, is_stale = RunRecord.from_dict(event.data["record"]), event.data["stale"]
+    record, state = RunRecord.from_dict(event.data["record"]), State(event.data["state"])
     run_id = storable.needed_text("run_id", record.run_id)
+    known, is_stale = batch.ended.get(event.job_id), event.data["stale"]
+    if is_stale is False and known and state.is_final and known.run_id != run_id:
+        is_stale = True
     row = _finished_row(record, is_stale, _seconds(event))
-    state = State(event.data["state"])
     curve = curve_bytes.pack([storable.curve_point(point) for point in record.curve]) if record.curve else None
     patch = batch.job(event)
-    if not is_stale:
+    if not is_stale and (state.is_final or not known):
         patch.move(event, state)
         patch.take_run(event, run_id, record.attempt)
+        if state.is_final:
+            batch.ended[patch.job_id] = Ended(event.revision, run_id)
     if run_id in batch.finished and (is_stale or not batch.finished[run_id]["is_stale"]):
         return
     batch.finished[run_id] = {**_run(run_id, patch), **row, "queue": storable.text(record.queue)}
@@ -217,7 +236,9 @@ def _size_of(body: bytes) -> int:
 def _moved(batch: Batch, event: Event) -> None:
     state, reason = State(event.data["state"]), storable.text(event.data.get("reason"))
     patch = batch.job(event)
-    patch.move(event, state, reason)
+    if not _is_after_its_end(batch, event, state):
+        batch.ended.pop(patch.job_id, None)
+        patch.move(event, state, reason)
     if event.data.get("run_id"):
         run_id = storable.needed_text("run_id", event.data["run_id"])
         batch.lost[run_id] = {
@@ -228,6 +249,14 @@ def _moved(batch: Batch, event: Event) -> None:
             "error_type": "WorkerLost",
             "error_message": reason,
         }
+
+
+def _is_after_its_end(batch: Batch, event: Event, state: State) -> bool:
+    """Tell whether the job's end stands against a move: only one that is newer and no rescue opens it again."""
+    known = batch.ended.get(event.job_id)
+    if known is None:
+        return False
+    return state.is_final or event.revision <= known.revision or bool(event.data.get("run_id"))
 
 
 _READERS: dict[EventType, Callable[[Batch, Event], None]] = {

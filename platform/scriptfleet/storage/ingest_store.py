@@ -8,9 +8,10 @@ import sqlalchemy as sa
 
 from scriptfleet.domain.event import Event
 from scriptfleet.domain.run import RunRecord
+from scriptfleet.domain.state import FINAL
 from scriptfleet.storage.bulk import BulkInsert, Insert
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.event_rows import Batch, JobPatch, to_rows
+from scriptfleet.storage.event_rows import Batch, Ended, JobPatch, to_rows
 from scriptfleet.storage.row import Row
 from scriptfleet.storage.tables import curves, jobs, outputs, runs, tails
 
@@ -60,6 +61,8 @@ class IngestStore:
         """
         batch = to_rows(events, self._secret_prefixes)
         with self._database.writing() as connection:
+            if ended := _ended(connection, batch):
+                batch = to_rows(events, self._secret_prefixes, ended)
             # The jobs' rows come first: they are the lock that orders two writers with events of one job.
             self._jobs.write(connection, [_job_row(batch.jobs[job_id]) for job_id in sorted(batch.jobs)])
             _fill_names(connection, batch)
@@ -93,6 +96,13 @@ def _finished_run(batch: Batch, run_id: str) -> FinishedRun:
 
 def _sorted(rows: Mapping[Any, Row]) -> list[Row]:
     return [rows[key] for key in sorted(rows)]
+
+
+def _ended(connection: sa.Connection, batch: Batch) -> dict[str, Ended]:
+    """Give the jobs of the batch that ended before it, as the store has them."""
+    is_over = jobs.c.job_id.in_(batch.jobs) & jobs.c.state.in_([str(state) for state in FINAL])
+    found = connection.execute(sa.select(jobs.c.job_id, jobs.c.revision, jobs.c.last_run_id).where(is_over))
+    return {row.job_id: Ended(row.revision, row.last_run_id) for row in found}
 
 
 def _fill_names(connection: sa.Connection, batch: Batch) -> None:
