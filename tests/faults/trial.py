@@ -82,7 +82,7 @@ class Trial:
     def begin(self, workers: int = 2) -> None:
         """Start the service and the workers, submit the jobs, and wait until the first of them have run."""
         self.server = self.fleet.server()
-        self.start_workers(*(f"w{number}" for number in range(1, workers + 1)))
+        self.start_workers(*(f"w{number}" for number in range(len(self.workers) + 1, workers + 1)))
         self.submit()
         self.wait_for_runs(self.size.jobs // 5)
 
