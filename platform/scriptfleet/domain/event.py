@@ -14,11 +14,12 @@ EVENT_VERSION = 1
 class EventType(StrEnum):
     """What happened. ``data`` of each is listed here."""
 
-    #: spec: the spec's own text; state: queued or delayed.
+    #: spec: the spec's own text; sig: its signature; state: queued or delayed; due: when, in ms, where it is delayed.
     SUBMITTED = "submitted"
     #: run_id, attempt, worker.
     CLAIMED = "claimed"
-    #: run_id, record: a RunRecord; state: of the job now; stale: whether another claim owns the job by now.
+    #: run_id, record: a RunRecord; state: of the job now; stale: whether another claim owns the job by now;
+    #: due: when its next attempt is, in ms, where the state is delayed.
     FINISHED = "finished"
     #: run_id, stream (stdout or stderr), number (from 0), body: base64 of zlib.
     OUTPUT = "output"

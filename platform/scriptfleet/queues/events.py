@@ -64,6 +64,13 @@ class EventReader:
         """Give how many facts are not stored yet."""
         return int(self._client.xlen(self._stream))
 
+    def stored_until(self) -> float:
+        """Give the moment from before which every fact is stored: the server's clock, seconds since the epoch."""
+        seconds, micros = self._client.time()
+        first = self._client.xrange(self._stream, count=1)
+        # The first part of an entry's id is the moment at which it was written, in milliseconds.
+        return int(first[0][0].partition(b"-")[0]) / 1000 if first else seconds + micros / 1e6
+
     def buried(self) -> int:
         """Give how many facts were set aside."""
         return int(self._client.xlen(self._dead))

@@ -20,6 +20,7 @@
 | {N}:live | hash | last reading of each running run, JSON by job id |
 | {N}:events | stream | facts on their way to the store; read by group, deleted after the commit |
 | {N}:events:dead | stream | facts that no store could take, with the reason |
+| {N}:epoch | hash | id of this server's memory, made once and lost when it is wiped; whether that is restored |
 | {N}:workers | zset | worker names; score = last sign of life, ms |
 | {N}:worker:<name> | hash | what a worker says of itself |
 | {N}:celery:* |  | Celery's own keys: the lists of messages, bindings, events, remote control |

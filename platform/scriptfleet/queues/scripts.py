@@ -8,7 +8,20 @@ import redis
 
 from scriptfleet.queues.keys import Keys
 
-NAMES = ("submit", "claim", "next", "reassert", "finish", "renew", "cancel", "tick", "show", "presence")
+NAMES = (
+    "submit",
+    "claim",
+    "next",
+    "reassert",
+    "finish",
+    "renew",
+    "cancel",
+    "tick",
+    "show",
+    "presence",
+    "epoch",
+    "restore",
+)
 
 
 def source_of(name: str) -> str:

@@ -13,15 +13,20 @@ import uvicorn
 from scriptfleet.config import Settings
 from scriptfleet.domain import check
 from scriptfleet.errors import InvalidValue
+from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import connect
+from scriptfleet.queues.epoch import Epochs
 from scriptfleet.queues.events import EventReader
 from scriptfleet.queues.fleet import FleetView
 from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.restoring import Restoring
 from scriptfleet.results.access import check_bind
 from scriptfleet.results.app import Parts, create_app
 from scriptfleet.results.health import Health
 from scriptfleet.results.ingest import Ingest
 from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
+from scriptfleet.results.restore import Restore
+from scriptfleet.storage.broker_store import BrokerStore
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.migrate import require_current, upgrade_open
@@ -62,6 +67,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     # The same name after a restart on this port: what it left unfinished is taken up at once.
     reader = EventReader(client, keys, f"{socket.gethostname()}-{listener.getsockname()[1]}")
     ingest = Ingest(reader, IngestStore(database, settings.secret_prefixes), RunMetrics(registry).observe)
+    restore = _restore(settings, database, reader)
     registry.register(FleetMetrics(FleetView(client, keys), ingest))
     app = create_app(settings, Parts(database, Health(database, client, ingest), registry))
     server = uvicorn.Server(
@@ -76,12 +82,20 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     )
     with _signals_end_quietly():
         ingest.start()
+        restore.start()
         try:
             on_ready(url_of(listener))
             server.run(sockets=[listener])
         finally:
+            restore.stop()
             ingest.stop()
             client.close()
+
+
+def _restore(settings: Settings, database: Database, reader: EventReader) -> Restore:
+    broker = Broker(settings)
+    brokers = BrokerStore(database, settings.namespace)
+    return Restore(Epochs(broker.redis, broker.keys), Restoring(broker), reader, brokers, database)
 
 
 @contextmanager

@@ -46,10 +46,13 @@ class JobPatch:
     schedule: str | None = None
     submitted_by: str | None = None
     spec: str | None = None
+    signature: str | None = None
+    is_spec_whole: bool | None = None
     state: str = State.QUEUED
     revision: int = 0
     finished_at: float | None = None
     reason: str | None = None
+    due_at: float | None = None
     attempt: int = 0
     last_run_id: str | None = None
     run_revision: int = 0
@@ -65,6 +68,7 @@ class JobPatch:
         if event.revision > self.revision:
             self.state, self.revision, self.reason = str(state), event.revision, reason
             self.finished_at = _seconds(event) if state.is_final else None
+            self.due_at = _due(event) if state is State.DELAYED else None
 
     def take_run(self, event: Event, run_id: str, attempt: int) -> None:
         """Take a run as the last one, unless a newer one is known."""
@@ -140,6 +144,7 @@ def _submitted(batch: Batch, event: Event) -> None:
     patch.schedule = storable.text(spec.get("schedule"))
     patch.submitted_by = storable.text(spec.get("submitted_by"))
     patch.spec, patch.submitted_at = _kept(spec, text, batch.secret_prefixes), _seconds(event)
+    patch.is_spec_whole, patch.signature = patch.spec == text, storable.text(event.data.get("sig"))
     patch.move(event, state)
 
 
@@ -274,6 +279,12 @@ def _run(run_id: str, patch: JobPatch) -> Row:
 
 def _seconds(event: Event) -> float:
     return event.at_ms / 1000
+
+
+def _due(event: Event) -> float | None:
+    # An event of an older version does not say it.
+    due = event.data.get("due")
+    return None if due is None else storable.moment_ms("due", due) / 1000
 
 
 def _moment(start_time: str | None) -> float | None:

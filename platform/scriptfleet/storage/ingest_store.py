@@ -15,8 +15,20 @@ from scriptfleet.storage.event_rows import Batch, Ended, JobPatch, to_rows
 from scriptfleet.storage.row import Row
 from scriptfleet.storage.tables import curves, jobs, outputs, runs, tails
 
-_SPEC = ("kind", "name", "queue", "priority", "group_name", "labels", "schedule", "submitted_by", "spec")
-_STATE = ("state", "revision", "finished_at", "reason")
+_SPEC = (
+    "kind",
+    "name",
+    "queue",
+    "priority",
+    "group_name",
+    "labels",
+    "schedule",
+    "submitted_by",
+    "spec",
+    "signature",
+    "is_spec_whole",
+)
+_STATE = ("state", "revision", "finished_at", "reason", "due_at")
 _LAST_RUN = ("attempt", "last_run_id", "run_revision")
 _OF_JOB = ("name", "kind", "queue")
 #: Known from a claim or from no event at all, so that a record never sets it.

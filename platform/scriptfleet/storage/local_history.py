@@ -26,7 +26,7 @@ _NEW_FILE: Final = Path(__file__).with_name("new_file.sql")
 #: What a newer fact of a job that is there changes, by the revision that tells which is newer; as in ingest_store.py.
 _NEWER: Final = {
     "run_revision": ("attempt", "last_run_id", "run_revision"),
-    "revision": ("state", "finished_at", "reason", "revision"),
+    "revision": ("state", "finished_at", "reason", "due_at", "revision"),
 }
 _MERGE: Final = ", ".join(
     f"{name} = CASE WHEN excluded.{which} > jobs.{which} THEN excluded.{name} ELSE jobs.{name} END"

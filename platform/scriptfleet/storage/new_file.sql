@@ -21,7 +21,7 @@ CREATE TABLE jobs (
 	attempt INTEGER NOT NULL, 
 	last_run_id TEXT, 
 	run_revision BIGINT NOT NULL, 
-	started_at DOUBLE, 
+	started_at DOUBLE, signature TEXT, is_spec_whole BOOLEAN, due_at DOUBLE, 
 	CONSTRAINT pk_jobs PRIMARY KEY (job_id)
 );
 CREATE INDEX ix_jobs_submitted_at ON jobs (submitted_at, job_id);
@@ -130,4 +130,11 @@ CREATE TABLE schedules (
 	CONSTRAINT uq_schedules_name UNIQUE (name)
 );
 CREATE INDEX ix_schedules_next_due_ms ON schedules (is_enabled, next_due_ms);
-INSERT INTO alembic_version VALUES ('0003');
+CREATE TABLE brokers (
+	namespace TEXT NOT NULL, 
+	epoch TEXT NOT NULL, 
+	stored_until DOUBLE NOT NULL, 
+	wiped_at DOUBLE, 
+	CONSTRAINT pk_brokers PRIMARY KEY (namespace)
+);
+INSERT INTO alembic_version VALUES ('0004');

@@ -37,6 +37,10 @@ jobs = sa.Table(
     sa.Column("submitted_by", sa.Text),
     # The spec's own text, as it was signed, but for secrets in it.
     sa.Column("spec", sa.Text),
+    # As it came with the submit, empty where the fleet has no key; null where the submit did not say it.
+    sa.Column("signature", sa.Text),
+    # Whether ``spec`` is the very text that was submitted, with no secret taken out of it; null where nobody noted it.
+    sa.Column("is_spec_whole", sa.Boolean),
     # Until the spec is known: the earliest moment that anything was heard of the job.
     sa.Column("submitted_at", sa.Double, nullable=False),
     # Set by the event of the highest revision.
@@ -44,6 +48,8 @@ jobs = sa.Table(
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("finished_at", sa.Double),
     sa.Column("reason", sa.Text),
+    # When a delayed job is due; null in any other state.
+    sa.Column("due_at", sa.Double),
     # Set by the run of the highest revision.
     sa.Column("attempt", sa.Integer, nullable=False),
     sa.Column("last_run_id", sa.Text),
@@ -132,3 +138,16 @@ schedules = sa.Table(
     sa.Column("content", sa.LargeBinary),
 )
 sa.Index("ix_schedules_next_due_ms", schedules.c.is_enabled, schedules.c.next_due_ms)
+
+# What the store knows of the broker behind each namespace; see broker_store.py.
+brokers = sa.Table(
+    "brokers",
+    metadata,
+    sa.Column("namespace", sa.Text, primary_key=True),
+    # The id that its memory was given; a server that was wiped has lost it.
+    sa.Column("epoch", sa.Text, nullable=False),
+    # Every event from before this moment is stored.
+    sa.Column("stored_until", sa.Double, nullable=False),
+    # When the loss was noticed; null once the jobs that were lost with it are restored.
+    sa.Column("wiped_at", sa.Double),
+)

@@ -1,7 +1,8 @@
 -- Shared by all scripts; put before each. KEYS[1] is the prefix of every key (see queues/keys.py).
 -- Fields of job:<id>: spec sig kind name argsrepr queue prio state rev submitted ready_at attempt losses
 --   claim worker started ended cancel record reported expires idem idem_hash reason first_start
---   blob (sha256 of its bytes), ooms (attempts that ran out of memory and were followed by another), past (claims that the server saw the end of, each between spaces),
+--   blob (sha256 of its bytes), ooms (attempts that ran out of memory and were followed by another),
+--   unfit (why it cannot run again; see restore.lua), past (claims that the server saw the end of, each between spaces),
 --   marks (JSON list: what it is found by while it lives, each the end of a marked: key)
 local P = KEYS[1]
 -- A step of priority is worth ten minutes of waiting, so nothing starves.
@@ -10,6 +11,7 @@ local DEFAULT_WINDOW = 16
 -- As LIFETIME_SECONDS in queues/blobs.py.
 local BLOB_LIFE_MS = 7 * 24 * 3600 * 1000
 local LOST_TOO_OFTEN = 'its workers were lost too often'
+local SCRIPT_GONE = 'its script is no longer with the broker'
 local FINAL = { succeeded = 1, failed = 1, timed_out = 1, out_of_memory = 1, cancelled = 1, expired = 1,
   rejected = 1, lost = 1, skipped = 1 }
 -- Ends that nobody wished for.
@@ -148,12 +150,17 @@ local function start_run(id, queue, claim, worker, lease, rev, at, first)
   return attempt
 end
 
--- Gives a queued job, whose fields are `f`, to a worker: {'claimed', id, …}, or {'expired'}.
+-- Gives a queued job, whose fields are `f`, to a worker: {'claimed', id, …}, {'expired'} or {'lost'}.
 local function take(id, f, claim, worker, lease, at, keep_ms)
   local queue = f[2]
   if f[6] and tonumber(f[6]) <= at then
     end_unrun(id, queue, 'expired', 'expired before it could start', at, keep_ms)
     return { 'expired' }
+  end
+  local unfit = redis.call('HGET', job_key(id), 'unfit')
+  if unfit then
+    end_unrun(id, queue, 'lost', unfit, at, keep_ms)
+    return { 'lost' }
   end
   local first = f[7] or ms(at)
   local attempt = start_run(id, queue, claim, worker, lease, redis.call('HINCRBY', job_key(id), 'rev', 1), at, first)
@@ -187,7 +194,7 @@ local function write_job(a, rev, attempt, at)
   end
 end
 
--- Gives the state it has now.
+-- Puts a written job in line, or among the delayed; gives the state it has now.
 local function place_job(a, at)
   local due = tonumber(a[9])
   if due > at then to_delayed(a[1], due) return 'delayed' end

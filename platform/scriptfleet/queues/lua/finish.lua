@@ -11,7 +11,8 @@ local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio', 'c
 
 local function told(rev, stale)
   -- The record goes in as it came: through cjson an empty list would turn into an object.
-  local data = '{"run_id":' .. cjson.encode(claim) .. ',"state":' .. cjson.encode(state) ..
+  local when = state == 'delayed' and ',"due":' .. ms(at + delay) or ''
+  local data = '{"run_id":' .. cjson.encode(claim) .. ',"state":' .. cjson.encode(state) .. when ..
     ',"stale":' .. stale .. ',"record":' .. record .. '}'
   emit('finished', id, rev, at, data)
 end

@@ -22,7 +22,9 @@ for n = 0, tonumber(ARGV[2]) - 1 do
     write_job(a, 1, 0, at)
     local state = place_job(a, at)
     if state == 'queued' then touched[a[7]] = true end
-    emit('submitted', a[1], 1, at, cjson.encode({ spec = a[2], state = state }))
+    -- With all that it takes to write the job again, should this server be wiped; see restore.lua.
+    local due = state == 'delayed' and tonumber(a[9]) or nil
+    emit('submitted', a[1], 1, at, cjson.encode({ spec = a[2], sig = a[3], state = state, due = due }))
     held, how = a[1], 'new'
   end
   answer[#answer + 1] = held
