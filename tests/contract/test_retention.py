@@ -31,7 +31,15 @@ def test_jobs_that_ended_before_go_with_all_that_belongs_to_them(database: Datab
     gone = forget(database, START + 2 * 86_400)
 
     assert gone == 2
-    assert counts(database) == {"jobs": 1, "runs": 1, "curves": 1, "outputs": 1, "tails": 1, "schedules": 0, "brokers": 0}
+    assert counts(database) == {
+        "jobs": 1,
+        "runs": 1,
+        "curves": 1,
+        "outputs": 1,
+        "tails": 1,
+        "schedules": 0,
+        "brokers": 0,
+    }
 
 
 def test_a_job_that_has_not_ended_stays_however_old_it_is(database: Database) -> None:

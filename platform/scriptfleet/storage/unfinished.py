@@ -45,17 +45,19 @@ class UnfinishedJob:
     out_of_memory: int
 
 
-def _runs_that(which: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
-    of_job = (_other.c.job_id == jobs.c.job_id) & which
-    return sa.select(sa.func.count()).select_from(_other).where(of_job).correlate(jobs).scalar_subquery()
-
-
 _NAMES: Final = [item.name for item in fields(UnfinishedJob)]
 _other: Final = runs.alias("other")
 _LOST: Final = (_other.c.outcome == str(State.LOST)) & (_other.c.error_type != DRAINED)
 _OUT_OF_MEMORY: Final = (_other.c.outcome == str(State.OUT_OF_MEMORY)) & _other.c.is_stale.is_(False)
 _COUNTED: Final = {"losses": _LOST, "out_of_memory": _OUT_OF_MEMORY}
 _OF_RUN: Final = ("worker", "claimed_at", "outcome")
+
+
+def _runs_that(which: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    of_job = (_other.c.job_id == jobs.c.job_id) & which
+    return sa.select(sa.func.count()).select_from(_other).where(of_job).correlate(jobs).scalar_subquery()
+
+
 _COLUMNS: Final = [
     *((runs if name in _OF_RUN else jobs).c[name] for name in _NAMES if name not in _COUNTED),
     *(_runs_that(which).label(name) for name, which in _COUNTED.items()),
