@@ -17,6 +17,7 @@ FLEET_FILE = "fleet.json"
 
 _BLOB_MAX_BYTES = 32 * 1024 * 1024
 _RESULT_HOURS = 6.0
+_DRAIN_SECONDS = 20.0
 #: What a secret for jobs begins with in a worker's environment; the setting beside it is none.
 SECRET = "SCRIPTFLEET_SECRET_"  # noqa: S105
 _SECRET_PREFIXES = "SCRIPTFLEET_SECRET_PREFIXES"  # noqa: S105
@@ -66,6 +67,9 @@ class Settings:
     #: A worker takes no new job while its host's CPU or memory is above this, percent; None means it always does.
     max_cpu_percent: float | None = None
     max_memory_percent: float | None = None
+    #: Seconds that what runs may go on once a worker is told to stop; then it is ended, and its jobs are put back. Less
+    #: than the 30 s that Kubernetes gives by itself, with room for a script's own end.
+    drain_seconds: float = _DRAIN_SECONDS
     #: Secrets for jobs: a job that names X gets the content of SCRIPTFLEET_SECRET_X of the worker's environment.
     secrets: Mapping[str, str] | None = None
     #: Folder of secrets for jobs, one file each, named like the secret; such as a mounted one.
@@ -128,6 +132,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         warm_preload=_modules(given.get("SCRIPTFLEET_WARM_PRELOAD")),
         max_cpu_percent=_percent(given, "SCRIPTFLEET_MAX_CPU_PERCENT"),
         max_memory_percent=_percent(given, "SCRIPTFLEET_MAX_MEMORY_PERCENT"),
+        drain_seconds=_number(given, "SCRIPTFLEET_DRAIN_SECONDS", _DRAIN_SECONDS, 31 * 86_400),
     )
     _check(settings)
     return settings

@@ -66,12 +66,13 @@ class ActiveRun:
             if self._stop is not None:
                 running.stop(self._stop)
 
-    def stop(self, reason: StopReason, grace_seconds: float | None = None) -> None:
-        """End the run, or keep it from starting for long."""
+    def stop(self, reason: StopReason, longest_grace: float | None = None) -> None:
+        """End the run, or keep it from starting for long; between TERM and KILL is its own grace, or less."""
         with self._lock:
             self._stop = self._stop or reason
             if self._running is not None and not self._is_over:
-                self._running.stop(reason, grace_seconds)
+                own = self._running.grace_seconds
+                self._running.stop(reason, own if longest_grace is None else min(own, longest_grace))
 
     def over(self) -> None:
         """Note that the script has ended: its slot's shim belongs to another run from now on."""

@@ -34,12 +34,14 @@ class _Bound:
 
 
 class Admission:
-    """Decides from one look at the load to the next; without limits it always admits and reads nothing."""
+    """Decides from one look at the load to the next; without limits it always admits."""
 
     def __init__(self, max_cpu_percent: float | None, max_memory_percent: float | None, load: HostLoad) -> None:
         self._cpu = None if max_cpu_percent is None else _Bound("host CPU", max_cpu_percent)
         self._memory = None if max_memory_percent is None else _Bound("host memory", max_memory_percent)
         self._load = load
+        #: What the last look found.
+        self.load = Load(None, None)
         #: Why no new job is taken; empty while jobs are taken.
         self.reason = ""
 
@@ -50,9 +52,8 @@ class Admission:
 
     def look(self) -> str:
         """Look at the load, say so when the answer changes, and give the reason. To be called about once a second."""
-        if self._cpu is None and self._memory is None:
-            return ""
-        reason = self.judge(self._load.look())
+        self.load = self._load.look()
+        reason = self.judge(self.load)
         if reason and not self.reason:
             log.warning("throttled reason=%s", reason)
         elif self.reason and not reason:

@@ -44,10 +44,10 @@ def _join_fleet(sender: str, instance: Any, **_: Any) -> None:
             return
 
 
-def _stop_taking(**_: Any) -> None:
-    """Take no new jobs once a shutdown has begun."""
+def _begin_to_leave(**_: Any) -> None:
+    """Take no new jobs once a signal asks for the end; a second one ends what runs."""
     if Member.is_joined():
-        Member.current().stop_taking()
+        Member.current().begin_to_leave(again=True)
 
 
 def _leave_fleet(**_: Any) -> None:
@@ -59,5 +59,5 @@ tasks.register(app)
 revoked.register()
 intake.register(app)
 signals.celeryd_after_setup.connect(_join_fleet, weak=False)
-signals.worker_shutting_down.connect(_stop_taking, weak=False)
+signals.worker_shutting_down.connect(_begin_to_leave, weak=False)
 signals.worker_shutdown.connect(_leave_fleet, weak=False)

@@ -27,9 +27,16 @@ class Heartbeat:
     """Beats once a second. When the broker is away it goes on trying: the shims end what is not renewed in time."""
 
     def __init__(
-        self, claims: Claims, active: ActiveRuns, presence: Presence, tell: Callable[[Presence], None]
+        self,
+        claims: Claims,
+        active: ActiveRuns,
+        presence: Presence,
+        tell: Callable[[Presence], None],
+        is_stop: Callable[[bytes, str], bool] = lambda text, job_id: True,
     ) -> None:
-        self._claims, self._active, self._presence, self._tell = claims, active, presence, tell
+        """``tell`` gives the sign of life; ``is_stop`` says whether a text is an order to stop a job."""
+        self._claims, self._active, self._presence = claims, active, presence
+        self._tell, self._is_stop = tell, is_stop
         self._rounds = Rounds("heartbeat", _EVERY_SECONDS, self._beat)
         self._is_away = False
 
@@ -99,7 +106,7 @@ class Heartbeat:
                 run.stop(StopReason.LEASE, 0.0)
                 continue
             run.renewed(now, granted[run_id])
-            if answer == "cancel":
+            if answer == "cancel" and self._is_stop(self._claims.order_to_cancel(run.claim.job_id), run.claim.job_id):
                 run.stop(StopReason.CANCELLED)
 
     def _reassert(self, run: ActiveRun, lease: float) -> bool:

@@ -27,6 +27,16 @@ class Intake(bootsteps.StartStopStep):  # type: ignore[misc]
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
+    def close(self, consumer: Any) -> None:
+        """A shutdown has begun, however it was asked for; a reconnect does not come here."""
+        if Member.is_joined():
+            Member.current().begin_to_leave()
+
+    def stop(self, consumer: Any) -> None:
+        """Before the runs are waited for, put back what the server may already have handed out."""
+        if Member.is_joined() and Member.current().way_out.begun.is_set() and consumer.task_consumer:
+            _put_back(consumer.task_consumer.channel)
+
     def start(self, consumer: Any) -> None:
         """Hook into the consumer's channel; Celery makes a new one, and calls this again, at each reconnect."""
         channel = consumer.task_consumer.channel
@@ -42,6 +52,24 @@ class Intake(bootsteps.StartStopStep):  # type: ignore[misc]
         # The loop asks for messages when it wakes; while all slots are busy there is nothing else to wake it at once.
         if consumer.hub is not None:
             consumer.hub.add_reader(Member.current().slot_bell.number, Member.current().slot_bell.heard)
+
+
+def _put_back(channel: Any) -> None:
+    """Read the answer to an order for a message that is at the server still, for a second at most, and undo it.
+
+    Celery would read it after the last run's end only.
+    """
+    if not channel._in_poll:
+        return
+    try:
+        answer = channel.client.parse_response(channel.client.connection, "BRPOP")
+        channel._in_poll = None
+        if answer:
+            channel.client.rpush(*answer)
+            log.info("message_put_back queue=%s", answer[0])
+    except (redis.RedisError, OSError) as fault:
+        # The tick misses the job and sends another message.
+        log.warning("message_not_put_back reason=%s", fault)
 
 
 def _noting(qos: Any) -> Callable[[Any, str], None]:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -28,11 +29,13 @@ from scriptfleet.queues.claims import Claims
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import check_server, told_plainly
 from scriptfleet.queues.events import OutputPublisher
-from scriptfleet.queues.fleet import Presence
+from scriptfleet.queues.fleet import JOBS_NAMED, Presence, SignOfLife
+from scriptfleet.queues.orders import Verb
 from scriptfleet_workers.active import ActiveRuns
 from scriptfleet_workers.admission import Admission
 from scriptfleet_workers.alive import is_alive
 from scriptfleet_workers.bell import Bell
+from scriptfleet_workers.drain import Drain
 from scriptfleet_workers.heartbeat import Heartbeat
 from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.orders import Orders
@@ -41,6 +44,8 @@ from scriptfleet_workers.rounds import Rounds
 from scriptfleet_workers.run import Done, NotClaimed, Runner
 from scriptfleet_workers.run_folders import RunFolders
 from scriptfleet_workers.spool import Spool
+from scriptfleet_workers.standing import Standing
+from scriptfleet_workers.tally import Tally
 from scriptfleet_workers.task_events import TaskEvents
 
 log = logging.getLogger("scriptfleet.worker")
@@ -49,6 +54,8 @@ log = logging.getLogger("scriptfleet.worker")
 _TURN_SECONDS: Final = 0.5
 #: How often it is tried to send reports that lie in the spool.
 _SPOOL_SECONDS: Final = 30.0
+#: Between TERM and KILL of runs that outlast the drain: their own grace, at most this.
+_LAST_GRACE_SECONDS: Final = 5.0
 
 
 class Member:
@@ -67,24 +74,26 @@ class Member:
         self.busy_slots: set[int] = set()
         #: Rings when one of them is free again.
         self.slot_bell = Bell()
-        self._broker, self._settings = broker, settings
+        self._broker, self._settings, self._started_at = broker, settings, time.time()
         keep_seconds = settings.result_hours * 3600
         self._inheritance = environment.on_fleet(own_environment(), settings.secret_prefixes, settings.allow_loader_env)
         self._engine = Engine(method=Method(settings.monitor), warm_env=self._inheritance.clean)
         self.active = ActiveRuns()
         self._admission = Admission.of(settings)
-        self._is_stopping = threading.Event()
+        self.way_out = Drain(settings.drain_seconds, lambda: self.stop_all(StopReason.SHUTDOWN))
+        self.standing = Standing(self._admission, self.way_out.begun)
+        self.tally = Tally()
         self._turn = threading.local()
         # Jobs that are refused take no slot: a few at a time, so that a queue full of them starves nobody.
         self._refusals = ThreadPoolExecutor(1, thread_name_prefix="refusals")
-        claims = Claims(broker.redis, broker.keys, name, keep_seconds)
-        presence = Presence(broker.redis, broker.keys, name)
+        self._claims = claims = Claims(broker.redis, broker.keys, name, keep_seconds)
+        self._presence = presence = Presence(broker.redis, broker.keys, name)
         self._live = LivePump(broker.live_output, self.active, keep_seconds)
-        self._heartbeat = Heartbeat(claims, self.active, presence, self._tell)
-        self._orders = Orders(broker.redis, broker.keys, lambda job_id: self.stop_here(job_id, StopReason.CANCELLED))
+        self._orders = Orders(broker.redis, broker.keys, name, settings.signing_key, self, self.tally)
+        self._heartbeat = Heartbeat(claims, self.active, presence, self._tell, self._orders.is_stop)
         output = OutputPublisher(broker.redis, broker.keys)
         keep = partial(broker.blobs.keep, seconds=keep_seconds)
-        self._reporter = Reporter(claims, output, keep, Spool(settings.home / "spool"), self._is_stopping)
+        self._reporter = Reporter(claims, output, keep, Spool(settings.home / "spool"), self.way_out.begun)
         self._spool_rounds = Rounds("spool", _SPOOL_SECONDS, self._reporter.send_spooled)
         self._folders = RunFolders(settings.home / "runs")
         around, workspaces = self._surroundings(), Workspaces(self._folders.path)
@@ -123,9 +132,9 @@ class Member:
 
     @classmethod
     def has_room(cls) -> bool:
-        """Tell whether this process may take a message: it is not throttled, and a slot is free."""
+        """Tell whether this process may take a message: nothing keeps jobs out, and a slot is free."""
         member = cls._current
-        return member is None or (not member._admission.reason and len(member.busy_slots) < member.slots)
+        return member is None or (member.standing.takes_jobs() and len(member.busy_slots) < member.slots)
 
     @classmethod
     def leave(cls) -> None:
@@ -135,16 +144,24 @@ class Member:
             member._close()
 
     def run_job(self, job_id: str) -> Done | NotClaimed:
-        """Run a job whose message came; once this worker is told to stop, leave it to the others."""
+        """Run a job whose message came; once this worker is told to take none, hand it back for the others."""
         self._turn.queue = None
-        if self._is_stopping.is_set():
-            # No second message is needed: the tick misses the job and sends another.
-            log.info("not_claimed job=%s reason=stopping", job_id)
-            return NotClaimed("stopping")
+        if reason := self.standing.must_hand_back():
+            self._hand_back(job_id, reason)
+            return NotClaimed(reason)
         answer = self._runner.run_job(job_id)
         # The thread that ran it goes on with its queue.
         self._turn.queue = answer.claim.queue if isinstance(answer, Done) else None
         return answer
+
+    def _hand_back(self, job_id: str, reason: str) -> None:
+        try:
+            is_back = self._claims.hand_back(job_id)
+        except redis.RedisError as fault:
+            # The tick misses the job and sends another message.
+            log.warning("not_handed_back job=%s reason=%s", job_id, fault)
+        else:
+            log.info("handed_back job=%s reason=%s back=%s", job_id, reason, is_back)
 
     def refuse(self, job_id: str) -> None:
         """End a queued job whose kind this worker does not have, without waiting for it."""
@@ -166,18 +183,34 @@ class Member:
         queue, self._turn.queue = getattr(self._turn, "queue", None), None
         until = time.monotonic() + _TURN_SECONDS
         try:
-            while queue and self._may_take() and time.monotonic() < until:
+            while queue and self.standing.takes_jobs() and time.monotonic() < until:
                 if not self._runner.run_next(queue, self._events):
                     return
         except redis.RedisError as fault:
             log.warning("turn_ended queue=%s reason=%s", queue, fault)
 
-    def _may_take(self) -> bool:
-        return not self._is_stopping.is_set() and not self._admission.reason
+    def begin_to_leave(self, *, again: bool = False) -> None:
+        """Take no more jobs: this worker is told to stop. ``again`` ends what runs, if it had begun before."""
+        self.way_out.hurry() if again else self.way_out.begin()
+        # The loop that asks for messages hears of it at once.
+        self.slot_bell.ring()
 
-    def stop_taking(self) -> None:
-        """Take no more jobs: this worker is told to stop."""
-        self._is_stopping.set()
+    def drain(self, grace_seconds: float | None) -> None:
+        """Leave as on SIGTERM, with another grace if one is given."""
+        if grace_seconds is not None:
+            self.way_out.allow(grace_seconds)
+        self._presence.obeyed(Verb.DRAIN)
+        log.warning("drain_ordered seconds=%g", self.way_out.seconds)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def cordon(self, is_cordoned: bool) -> None:
+        """Take no more jobs, or take them again."""
+        self.standing.cordon(is_cordoned)
+        self.slot_bell.ring()
+
+    def stop_job(self, job_id: str) -> None:
+        """End the run of a job that was cancelled, if it is here."""
+        self.stop_here(job_id, StopReason.CANCELLED)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job wherever it is."""
@@ -191,7 +224,7 @@ class Member:
     def stop_all(self, reason: StopReason) -> None:
         """End every run here."""
         for run in self.active.all():
-            run.stop(reason)
+            run.stop(reason, _LAST_GRACE_SECONDS)
 
     def _surroundings(self) -> Surroundings:
         cache = SourceCache(self._settings.home / "cache", self._fetch, bundle.unpack)
@@ -218,10 +251,24 @@ class Member:
 
     def _tell(self, presence: Presence) -> None:
         throttled = self._admission.look()
-        presence.tell(this_host(), self.slots, len(self.active), self.queues, scriptfleet.__version__, throttled)
+        runs, load = self.active.all(), self._admission.load
+        sign = SignOfLife(
+            host=this_host(),
+            slots=self.slots,
+            running=len(runs),
+            queues=self.queues,
+            version=scriptfleet.__version__,
+            throttled=throttled,
+            state=self.standing.state(),
+            jobs=tuple(run.claim.job_id for run in runs[:JOBS_NAMED]),
+            cpu_percent=load.cpu_percent,
+            memory_percent=load.memory_percent,
+            started_at=self._started_at,
+        )
+        self._orders.heed(presence.tell(sign))
 
     def _close(self) -> None:
-        self._is_stopping.set()
+        self.way_out.begin()
         self._refusals.shutdown(cancel_futures=True)
         self._spool_rounds.close()
         self._orders.close()
@@ -230,6 +277,7 @@ class Member:
         self._heartbeat.close()
         self._engine.close()
         self._folders.close()
+        self.way_out.close()
         log.info("worker_left name=%s", self.name)
 
 

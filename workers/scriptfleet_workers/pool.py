@@ -8,6 +8,7 @@ from typing import Any
 from celery.concurrency.base import apply_target
 from celery.concurrency.thread import ApplyResult
 from celery.concurrency.thread import TaskPool as ThreadPool
+from celery.worker import state as worker_state
 
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet_workers.member import Member
@@ -63,17 +64,28 @@ class TaskPool(ThreadPool):  # type: ignore[misc]
         return Applied(self.executor.submit(supervise))
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
-        """End the run with this token, as Celery's revoke with terminate asks."""
+        """End the run with this token: as a revoke with terminate asks, or, of a job not revoked, a cold shutdown."""
         job_id = self._jobs.get(pid)
         if job_id is not None:
-            Member.current().stop_here(job_id, StopReason.CANCELLED)
+            reason = StopReason.CANCELLED if job_id in worker_state.revoked else StopReason.SHUTDOWN
+            Member.current().stop_here(job_id, reason)
+
+    def on_stop(self) -> None:
+        """Wait for the runs: in a warm shutdown until they end or the drain is over, in a cold one not for long."""
+        if worker_state.should_terminate not in (None, False):
+            self._end_runs()
+        super().on_stop()
 
     def on_terminate(self) -> None:
         """A cold shutdown: end the runs and give their jobs back."""
-        Member.current().stop_taking()
-        Member.current().stop_all(StopReason.SHUTDOWN)
+        self._end_runs()
         self.executor.shutdown(cancel_futures=True)
         Member.leave()
+
+    def _end_runs(self) -> None:
+        if Member.is_joined():
+            Member.current().begin_to_leave()
+            Member.current().stop_all(StopReason.SHUTDOWN)
 
     def grow(self, n: int = 1) -> None:
         """Allow n more runs at once."""

@@ -2,7 +2,7 @@
 
 import os
 
-from scriptfleet.cli.amounts import percent
+from scriptfleet.cli.amounts import duration, percent
 from scriptfleet.cli.celery_process import (
     add_log_level,
     add_worker_options,
@@ -36,6 +36,12 @@ def build(parser: VerbParser) -> None:
         metavar="METHOD",
         help=f"how runs are accounted: {_METHODS}",
     )
+    parser.add_argument(
+        "--drain-seconds",
+        type=duration,
+        metavar="TIME",
+        help="once told to stop, what runs may go on for so long (else 20s); then its jobs go to other workers",
+    )
     add_fleet_options(parser)
     parser.show_examples(
         "scriptfleet worker",
@@ -46,7 +52,7 @@ def build(parser: VerbParser) -> None:
 
 
 def execute(chosen: Namespace) -> int:
-    """Become the worker; SIGTERM lets its runs finish."""
+    """Become the worker; SIGTERM lets its runs finish for a while, a second one does not."""
     require("celery")
     settings = settings_of(chosen)
     need_broker(settings)
@@ -68,5 +74,6 @@ def host_environment(chosen: Namespace) -> dict[str, str]:
         "SCRIPTFLEET_MAX_CPU_PERCENT": chosen.max_cpu_percent,
         "SCRIPTFLEET_MAX_MEMORY_PERCENT": chosen.max_memory_percent,
         "SCRIPTFLEET_MONITOR": chosen.monitor,
+        "SCRIPTFLEET_DRAIN_SECONDS": chosen.drain_seconds,
     }
     return {name: str(value) for name, value in said.items() if value is not None}

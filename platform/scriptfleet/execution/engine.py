@@ -43,7 +43,9 @@ class Running:
     """A run that has started: its orders go through here, from any thread."""
 
     def __init__(self, line: Line, plan: Plan, started: dict[str, Any], group: RunGroup | None) -> None:
-        self._line, self._grace = line, plan.grace_seconds
+        self._line = line
+        #: Between TERM and KILL, unless who ends it says otherwise.
+        self.grace_seconds = plan.grace_seconds
         self.group = group
         self.limits: Limits = plan.limits
         self.shim_pid = line.shim_pid
@@ -61,7 +63,7 @@ class Running:
 
     def stop(self, reason: StopReason, grace_seconds: float | None = None) -> None:
         """End the run: TERM to its tree, KILL after the grace. The first reason stands."""
-        grace = self._grace if grace_seconds is None else grace_seconds
+        grace = self.grace_seconds if grace_seconds is None else grace_seconds
         self._order({"op": "stop", "reason": str(reason), "grace": grace})
 
     def extend_lease(self, until: float) -> None:

@@ -101,7 +101,7 @@ class Claims:
     """Claims jobs for one worker. Raises the client library's errors: the caller decides what an outage means."""
 
     def __init__(self, client: redis.Redis, keys: Keys, worker: str, keep_seconds: float) -> None:
-        self._scripts = Scripts(client, keys)
+        self._client, self._keys, self._scripts = client, keys, Scripts(client, keys)
         self._worker, self._keep_ms = worker, round(keep_seconds * 1000)
         self._template = template()
 
@@ -175,6 +175,14 @@ class Claims:
             marks_in(claim.spec),
         )
         return bool(answer == b"kept")
+
+    def hand_back(self, job_id: str) -> bool:
+        """Put a job whose message came here, and that was not claimed, back into its place in line; give whether."""
+        return bool(self._scripts.call("hand_back", job_id, self._template))
+
+    def order_to_cancel(self, job_id: str) -> bytes:
+        """Give the text of the order that a renewal answered 'cancel' for; empty when there is none."""
+        return self._client.hget(self._keys("job", job_id), "cancel_order") or b""
 
     def tick(self) -> Tick:
         """Move due jobs, end expired ones, rescue lost runs, fill the windows."""

@@ -22,6 +22,7 @@ from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.live_output import LiveOutput
 from scriptfleet.queues.living_jobs import BATCH, LivingJobs
 from scriptfleet.queues.message import template
+from scriptfleet.queues.orders import Order, Verb
 from scriptfleet.queues.rerun import again, spec_in
 from scriptfleet.queues.scripts import Scripts
 from scriptfleet.queues.submission import Submitter, ids_for
@@ -74,7 +75,9 @@ class Broker:
     def cancel(self, job_ids: Sequence[str]) -> list[str]:
         """Cancel jobs; give the state each was found in, or 'gone'."""
         with told_plainly(self.url):
-            return [found.decode() for found in self.scripts.call("cancel", template(), self.keep_ms, *job_ids)]
+            key = self.settings.signing_key
+            orders = [word for job_id in job_ids for word in (job_id, Order.now(Verb.STOP, job_id).to_text(key))]
+            return [found.decode() for found in self.scripts.call("cancel", template(), self.keep_ms, *orders)]
 
     def cancel_all(self, batches: Iterable[Sequence[str]]) -> dict[str, int]:
         """Cancel jobs, one call to the server for each batch; give how many were found in which state."""

@@ -1,16 +1,55 @@
 """The fleet as the broker sees it: workers that gave a sign of life, queues and what stands in them."""
 
+import json
 import os
 from dataclasses import dataclass
 from typing import Final
 
 import redis
 
+from scriptfleet.domain.worker_state import WorkerState
 from scriptfleet.queues.claims import WORKER_LIFETIME_SECONDS
 from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.orders import Order, Verb
 from scriptfleet.queues.scripts import Scripts
 
 _LIFETIME_MS: Final = round(WORKER_LIFETIME_SECONDS * 1000)
+#: A worker that runs more jobs names so many of them.
+JOBS_NAMED: Final = 50
+#: An order for a worker that is not there waits so long for it: longer than a worker is away for.
+_ORDER_WAITS_MS: Final = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class SignOfLife:
+    """What a worker says of itself about once a second."""
+
+    host: str
+    slots: int
+    running: int
+    queues: list[str]
+    version: str
+    #: Why it takes no new job just now though nobody ordered so; empty when it does.
+    throttled: str = ""
+    state: WorkerState = WorkerState.READY
+    #: Ids of jobs that it runs; of many, the first.
+    jobs: tuple[str, ...] = ()
+    #: Of its whole machine; None where the machine does not say.
+    cpu_percent: float | None = None
+    memory_percent: float | None = None
+    #: Wall clock of its start, seconds since the epoch.
+    started_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the broker answers to a sign of life. Orders are their texts, empty when there is none; see orders.py."""
+
+    #: The last order to cordon or uncordon this worker.
+    cordon: str
+    drain: str
+    #: How much of its memory limit the server uses, percent; 0 without a limit.
+    fullness: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +64,17 @@ class WorkerInfo:
     #: Server clock at its last sign of life, milliseconds since the epoch.
     seen_at_ms: int
     version: str
-    #: Why it takes no new job just now; empty when it does.
+    #: Why it takes no new job just now though nobody ordered so; empty when it does.
     throttled: str = ""
+    state: WorkerState = WorkerState.READY
+    pid: int = 0
+    #: Ids of jobs that it runs; of many, the first.
+    jobs: tuple[str, ...] = ()
+    #: Of its whole machine; None where nobody says.
+    cpu_percent: float | None = None
+    memory_percent: float | None = None
+    #: Wall clock of its start, seconds since the epoch; None from a worker of an older version.
+    started_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +155,27 @@ class Presence:
         holder = self._scripts.call("presence", "join", self._name, _LIFETIME_MS, host, os.getpid())
         return (holder[0].decode(), int(holder[1])) if holder else None
 
-    def tell(self, host: str, slots: int, running: int, queues: list[str], version: str, throttled: str = "") -> None:
-        """Give a sign of life; ``throttled`` is why no new job is taken, or empty. A full server takes it too."""
-        said = {"host": host, "pid": os.getpid(), "slots": slots, "running": running, "version": version}
-        flat = [str(word) for pair in (said | {"throttled": throttled}).items() for word in pair]
-        self._scripts.call("presence", "tell", self._name, _LIFETIME_MS, ",".join(queues), *flat)
+    def tell(self, sign: SignOfLife) -> Told:
+        """Give a sign of life, and hear what is ordered. A full server takes it too."""
+        said = {
+            "host": sign.host,
+            "pid": os.getpid(),
+            "slots": sign.slots,
+            "running": sign.running,
+            "version": sign.version,
+            "throttled": sign.throttled,
+            "state": sign.state,
+            "jobs": ",".join(sign.jobs[:JOBS_NAMED]),
+            "load": json.dumps([sign.cpu_percent, sign.memory_percent]),
+            "started": "" if sign.started_at is None else sign.started_at,
+        }
+        flat = [str(word) for pair in said.items() for word in pair]
+        answer = self._scripts.call("presence", "tell", self._name, _LIFETIME_MS, ",".join(sign.queues), *flat)
+        return Told(answer[0].decode(), answer[1].decode(), int(answer[2]))
+
+    def obeyed(self, verb: Verb) -> None:
+        """Take an order away, so that a worker of this name that comes later does not obey it again."""
+        self._scripts.call("presence", "obeyed", self._name, 0, verb)
 
     def leave(self) -> None:
         """Take the entry away: this worker stops on purpose."""
@@ -121,8 +185,23 @@ class Presence:
         pipeline.execute()
 
 
+class OrderDesk:
+    """Leaves orders for workers, which they find with their next sign of life."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, signing_key: str) -> None:
+        self._scripts, self._key = Scripts(client, keys), signing_key
+
+    def leave(self, order: Order) -> None:
+        """Leave an order to drain, cordon or uncordon; a later one of its kind takes its place."""
+        field = Verb.DRAIN if order.verb is Verb.DRAIN else Verb.CORDON
+        self._scripts.call("presence", "order", order.target, _ORDER_WAITS_MS, field, order.to_text(self._key))
+
+
 def _worker(name: str, seen_at_ms: int, fields: dict[bytes, bytes]) -> WorkerInfo:
     said = {key.decode(): value.decode() for key, value in fields.items()}
+    # A worker of an older version does not say all of it.
+    cpu_percent, memory_percent = json.loads(said.get("load", "[null, null]"))
+    started, jobs = said.get("started"), said.get("jobs")
     return WorkerInfo(
         name=name,
         host=said["host"],
@@ -131,6 +210,16 @@ def _worker(name: str, seen_at_ms: int, fields: dict[bytes, bytes]) -> WorkerInf
         queues=said["queues"].split(","),
         seen_at_ms=seen_at_ms,
         version=said["version"],
-        # A worker of an older version does not say it.
         throttled=said.get("throttled", ""),
+        state=_state(said.get("state", "")),
+        pid=int(said["pid"]),
+        jobs=tuple(jobs.split(",")) if jobs else (),
+        cpu_percent=cpu_percent,
+        memory_percent=memory_percent,
+        started_at=float(started) if started else None,
     )
+
+
+def _state(said: str) -> WorkerState:
+    # Of an older version, or a newer one with a word that this one does not know.
+    return WorkerState(said) if said in set(WorkerState) else WorkerState.READY

@@ -23,9 +23,11 @@
 | {N}:epoch | hash | id of this server's memory, made once and lost when it is wiped; whether that is restored |
 | {N}:workers | zset | worker names; score = last sign of life, ms |
 | {N}:worker:<name> | hash | what a worker says of itself |
+| {N}:orders:<name> | hash | orders to a worker: cordon (the last, or its end) and drain |
+| {N}:fullness | string | how much of its memory limit the server used a moment ago, percent |
 | {N}:celery:* |  | Celery's own keys: the lists of messages, bindings, events, remote control |
 | {N}:done:<id> | pubsub | told when a job ends |
-| {N}:control | pubsub | told to all workers: a job to stop |
+| {N}:control | pubsub | told to all workers: an order to stop a job |
 """
 
 from dataclasses import dataclass

@@ -21,6 +21,7 @@ NAMES = (
     "presence",
     "epoch",
     "restore",
+    "hand_back",
 )
 
 

@@ -5,7 +5,7 @@ import time
 from scriptfleet import Client, State
 from scriptfleet.queues.claims import LOSSES_ALLOWED
 from scriptfleet.queues.client import Broker
-from scriptfleet.queues.fleet import FleetView, Presence
+from scriptfleet.queues.fleet import FleetView, Presence, SignOfLife
 from tests.integration.queues.conftest import FakeWorker
 
 WINDOW = 16
@@ -84,8 +84,8 @@ def test_only_a_window_of_the_waiting_jobs_is_with_celery(client: Client, worker
 
 
 def test_the_window_follows_the_slots_of_the_workers(client: Client, worker: FakeWorker, broker: Broker) -> None:
-    Presence(broker.redis, broker.keys, "w1").tell("host", 20, 0, ["default"], "0.1")
-    Presence(broker.redis, broker.keys, "w2").tell("host", 5, 0, ["default", "gpu"], "0.1")
+    Presence(broker.redis, broker.keys, "w1").tell(SignOfLife("host", 20, 0, ["default"], "0.1"))
+    Presence(broker.redis, broker.keys, "w2").tell(SignOfLife("host", 5, 0, ["default", "gpu"], "0.1"))
     for _ in range(100):
         client.submit_shell("true")
     worker.tick()
@@ -94,7 +94,7 @@ def test_the_window_follows_the_slots_of_the_workers(client: Client, worker: Fak
 
 
 def test_a_message_that_the_server_lost_is_sent_again(client: Client, worker: FakeWorker, broker: Broker) -> None:
-    Presence(broker.redis, broker.keys, "w1").tell("host", 4, 0, ["default"], "0.1")
+    Presence(broker.redis, broker.keys, "w1").tell(SignOfLife("host", 4, 0, ["default"], "0.1"))
     lost, kept = client.submit_shell("true"), client.submit_shell("true")
     assert lost.id.encode() in broker.redis.rpop(broker.keys("celery", "default"))
 
@@ -106,7 +106,7 @@ def test_a_message_that_the_server_lost_is_sent_again(client: Client, worker: Fa
 
 
 def test_a_message_that_is_only_young_is_not_sent_again(client: Client, worker: FakeWorker, broker: Broker) -> None:
-    Presence(broker.redis, broker.keys, "w1").tell("host", 4, 0, ["default"], "0.1")
+    Presence(broker.redis, broker.keys, "w1").tell(SignOfLife("host", 4, 0, ["default"], "0.1"))
     client.submit_shell("true")
     broker.redis.rpop(broker.keys("celery", "default"))
 
@@ -146,7 +146,7 @@ def test_who_waited_long_enough_goes_before_a_higher_priority(client: Client, br
 
 def test_the_fleet_is_what_gave_a_sign_of_life(broker: Broker) -> None:
     presence = Presence(broker.redis, broker.keys, "w1")
-    presence.tell("host-1", 4, 2, ["default", "gpu"], "0.1")
+    presence.tell(SignOfLife("host-1", 4, 2, ["default", "gpu"], "0.1"))
     seen = FleetView(broker.redis, broker.keys).workers()
 
     assert [(one.name, one.host, one.slots, one.running, one.queues) for one in seen] == [

@@ -38,10 +38,11 @@ def test_what_cannot_be_read_keeps_nothing_out() -> None:
     assert judged(Admission(80, 50, HostLoad()), (90, 90), (None, None)) == [True, False]
 
 
-def test_without_limits_nothing_is_read(tmp_path: Path) -> None:
+def test_without_limits_nothing_keeps_jobs_out(tmp_path: Path) -> None:
+    machine(tmp_path, "1 1 1 1 1 1 1 1 0 0", 1000, 0)
     admission = Admission(None, None, HostLoad(tmp_path))
 
-    assert admission.look() == ""
+    assert (admission.look(), admission.load.memory_percent) == ("", 100)
 
 
 def machine(proc: Path, cpu: str, total_kb: int, available_kb: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from scriptfleet.queues.claims import Claims
-from scriptfleet.queues.fleet import FleetView, Presence
+from scriptfleet.queues.fleet import FleetView, Presence, SignOfLife
 from scriptfleet.queues.keys import Keys
 from scriptfleet_workers.active import ActiveRuns
 from scriptfleet_workers.heartbeat import Heartbeat
@@ -40,7 +40,7 @@ def test_a_fault_in_one_part_of_the_heartbeat_does_not_keep_the_others_from_runn
 ) -> None:
     keys = Keys("beats")
     claims, presence = Claims(redis_client, keys, "w1", 60), Presence(redis_client, keys, "w1")
-    presence.tell("host", 2, 0, ["default"], "0.1")
+    presence.tell(SignOfLife("host", 2, 0, ["default"], "0.1"))
 
     def broken(_: Presence) -> None:
         raise OSError("no /proc")

@@ -1,0 +1,46 @@
+"""Whether this worker takes jobs just now. Asked before each message, so it only looks at what others have noted."""
+
+import logging
+import threading
+
+from scriptfleet.domain.worker_state import WorkerState
+from scriptfleet_workers.admission import Admission
+
+log = logging.getLogger("scriptfleet.worker")
+
+
+class Standing:
+    """What keeps jobs out, put together."""
+
+    def __init__(self, admission: Admission, draining: threading.Event) -> None:
+        self._admission, self._draining = admission, draining
+        #: Whether it was ordered to take no job.
+        self.is_cordoned = False
+        #: Why no message reaches it though there is room; empty while they do.
+        self.stuck = ""
+
+    def cordon(self, is_cordoned: bool) -> None:
+        """Take no more jobs, or take them again."""
+        if is_cordoned != self.is_cordoned:
+            log.warning("cordoned" if is_cordoned else "uncordoned")
+        self.is_cordoned = is_cordoned
+
+    def takes_jobs(self) -> bool:
+        """Tell whether a job may be taken now."""
+        return not (self._draining.is_set() or self.is_cordoned or self._admission.reason)
+
+    def must_hand_back(self) -> str:
+        """Give why a job whose message came all the same goes to another worker; empty when it is taken."""
+        if self._draining.is_set():
+            return "draining"
+        return "cordoned" if self.is_cordoned else ""
+
+    def state(self) -> WorkerState:
+        """Give it in one word: the reason that lasts longest stands for the others."""
+        if self._draining.is_set():
+            return WorkerState.DRAINING
+        if self.stuck:
+            return WorkerState.STUCK
+        if self.is_cordoned:
+            return WorkerState.CORDONED
+        return WorkerState.THROTTLED if self._admission.reason else WorkerState.READY
