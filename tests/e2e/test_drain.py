@@ -150,7 +150,7 @@ def test_a_cordoned_worker_takes_nothing_until_it_is_uncordoned(fleet: Fleet) ->
     assert waiting.state() is State.QUEUED
     scriptfleet(fleet, "workers", "uncordon", "w1")
     assert waiting.result(10).stdout == "after\n"
-    assert said_of(fleet, "w1").state is WorkerState.READY
+    eventually(lambda: said_of(fleet, "w1").state is WorkerState.READY)
 
 
 def test_a_cordon_stays_with_the_name_when_its_worker_starts_anew(fleet: Fleet) -> None:

@@ -65,8 +65,9 @@ def _put_back(channel: Any) -> None:
         answer = channel.client.parse_response(channel.client.connection, "BRPOP")
         channel._in_poll = None
         if answer:
-            channel.client.rpush(*answer)
-            log.info("message_put_back queue=%s", answer[0])
+            queue, message = answer[0].decode(), answer[1]
+            channel.client.rpush(queue, message)
+            log.info("message_put_back queue=%s", queue)
     except (redis.RedisError, OSError) as fault:
         # The tick misses the job and sends another message.
         log.warning("message_not_put_back reason=%s", fault)
