@@ -10,6 +10,7 @@ from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Finish, Renewal
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.drafts import of_command
 from scriptfleet.queues.events import EventReader
+from scriptfleet.queues.orders import Order, Verb
 from tests.integration.queues.conftest import FakeWorker, record
 
 
@@ -156,7 +157,8 @@ def test_cancelling_a_running_job_asks_its_worker(client: Client, worker: FakeWo
 
         assert job.cancel()
 
-        assert orders.get_message(timeout=2)["data"] == f'{{"stop":"{job.id}"}}'.encode()
+        order = Order.read(orders.get_message(timeout=2)["data"], "")
+        assert (order.verb, order.target) == (Verb.STOP, job.id)
     assert job.state() is State.RUNNING
     assert job.facts()["is_cancel_asked"]
 
