@@ -218,6 +218,7 @@ def test_a_claim_is_not_put_back_over_something_newer(client: Client, worker: Fa
     assert not worker.claims.reassert(claim, 15.0)
 
     assert job.state() is State.QUEUED
+    worker.claim(job.id, "run-2")
     assert not worker.finish(claim)
 
 
@@ -276,6 +277,33 @@ def test_a_living_run_takes_its_job_again_when_the_server_lost_its_claim(
     assert worker.finish(claim)
 
 
+def test_a_run_that_ended_after_the_server_lost_its_claim_ends_its_job(
+    client: Client, worker: FakeWorker, broker: Broker
+) -> None:
+    job = client.submit_shell("true")
+    claim = worker.claim(job.id)
+    forget_claim(broker, claim)
+
+    assert worker.finish(claim)
+
+    facts = job.facts()
+    assert (facts["state"], facts["run_id"], facts["worker"]) == (State.SUCCEEDED, "run-1", "worker-1")
+    assert worker.claims.claim(job.id, "run-2") == "succeeded"
+    assert worker.claims.claim_next("default", "run-3") is None
+
+
+def test_a_run_that_was_lost_after_the_server_lost_its_claim_leaves_its_job_to_another(
+    client: Client, worker: FakeWorker, broker: Broker
+) -> None:
+    job = client.submit_shell("true")
+    claim = worker.claim(job.id)
+    forget_claim(broker, claim)
+
+    assert not worker.finish(claim, State.QUEUED)
+
+    assert worker.claim(job.id, "run-2").attempt == 1
+
+
 def test_a_run_that_was_rescued_or_has_ended_does_not_take_its_job_again(client: Client, worker: FakeWorker) -> None:
     lost, ended = client.submit_shell("true"), client.submit_shell("true")
     first, second = worker.claim(lost.id), worker.claim(ended.id, "run-2")
@@ -284,6 +312,7 @@ def test_a_run_that_was_rescued_or_has_ended_does_not_take_its_job_again(client:
     worker.finish(second, State.QUEUED)
 
     assert (renew(worker, first), renew(worker, second)) == ("lost", "lost")
+    assert (worker.finish(first), worker.finish(second, State.FAILED)) == (False, True)
     assert (lost.state(), ended.state()) == (State.QUEUED, State.QUEUED)
 
 

@@ -116,6 +116,16 @@ class JobMachine(RuleBasedStateMachine):
         assert self.worker.claims.renew([Renewal(run.job_id, run.run_id, 15.0)]) == {run.run_id: "kept"}
         model.was_forgotten = True
 
+    @rule(run=runs, there=st.sampled_from([State.SUCCEEDED, State.FAILED]))
+    def lose_the_last_second_and_finish(self, run: Claim, there: State) -> None:
+        model = self.models[run.job_id]
+        if model.claim != run or model.is_cancel_asked:
+            return
+        forget_claim(self.client.broker, run)
+        assert self.worker.finish(run, there)
+        model.move(there)
+        model.was_forgotten = True
+
     @rule(
         run=runs,
         there=st.sampled_from([State.SUCCEEDED, State.FAILED, State.TIMED_OUT, State.QUEUED, State.DELAYED]),

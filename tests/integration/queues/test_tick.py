@@ -26,6 +26,21 @@ def test_a_run_whose_lease_ran_out_goes_back_to_the_queue(client: Client, worker
     assert job.facts()["losses"] == 1
 
 
+def test_a_job_that_lost_its_worker_goes_before_those_that_came_after_it(
+    client: Client, worker: FakeWorker, broker: Broker
+) -> None:
+    jobs = [client.submit_shell("true") for _ in range(WINDOW + 3)]
+    worker.lose(worker.claim(jobs[0].id))
+    # Nothing more is handed to Celery: who is first in line stays there.
+    broker.redis.set(broker.keys("window", "default"), 1)
+
+    worker.tick()
+
+    first = worker.claims.claim_next("default", "run-2")
+    assert first is not None
+    assert first.job_id == jobs[0].id
+
+
 def test_a_lease_that_holds_is_left_alone(client: Client, worker: FakeWorker) -> None:
     job = client.submit_shell("true")
     worker.claim(job.id)

@@ -134,10 +134,11 @@ local function to_delayed(id, due)
   redis.call('ZADD', P .. 'delayed', ms(due), id)
 end
 
-local function to_queued(id, queue, prio, at)
+-- `since` is when it came into line, where it keeps the place that it had.
+local function to_queued(id, queue, prio, at, since)
   still_to_run(id, at)
   redis.call('HSET', job_key(id), 'state', 'queued', 'ready_at', ms(at))
-  put_ready(id, queue, prio, at)
+  put_ready(id, queue, prio, since and tonumber(since) or at)
 end
 
 -- What a claim looks at before it takes a job; see take.
@@ -160,6 +161,19 @@ local function start_run(id, queue, claim, worker, lease, rev, at, first)
   redis.call('SADD', P .. 'running:' .. queue, id)
   emit('claimed', id, ms(rev), at, cjson.encode({ run_id = claim, attempt = attempt, worker = worker }))
   return attempt
+end
+
+-- A server that lost its last second has the job as it was before the claim.
+local function is_forgotten(id, claim)
+  local f = redis.call('HMGET', job_key(id), 'state', 'claim', 'past')
+  return f[1] == 'queued' and (not f[2] or f[2] == claim) and
+    not string.find(f[3] or '', ' ' .. claim .. ' ', 1, true)
+end
+
+local function take_again(id, claim, worker, lease, at)
+  local f = redis.call('HMGET', job_key(id), 'queue', 'first_start', 'rev')
+  -- The store may have seen later revisions than the server has now: the clock is higher than all of them.
+  start_run(id, f[1], claim, worker, lease, math.max(tonumber(f[3]) + 1, at), at, f[2] or ms(at))
 end
 
 -- Gives a queued job, whose fields are `f`, to a worker: {'claimed', id, …}, {'expired'} or {'lost'}.

@@ -7,7 +7,7 @@
 -- the job by now, or the report is late and the job forgotten: the record is kept, the job is not touched.
 local id, claim, record, state, delay = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local template, keep, at = ARGV[6], ARGV[7], now_ms()
-local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio', 'cancel')
+local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio', 'cancel', 'ready_at')
 
 local function told(rev, stale)
   -- The record goes in as it came: through cjson an empty list would turn into an object.
@@ -18,6 +18,12 @@ local function told(rev, stale)
 end
 
 if not f[2] and ARGV[9] ~= '1' then return 'gone' end
+-- A run that came to an end of its own after the server forgot its claim. One that was lost or is to be tried again does
+-- not take the job: a newer run that was forgotten too may live, and would have another beside it.
+if FINAL[state] and is_forgotten(id, claim) then
+  take_again(id, claim, cjson.decode(record).worker, 0, at)
+  f[1], f[2] = claim, 'running'
+end
 if f[1] ~= claim or f[2] ~= 'running' then
   -- Asking twice after a lost answer is harmless: the first one stands.
   if f[1] == claim and redis.call('HGET', job_key(id), 'reported') == claim then return 'done' end
@@ -44,7 +50,7 @@ if state == 'delayed' then
   to_delayed(id, at + delay)
 elseif state == 'queued' then
   redis.call('HINCRBY', job_key(id), 'attempt', -1)
-  to_queued(id, queue, f[4], at)
+  to_queued(id, queue, f[4], at, f[6])
 else
   close(id, state, at, keep)
 end

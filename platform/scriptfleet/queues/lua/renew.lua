@@ -4,23 +4,12 @@
 -- (the server knows nothing of the job).
 local worker, at, answer = ARGV[1], now_ms(), {}
 
--- A server that lost its last second has the job as it was before the claim: the living run takes it again.
-local function is_forgotten(claim, f)
-  return f[2] == 'queued' and (not f[1] or f[1] == claim) and
-    not string.find(f[4] or '', ' ' .. claim .. ' ', 1, true)
-end
-
-local function take_again(id, claim, lease, f)
-  -- The store may have seen later revisions than the server has now: the clock is higher than all of them.
-  local rev = math.max(tonumber(f[7]) + 1, at)
-  start_run(id, f[5], claim, worker, lease, rev, at, f[6] or ms(at))
-end
-
 for n = 2, #ARGV, 4 do
   local id, claim, lease, reading = ARGV[n], ARGV[n + 1], tonumber(ARGV[n + 2]), ARGV[n + 3]
-  local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'cancel', 'past', 'queue', 'first_start', 'rev')
-  if is_forgotten(claim, f) then
-    take_again(id, claim, lease, f)
+  local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'cancel')
+  if is_forgotten(id, claim) then
+    -- The living run takes it again.
+    take_again(id, claim, worker, lease, at)
     f[1], f[2] = claim, 'running'
   end
   if not f[2] then
