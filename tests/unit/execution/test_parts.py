@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from scriptfleet.execution.monitor.curve import Curve
 from scriptfleet.execution.monitor.procfs import NewestProcess, ProcessReader, TreeReader, read_whole
 from scriptfleet.execution.shim import wire
 from scriptfleet.execution.shim.capture import Capture
+from scriptfleet.execution.shim.tree import children_of
 from scriptfleet.execution.workspace import SourceCache
 from scriptfleet.queues.bundle import unpack
 from tests.engine_bench import kept_output
+from tests.eventually import eventually
 
 CONTENT = b"print('hello')\n"
 SOURCE = Source(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "file")
@@ -223,6 +226,27 @@ def test_without_the_number_of_the_newest_process_every_reading_is_a_walk(tmp_pa
 
     assert set(tree.read()) == {2, 3}
     tree.close()
+
+
+def test_what_sleeps_is_not_read_again_and_what_it_starts_is_found_at_once() -> None:
+    command = ["sh", "-c", "read go; sleep 60 & read on; kill $!"]
+    shell = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, bufsize=1)
+    assert shell.stdin is not None
+    tree = TreeReader(os.getpid())
+    try:
+        eventually(lambda: tree.read()[shell.pid] is tree.read()[shell.pid], within=10)
+        shell.stdin.write("\n")
+        child = eventually(lambda: children_of(shell.pid), within=10)[0]
+
+        assert child in tree.read()
+        shell.stdin.write("\n")
+        shell.wait(10)
+        assert not {child, shell.pid} & tree.read().keys()
+    finally:
+        tree.close()
+        shell.kill()
+        shell.wait()
+        shell.stdin.close()
 
 
 def test_the_newest_process_of_this_machine_is_told() -> None:
