@@ -4,16 +4,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 import redis
 
+from scriptfleet.domain.ids import new_run_id
 from scriptfleet.errors import BlobTooLarge
 from scriptfleet.execution.plain_file import open_plain
 from scriptfleet.execution.workspace import ARTIFACTS
-from scriptfleet.queues.claims import SHORTEST_LEASE_SECONDS, Claims, Finish
+from scriptfleet.queues.claims import SHORTEST_LEASE_SECONDS, Claim, Claims, Ending, Finish
 from scriptfleet.queues.events import OUTPUT_PIECE_BYTES, OutputPublisher
 from scriptfleet_workers.broker_faults import PASSING, is_full, is_refusal
 from scriptfleet_workers.kept_output import Pieces
@@ -27,11 +29,25 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
 _PATIENCE_SECONDS: Final = 10.0
 
 
+#: Tells whether a slot is to go on with another job when its run is over.
+GoesOn = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A job that was claimed, and the CLOCK_MONOTONIC moment at which it was asked for."""
+
+    claim: Claim
+    asked_at: float
+
+
 class _Sending:
     """One report on its way: what the broker has of it already is not sent again."""
 
-    def __init__(self, report: Report, folder: Path) -> None:
-        self.report, self.folder = report, folder
+    def __init__(self, report: Report, folder: Path, goes_on: GoesOn = lambda: False) -> None:
+        self.report, self.folder, self.goes_on = report, folder, goes_on
+        #: The job that this one's slot goes on with.
+        self.next: Taken | None = None
         self.at_ms = round(time.time() * 1000)
         self.streams = {name: Pieces(folder / name, OUTPUT_PIECE_BYTES) for name in ("stdout", "stderr")}
         self.artifacts = list(report.artifacts)
@@ -52,18 +68,24 @@ class Reporter:
         self._claims, self._output, self._keep = claims, output, keep
         self._spool, self._stopping = spool, stopping
 
-    def report(self, report: Report, folder: Path) -> None:
-        """Send the report of the run whose files lie in ``folder``; blocks until the broker has it, or the spool."""
-        sending, wait, stopped_at = _Sending(report, folder), _FIRST_WAIT, None
+    def report(self, report: Report, folder: Path, goes_on: GoesOn = lambda: False) -> Taken | None:
+        """Send the report of the run whose files lie in ``folder``; blocks until the broker has it, or the spool.
+
+        Where its slot ``goes_on`` it takes the next job of the queue along; gives that.
+        """
+        sending, wait, stopped_at = _Sending(report, folder, goes_on), _FIRST_WAIT, None
         while True:
             try:
-                return self._send(sending)
+                self._send(sending)
             except PASSING as fault:
                 log.warning("report_waits job=%s run=%s reason=%s", report.job_id, report.run_id, fault)
+            else:
+                return sending.next
             if self._stopping.is_set():
                 stopped_at = stopped_at or time.monotonic()
                 if time.monotonic() - stopped_at > _PATIENCE_SECONDS:
-                    return self._spool.keep(report, folder)
+                    self._spool.keep(report, folder)
+                    return sending.next
             self._pause(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
 
@@ -84,35 +106,35 @@ class Reporter:
     def _send(self, sending: _Sending) -> None:
         self._send_files(sending)
         report = sending.report
-        ended = self._finish(report)
+        ended = self._finish(sending)
         if ended is Finish.GONE:
             is_kept = self._claims.reassert(report.claim, SHORTEST_LEASE_SECONDS)
             log.warning("claim_reasserted job=%s run=%s kept=%s", report.job_id, report.run_id, is_kept)
-            ended = self._finish(report)
+            ended = self._claims.finish(_ending(report))
         _tell(report, ended)
+
+    def _finish(self, sending: _Sending) -> Finish:
+        """End the run; where its slot is to go on, take the next job on the same way."""
+        ending = _ending(sending.report)
+        if sending.next is not None or not sending.goes_on():
+            return self._claims.finish(ending)
+        asked_at = time.monotonic()
+        ended, claim = self._claims.finish_and_claim(ending, sending.report.claim.queue, new_run_id())
+        if claim is not None:
+            sending.next = Taken(claim, asked_at)
+        if isinstance(ended, redis.RedisError):
+            raise ended
+        return ended
 
     def _send_late(self, report: Report, folder: Path) -> None:
         # The job may have ended and been forgotten since: it is never brought back.
         try:
             self._send_files(_Sending(report, folder))
-            _tell(report, self._finish(report, is_late=True))
+            _tell(report, self._claims.finish(_ending(report, is_late=True)))
         except redis.ResponseError as fault:
             if not is_refusal(fault):
                 raise
             raise Refused(f"the server does not take it: {fault}") from fault
-
-    def _finish(self, report: Report, *, is_late: bool = False) -> Finish:
-        return self._claims.finish(
-            report.job_id,
-            report.run_id,
-            report.record,
-            report.state,
-            report.delay_seconds,
-            is_loss=report.is_loss,
-            is_late=is_late,
-            queue=report.queue,
-            is_out_of_memory=report.is_out_of_memory,
-        )
 
     def _send_files(self, sending: _Sending) -> None:
         """Send output and artifacts; what a full server cannot take is left out, so that the outcome need not wait."""
@@ -140,6 +162,20 @@ class Reporter:
     def _keep_one(self, sending: _Sending, sha256: str) -> None:
         with open_plain(sending.folder / ARTIFACTS / sha256) as kept:
             self._keep(kept.read())
+
+
+def _ending(report: Report, *, is_late: bool = False) -> Ending:
+    return Ending(
+        report.job_id,
+        report.run_id,
+        report.record,
+        report.state,
+        report.delay_seconds,
+        report.is_loss,
+        is_late,
+        report.queue,
+        report.is_out_of_memory,
+    )
 
 
 def _tell(report: Report, ended: Finish) -> None:

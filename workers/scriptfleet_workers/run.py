@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import redis
@@ -28,11 +29,14 @@ from scriptfleet.queues.signing import is_genuine
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
 from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.report import Report
-from scriptfleet_workers.reporter import Reporter
+from scriptfleet_workers.reporter import GoesOn, Reporter, Taken
 from scriptfleet_workers.task_events import TaskEvents
 
 log = logging.getLogger("scriptfleet.run")
 
+#: Longer specs are not kept once they are read, characters.
+_LONGEST_KNOWN: Final = 4_096
+_COMPACT: Final = json.JSONEncoder(separators=(",", ":"))
 _CHANCE: Final = random.SystemRandom()
 
 
@@ -49,6 +53,8 @@ class Done:
 
     claim: Claim
     record: RunRecord
+    #: What its slot goes on with.
+    next: Taken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +84,8 @@ class Runner:
     reporter: Reporter
     live: LivePump
 
-    def run_job(self, job_id: str) -> Done | NotClaimed:
-        """Claim the job and see it through. Gives the record, or why there is none."""
+    def run_job(self, job_id: str, goes_on: GoesOn) -> Done | NotClaimed:
+        """Claim the job and see it through; where its slot ``goes_on``, claim the next of its queue at its end."""
         asked_at = time.monotonic()
         try:
             claim = self.claims.claim(job_id, new_run_id())
@@ -90,35 +96,32 @@ class Runner:
         if isinstance(claim, str):
             log.info("not_claimed job=%s state=%s", job_id, claim)
             return NotClaimed(claim)
-        return Done(claim, self._see_through(claim, asked_at))
+        return self._see_through(Taken(claim, asked_at), goes_on)
 
-    def run_next(self, queue: str, events: TaskEvents) -> bool:
-        """Run the queue's next job that waits behind the window; give False when there is none."""
-        asked_at = time.monotonic()
-        claim = self.claims.claim_next(queue, new_run_id())
-        if claim is None:
-            return False
-        events.started(claim)
-        events.ended(claim, self._see_through(claim, asked_at))
-        return True
+    def run_taken(self, taken: Taken, goes_on: GoesOn, events: TaskEvents) -> Taken | None:
+        """See a job through that came without a message; give the one to go on with, if there is one."""
+        events.started(taken.claim)
+        done = self._see_through(taken, goes_on)
+        events.ended(taken.claim, done.record)
+        return done.next
 
-    def _see_through(self, claim: Claim, asked_at: float) -> RunRecord:
-        job_id = claim.job_id
-        log.info("run_started job=%s run=%s attempt=%d", job_id, claim.run_id, claim.attempt)
+    def _see_through(self, taken: Taken, goes_on: GoesOn) -> Done:
+        claim = taken.claim
+        log.info("run_started job=%s run=%s attempt=%d", claim.job_id, claim.run_id, claim.attempt)
         workspace = self.workspaces.take(claim.run_id)
-        with self.active.entered(claim, workspace, asked_at) as active:
+        with self.active.entered(claim, workspace, taken.asked_at) as active:
             spec, record = self._execute(active)
             active.over()
             then = after(spec, claim, record)
             self.live.finish(active)
-            self.reporter.report(_report(claim, record, then), workspace.folder)
+            onward = self.reporter.report(_report(claim, record, then), workspace.folder, goes_on)
         if record.usage.exit_code is None:
             # What had to be ended from outside may still live in there.
             workspace.remove()
         else:
             self.workspaces.give_back(workspace)
-        log.info("run_%s job=%s run=%s next=%s", record.outcome, job_id, claim.run_id, then.state)
-        return record
+        log.info("run_%s job=%s run=%s next=%s", record.outcome, claim.job_id, claim.run_id, then.state)
+        return Done(claim, record, onward)
 
     def _execute(self, active: ActiveRun) -> tuple[JobSpec | None, RunRecord]:
         claim = active.claim
@@ -151,7 +154,17 @@ class Runner:
             expected = f"a kind that worker {self.worker} has: upgrade it, or install the package that has this one"
             raise InvalidValue("kind", claim.kind, expected)
         # The rule is the signed spec's own; the server only counts.
-        return JobSpec.from_json(claim.spec).after_out_of_memory(claim.out_of_memory)
+        return _spec_of(claim.spec).after_out_of_memory(claim.out_of_memory)
+
+
+def _spec_of(text: str) -> JobSpec:
+    """Read a spec. Jobs of one batch or schedule often have the very same one, and it never changes."""
+    return _known_spec(text) if len(text) <= _LONGEST_KNOWN else JobSpec.from_json(text)
+
+
+@lru_cache(maxsize=256)
+def _known_spec(text: str) -> JobSpec:
+    return JobSpec.from_json(text)
 
 
 def _broken(who: Identity, fault: Exception, hidden: Sequence[bytes]) -> RunRecord:
@@ -183,7 +196,7 @@ def after(spec: JobSpec | None, claim: Claim, record: RunRecord) -> Next:
 def _report(claim: Claim, record: RunRecord, then: Next) -> Report:
     return Report(
         claim=claim,
-        record=json.dumps(record.to_dict(), separators=(",", ":")),
+        record=_COMPACT.encode(record.to_dict()),
         state=then.state,
         delay_seconds=then.delay_seconds,
         is_loss=then.is_loss,

@@ -77,6 +77,29 @@ class Finish(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """The end of a run."""
+
+    job_id: str
+    run_id: str
+    #: The run's record as JSON.
+    record: str
+    #: The job's now: delayed means another attempt, queued that it is given back.
+    state: State
+    #: How long from now the next attempt is due.
+    delay_seconds: float = 0.0
+    #: Whether giving the job back counts against the losses allowed; when there were too many the job is lost.
+    is_loss: bool = False
+    #: Whether the report waited for the server while its run was over: where the server has forgotten the job it is
+    #: STALE, and never brings the job back.
+    is_late: bool = False
+    #: The next attempt's queue, where it is another.
+    queue: str | None = None
+    #: Whether the next attempt counts as one after out of memory.
+    is_out_of_memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Renewal:
     """One lease to renew."""
 
@@ -113,9 +136,7 @@ class Claims:
 
     def claim_next(self, queue: str, run_id: str) -> Claim | None:
         """Take the queue's first job that waits behind the window, if there is one."""
-        lease_ms = round(SHORTEST_LEASE_SECONDS * 1000)
-        answer = self._scripts.call("next", queue, run_id, self._worker, lease_ms, self._keep_ms)
-        return _claim(run_id, answer) if answer[0] == b"claimed" else None
+        return _claimed(run_id, self._scripts.call("next", *self._said_of_next(queue, run_id)))
 
     def renew(self, renewals: list[Renewal]) -> dict[str, str]:
         """Renew leases; give 'kept', 'cancel', 'lost' or 'gone' by run id: see lua/renew.lua.
@@ -128,38 +149,31 @@ class Claims:
         answer = self._scripts.call("renew", *flat)
         return {one.run_id: word.decode() for one, word in zip(renewals, answer, strict=True)}
 
-    def finish(
-        self,
-        job_id: str,
-        run_id: str,
-        record: str,
-        state: State,
-        delay_seconds: float = 0.0,
-        *,
-        is_loss: bool = False,
-        is_late: bool = False,
-        queue: str | None = None,
-        is_out_of_memory: bool = False,
-    ) -> Finish:
-        """End the run with its record (JSON); ``state`` is the job's now.
+    def finish(self, ending: Ending) -> Finish:
+        """End a run. Safe to repeat."""
+        return Finish(self._scripts.call("finish", *self._said_of(ending)).decode())
 
-        For state delayed the next attempt is due ``delay_seconds`` from now, in ``queue`` where one is named;
-        ``is_out_of_memory`` counts it as one after out of memory. For state queued, ``is_loss`` counts it
-        against the losses allowed; when there were too many the job is lost. Safe to repeat.
+    def finish_and_claim(
+        self, ending: Ending, queue: str, run_id: str
+    ) -> tuple[Finish | redis.RedisError, Claim | None]:
+        """End a run, and take the queue's next job for the slot that is free now: one way to the server and back.
 
-        ``is_late`` is for a report that waited for the server while its run was over: where the server has forgotten
-        the job it is STALE, and never brings the job back.
+        What became of the end is given, not raised: the claim stands whatever it is.
         """
-        allowed: int | str = LOSSES_ALLOWED if is_loss else ""
-        delay_ms = round(delay_seconds * 1000)
-        answer = self._scripts.call(
-            "finish",
-            *(job_id, run_id, record, state, delay_ms, self._template, self._keep_ms, allowed),
-            "1" if is_late else "",
-            queue or "",
-            "1" if is_out_of_memory else "",
+        calls = (("finish", self._said_of(ending)), ("next", self._said_of_next(queue, run_id)))
+        ended, taken = self._scripts.call_both(*calls)
+        claim = None if isinstance(taken, redis.RedisError) else _claimed(run_id, taken)
+        return ended if isinstance(ended, redis.RedisError) else Finish(ended.decode()), claim
+
+    def _said_of(self, ending: Ending) -> tuple[str | int, ...]:
+        return (
+            *(ending.job_id, ending.run_id, ending.record, ending.state, round(ending.delay_seconds * 1000)),
+            *(self._template, self._keep_ms, LOSSES_ALLOWED if ending.is_loss else ""),
+            *("1" if ending.is_late else "", ending.queue or "", "1" if ending.is_out_of_memory else ""),
         )
-        return Finish(answer.decode())
+
+    def _said_of_next(self, queue: str, run_id: str) -> tuple[str | int, ...]:
+        return queue, run_id, self._worker, round(SHORTEST_LEASE_SECONDS * 1000), self._keep_ms
 
     def reassert(self, claim: Claim, lease: float) -> bool:
         """Put back a running job that the server has forgotten; give whether the claim holds now. Safe to repeat."""
@@ -196,6 +210,10 @@ class Claims:
             round(WORKER_LIFETIME_SECONDS * 1000),
         )
         return Tick(*(int(count) for count in answer))
+
+
+def _claimed(run_id: str, answer: list[bytes]) -> Claim | None:
+    return _claim(run_id, answer) if answer[0] == b"claimed" else None
 
 
 def _claim(run_id: str, answer: list[bytes]) -> Claim:

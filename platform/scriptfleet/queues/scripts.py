@@ -1,5 +1,6 @@
 """The Lua scripts, loaded from queues/lua and called by name. Each is atomic; common.lua is put before each."""
 
+from collections.abc import Sequence
 from hashlib import sha1
 from importlib.resources import files
 from typing import Any
@@ -33,6 +34,10 @@ def source_of(name: str) -> str:
     return f"{flags}\n{common}\n{rest}"
 
 
+#: A script's name and its arguments.
+Call = tuple[str, Sequence[str | int | float | bytes]]
+
+
 class Scripts:
     """Calls scripts by their digest; sends the text only when the server does not have it."""
 
@@ -46,6 +51,21 @@ class Scripts:
     def call(self, name: str, *arguments: str | int | float | bytes) -> Any:
         """Run a script and give its answer."""
         try:
-            return self._client.evalsha(self._digests[name], 1, self._prefix, *arguments)
+            return self._client.execute_command("EVALSHA", self._digests[name], 1, self._prefix, *arguments)
         except redis.exceptions.NoScriptError:
             return self._client.eval(self._sources[name], 1, self._prefix, *arguments)
+
+    def call_both(self, first: Call, second: Call) -> tuple[Any, Any]:
+        """Run two scripts one after the other on one way to the server; give the answer of each, or its RedisError.
+
+        Raises RedisError when neither can have an answer.
+        """
+        with self._client.pipeline(transaction=False) as pipeline:
+            for name, arguments in (first, second):
+                pipeline.execute_command("EVALSHA", self._digests[name], 1, self._prefix, *arguments)
+            answers = pipeline.execute(raise_on_error=False)
+        one, other = (
+            self.call(name, *arguments) if isinstance(answer, redis.exceptions.NoScriptError) else answer
+            for (name, arguments), answer in zip((first, second), answers, strict=True)
+        )
+        return one, other

@@ -12,7 +12,7 @@ from scriptfleet.config import Settings
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
-from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Claims, Finish, Renewal
+from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Claims, Ending, Finish, Renewal
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.message import template
 
@@ -34,7 +34,7 @@ class FakeWorker:
 
     def finish(self, claim: Claim, state: State = State.SUCCEEDED, delay: float = 0.0, text: str = "") -> bool:
         """End a run with a small record."""
-        ended = self.claims.finish(claim.job_id, claim.run_id, record(claim, state, text), state, delay)
+        ended = self.claims.finish(Ending(claim.job_id, claim.run_id, record(claim, state, text), state, delay))
         return ended is Finish.DONE
 
     def lose(self, claim: Claim) -> None:

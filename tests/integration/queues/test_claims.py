@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from scriptfleet import Client, State
 from scriptfleet.domain.event import EventType
-from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Finish, Renewal
+from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Ending, Finish, Renewal
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.drafts import of_command
 from scriptfleet.queues.events import EventReader
@@ -198,7 +198,7 @@ def test_a_run_that_a_wiped_server_has_forgotten_is_put_back_and_ends_as_usual(
     claim = worker.claim(job.id)
     client.broker.redis.flushall()
     assert worker.claims.renew([Renewal(job.id, claim.run_id, 15.0)]) == {claim.run_id: "gone"}
-    assert worker.claims.finish(job.id, claim.run_id, "{}", State.SUCCEEDED) is Finish.GONE
+    assert worker.claims.finish(Ending(job.id, claim.run_id, "{}", State.SUCCEEDED)) is Finish.GONE
 
     assert worker.claims.reassert(claim, 15.0)
     assert worker.claims.reassert(claim, 15.0)
@@ -229,7 +229,7 @@ def test_a_late_report_of_a_forgotten_job_is_told_and_brings_nothing_back(
     broker.redis.flushall()
     text = record(claim, State.SUCCEEDED)
 
-    ended = worker.claims.finish(claim.job_id, claim.run_id, text, State.SUCCEEDED, is_late=True)
+    ended = worker.claims.finish(Ending(claim.job_id, claim.run_id, text, State.SUCCEEDED, is_late=True))
 
     assert ended is Finish.STALE
     told = EventReader(broker.redis, broker.keys, "c").read()
@@ -244,7 +244,7 @@ def test_a_late_report_of_a_job_that_is_there_counts_as_any(client: Client, work
     claim = worker.claim(job.id)
     text = record(claim, State.SUCCEEDED)
 
-    assert worker.claims.finish(job.id, "run-1", text, State.SUCCEEDED, is_late=True) is Finish.DONE
+    assert worker.claims.finish(Ending(job.id, "run-1", text, State.SUCCEEDED, is_late=True)) is Finish.DONE
     assert job.state() is State.SUCCEEDED
 
 
@@ -338,7 +338,7 @@ def test_a_run_that_is_given_back_too_often_is_lost_with_a_reason(client: Client
     job = client.submit_shell("true")
     for number in range(LOSSES_ALLOWED + 1):
         claim = worker.claim(job.id, f"run-{number}")
-        worker.claims.finish(job.id, claim.run_id, record(claim, State.LOST), State.QUEUED, is_loss=True)
+        worker.claims.finish(Ending(job.id, claim.run_id, record(claim, State.LOST), State.QUEUED, is_loss=True))
 
     assert job.result(1).outcome is State.LOST
     assert "too often" in (job.result(1).reason or "")

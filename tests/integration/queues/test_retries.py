@@ -14,7 +14,7 @@ from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.retry import RetryPolicy
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.usage import Usage
-from scriptfleet.queues.claims import Claim
+from scriptfleet.queues.claims import Claim, Ending
 from scriptfleet.queues.client import Broker
 from scriptfleet_workers.run import after
 from tests.eventually import eventually
@@ -41,10 +41,12 @@ def ended(worker: FakeWorker, claim: Claim, end: End) -> None:
     record = RunRecord(claim.run_id, claim.job_id, claim.attempt, "worker-1", "host", outcome, usage, queue=claim.queue)
     then = after(JobSpec.from_json(claim.spec), claim, record)
     worker.claims.finish(
-        *(claim.job_id, claim.run_id, json.dumps(record.to_dict()), then.state, 0.0),
-        is_loss=then.is_loss,
-        queue=then.queue,
-        is_out_of_memory=then.is_out_of_memory,
+        Ending(
+            *(claim.job_id, claim.run_id, json.dumps(record.to_dict()), then.state, 0.0),
+            is_loss=then.is_loss,
+            queue=then.queue,
+            is_out_of_memory=then.is_out_of_memory,
+        )
     )
 
 
@@ -216,7 +218,7 @@ def test_delayed_attempts_are_moved_by_whoever_comes_late_in_the_order_they_were
     random.Random(3).shuffle(order)
     for place in order:
         claim = worker.claim(jobs[place].id, f"run-{place}")
-        worker.claims.finish(claim.job_id, claim.run_id, "{}", State.DELAYED, place / 10_000)
+        worker.claims.finish(Ending(claim.job_id, claim.run_id, "{}", State.DELAYED, place / 10_000))
     # The worker that ended them is gone; another comes when all are long due.
     late = FakeWorker(broker)
     eventually(lambda: broker.redis.zcount(broker.keys("delayed"), "-inf", server_ms(broker)) == len(jobs))

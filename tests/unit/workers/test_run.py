@@ -59,7 +59,7 @@ def test_after_a_fault_of_the_worker_the_job_is_tried_again_and_its_secret_is_no
         "true", env={"API_TOKEN": "hunter2hunter2"}, retry={"max_attempts": 3, "initial_delay": 60}
     )
 
-    done = runs.run_job(job.id)
+    done = runs.run_job(job.id, lambda: False)
 
     assert isinstance(done, Done)
     assert done.record.usage.error_type == "InternalError"
@@ -75,7 +75,7 @@ def test_a_claim_while_the_broker_is_away_leaves_the_job_to_be_sent_again(tmp_pa
     job = client.submit_shell("true")
     server.kill()
 
-    assert runs.run_job(job.id) == NotClaimed("broker away")
+    assert runs.run_job(job.id, lambda: False) == NotClaimed("broker away")
 
     server.start()
     assert job.state() is State.QUEUED
