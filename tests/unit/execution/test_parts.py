@@ -286,3 +286,14 @@ def test_a_link_that_the_script_put_where_its_output_goes_is_not_followed(tmp_pa
     capture.finish()
 
     assert (target.read_text(), path.read_text(), path.is_symlink()) == ("precious", "output", False)
+
+
+def test_what_is_no_plain_file_is_not_deleted_for_output(tmp_path: Path) -> None:
+    path = tmp_path / "stdout"
+    os.mkfifo(path)
+    capture = Capture(str(path), 1000, None)
+    os.write(capture.write_fd, b"output")
+    capture.finish()
+
+    assert path.is_fifo()
+    assert capture.counts()["cut_bytes"] == 6

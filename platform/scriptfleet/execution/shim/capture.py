@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 
 from scriptfleet.domain.mask_stream import MaskStream
 
@@ -130,7 +131,7 @@ class Capture:
             os.close(self._file)
         elif not self.size_bytes:
             # What the script put there itself is not what it wrote.
-            _removed(self._path)
+            _remove(self._path)
 
     def _echo(self, fd: int, chunk: bytes) -> None:
         try:
@@ -146,15 +147,17 @@ def _made_anew(path: str) -> int:
     try:
         return os.open(path, _NEW_FILE, 0o600)
     except FileExistsError:
-        os.unlink(path)
+        _remove(path)
         return os.open(path, _NEW_FILE, 0o600)
 
 
-def _removed(path: str) -> None:
+def _remove(path: str) -> None:
+    """Delete a plain file or a link; what is neither, such as a device, is nobody's output and stays."""
     try:
-        os.unlink(path)
+        if stat.S_IFMT(os.lstat(path).st_mode) in (stat.S_IFREG, stat.S_IFLNK):
+            os.unlink(path)
     except OSError:
-        # Not there, as nearly always; or a folder, which no reader takes for output.
+        # Not there, as nearly always.
         return
 
 
