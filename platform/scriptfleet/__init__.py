@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 # What type checkers take for true; `typing` itself would double the start of the small processes in execution/shim.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from scriptfleet import monitor as monitor
     from scriptfleet.domain.job import JobSpec as JobSpec
     from scriptfleet.domain.limits import Limits as Limits
     from scriptfleet.domain.retry import RetryPolicy as RetryPolicy
@@ -26,15 +27,19 @@ _PUBLIC = {
     "Usage": "scriptfleet.domain.usage",
 }
 
-__all__ = ["Client", "Job", "JobSpec", "Limits", "RetryPolicy", "State", "Usage", "__version__"]
+_MODULES = ("monitor",)
+
+__all__ = ["Client", "Job", "JobSpec", "Limits", "RetryPolicy", "State", "Usage", "__version__", "monitor"]
 
 
 def __getattr__(name: str) -> object:
     """Import a public name on first use (PEP 562)."""
-    if name not in _PUBLIC:
+    if name not in _PUBLIC and name not in _MODULES:
         raise AttributeError(f"module 'scriptfleet' has no attribute {name!r}")
     from importlib import import_module  # noqa: PLC0415
 
+    if name in _MODULES:
+        return import_module(f"scriptfleet.{name}")
     return getattr(import_module(_PUBLIC[name]), name)
 
 

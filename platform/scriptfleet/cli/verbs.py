@@ -11,6 +11,7 @@ VERBS: Final = {
     "submit": "send a script, a folder, a command line or code to the fleet",
     "ps": "list jobs, the newest first",
     "status": "show one job, or the workers and queues",
+    "monitor": "find jobs that stand still and set them going again",
     "logs": "print what a job wrote",
     "wait": "wait for a job's end and answer with its exit code",
     "cancel": "end jobs, waiting or running",

@@ -24,7 +24,13 @@ class Epochs:
     """The epoch of one namespace. Raises the client library's errors."""
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        self._client, self._key = client, keys("epoch")
         self._scripts = Scripts(client, keys)
+
+    def peek(self) -> str | None:
+        """Give the server's epoch as it is; None where there is none."""
+        found = self._client.hget(self._key, "id")
+        return None if found is None else str(found.decode())
 
     def look(self, *, nothing_was_lost: bool) -> Epoch:
         """Give the server's epoch, and make one where there is none.

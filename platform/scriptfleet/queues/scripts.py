@@ -22,6 +22,7 @@ NAMES = (
     "presence",
     "epoch",
     "restore",
+    "stuck",
     "hand_back",
 )
 
