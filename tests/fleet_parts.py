@@ -59,6 +59,8 @@ class Fleet:
     redis_url: str
     namespace: str
     database_url: str
+    #: Further settings of all processes and clients.
+    settings: dict[str, str] = field(default_factory=dict)
     processes: list[Process] = field(default_factory=list)
 
     @property
@@ -69,7 +71,8 @@ class Fleet:
             "SCRIPTFLEET_NAMESPACE": self.namespace,
             "SCRIPTFLEET_DATABASE_URL": self.database_url,
         }
-        return {name: value for name, value in os.environ.items() if not name.startswith("SCRIPTFLEET_")} | own
+        around = {name: value for name, value in os.environ.items() if not name.startswith("SCRIPTFLEET_")}
+        return around | own | self.settings
 
     def client(self) -> Client:
         return Client(settings=load_settings(self.environment))

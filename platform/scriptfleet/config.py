@@ -29,7 +29,7 @@ _LOGIN = re.compile(r"((?>(?:[^:/]*:/+)?)[^:]*:)(.*)@", re.DOTALL)
 _SECRET_PARAMETER = re.compile(
     r"([?&;\s][^=&?]*(?:password|passwd|passphrase|pwd|secret|token)[^=&?]*=)([^&]*)", re.IGNORECASE
 )
-_REDIS_SCHEMES = ("redis", "rediss", "unix")
+_REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
 
 
 class NoFleet(InvalidValue):
@@ -48,8 +48,11 @@ class Settings:
 
     #: Folder of all state on this machine: embedded data, the cache of scripts, folders of runs.
     home: Path
-    #: redis://, rediss:// or unix:// address of the broker; empty when none is set and no fleet is up.
+    #: redis://, rediss://, unix:// or sentinel:// address of the broker (see docs/broker.md); empty when none is set
+    #: and no fleet is up.
     redis_url: str = ""
+    #: A submit counts once so many replicas of the broker have it; 0 asks for none.
+    wait_replicas: int = 0
     #: SQLAlchemy address of the database; empty means SQLite in ``home``.
     database_url: str = ""
     #: First part of every key in Redis; two fleets on one server have two.
@@ -116,6 +119,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         home=home,
         redis_url=given.get("SCRIPTFLEET_REDIS_URL") or fleet.get("redis_url", ""),
         database_url=given.get("SCRIPTFLEET_DATABASE_URL") or fleet.get("database_url", ""),
+        wait_replicas=_whole(given, "SCRIPTFLEET_WAIT_REPLICAS", 0, 16),
         namespace=given.get("SCRIPTFLEET_NAMESPACE") or "scriptfleet",
         signing_key=given.get("SCRIPTFLEET_SIGNING_KEY", ""),
         blob_max_bytes=int(_number(given, "SCRIPTFLEET_BLOB_MAX_BYTES", _BLOB_MAX_BYTES, 1 << 29)),
@@ -185,6 +189,15 @@ def _number(given: Mapping[str, str], name: str, default: float, most: float) ->
     return value
 
 
+def _whole(given: Mapping[str, str], name: str, default: int, most: int) -> int:
+    said = given.get(name)
+    if not said:
+        return default
+    if not said.isascii() or not said.isdigit() or int(said) > most:
+        raise InvalidValue(name, said, f"a whole number from 0 to {most}")
+    return int(said)
+
+
 def _modules(said: str | None) -> tuple[str, ...] | None:
     if said is None:
         return None
@@ -238,7 +251,7 @@ def _flag(given: Mapping[str, str], name: str) -> bool:
 def _check(settings: Settings, redis_name: str = "SCRIPTFLEET_REDIS_URL") -> None:
     if settings.redis_url and _scheme(settings.redis_url) not in _REDIS_SCHEMES:
         shown = without_password(settings.redis_url)
-        raise InvalidValue(redis_name, shown, "redis://HOST:PORT/DB, rediss://… or unix:///PATH")
+        raise InvalidValue(redis_name, shown, "redis://HOST:PORT/DB, rediss://…, unix:///PATH or sentinel://…")
     if settings.monitor not in MONITORS:
         raise InvalidValue("SCRIPTFLEET_MONITOR", settings.monitor, f"one of {', '.join(MONITORS)}")
     if not settings.namespace.replace("-", "").replace("_", "").isalnum():

@@ -11,9 +11,11 @@ import pytest
 import redis
 
 from tests.broker_server import BrokerServer
+from tests.eventually import eventually
 from tests.faults.trial import SLOTS, Figures, Size, Trial
 from tests.fleet_parts import Fleet
 from tests.network_namespace import NetworkNamespace
+from tests.sentinel_servers import SentinelServers
 
 #: What the server writes for a dozen jobs or two.
 CUT_BYTES = 60_000
@@ -99,3 +101,24 @@ def test_every_job_is_recorded_once_when_a_worker_is_cut_off(
     finally:
         fleet.stop()
         broker.remove()
+
+
+def test_every_confirmed_job_is_recorded_once_when_sentinel_fails_over(
+    sqlite_url: str, tmp_path: Path, size: Size, note: Callable[[Figures], None]
+) -> None:
+    with SentinelServers() as servers:
+
+        def sentinel_failed_over(trial: Trial) -> None:
+            servers.primary.kill()
+            eventually(lambda: servers.primary_port() == servers.replica.port, within=60)
+            trial.tells(trial.workers[0], "broker_away")
+
+        fleet = Fleet(
+            tmp_path, servers.url, f"t{uuid.uuid4().hex[:12]}", sqlite_url, {"SCRIPTFLEET_WAIT_REPLICAS": "1"}
+        )
+        try:
+            trial = Trial(fleet, size)
+            trial.begin()
+            note(trial.run(sentinel_failed_over))
+        finally:
+            fleet.stop()

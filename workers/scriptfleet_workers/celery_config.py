@@ -7,10 +7,16 @@ from redis.connection import parse_url
 
 from scriptfleet.config import Settings
 from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.sentinel import SentinelAddress, is_sentinel, parse_sentinel_url
 
 
 def broker_url(url: str) -> str:
-    """Give the address as Celery spells it: of a socket, ``redis+socket://:PASSWORD@/PATH?virtual_host=DB``."""
+    """Give the address as Celery spells it.
+
+    That of a socket is ``redis+socket://:PASSWORD@/PATH?virtual_host=DB``; each Sentinel has an address of its own.
+    """
+    if is_sentinel(url):
+        return _sentinel_urls(parse_sentinel_url(url))
     if not url.startswith("unix:"):
         return url
     said = parse_url(url)
@@ -20,10 +26,40 @@ def broker_url(url: str) -> str:
     return f"redis+socket://{login}{quote(said['path'])}{database}"
 
 
+def _sentinel_urls(address: SentinelAddress) -> str:
+    user, password = (quote(address.options.get(name) or "", safe="") for name in ("username", "password"))
+    login = f"{user}:{password}@" if password else ""
+    database = address.options.get("db", 0)
+    hosts = (f"[{host}]" if ":" in host else host for host, _ in address.sentinels)
+    ports = (port for _, port in address.sentinels)
+    return ";".join(f"sentinel://{login}{host}:{port}/{database}" for host, port in zip(hosts, ports, strict=True))
+
+
+def _of_sentinel(url: str) -> dict[str, Any]:
+    """Give what Celery needs to be told beside the addresses of Sentinels; nothing for other addresses."""
+    if not is_sentinel(url):
+        return {}
+    address = parse_sentinel_url(url)
+    asked_by: dict[str, Any] = {"socket_timeout": 3, "socket_connect_timeout": 3, **address.sentinel_options}
+    if address.is_encrypted:
+        asked_by |= {"ssl": True, **address.tls}
+    return {"master_name": address.master, "sentinel_kwargs": asked_by}
+
+
+def _encryption(url: str) -> dict[str, Any] | None:
+    """Give the options of encryption; those of a single server stand in its address already."""
+    if not is_sentinel(url) or not parse_sentinel_url(url).is_encrypted:
+        return None
+    # Celery takes an empty mapping for no encryption.
+    return {"ssl_cert_reqs": "required", **parse_sentinel_url(url).tls}
+
+
 def celery_config(settings: Settings) -> dict[str, Any]:
     """Give the configuration of the app."""
+    url = settings.broker_url()
     return {
-        "broker_url": broker_url(settings.broker_url()),
+        "broker_url": broker_url(url),
+        "broker_use_ssl": _encryption(url),
         "broker_transport_options": {
             "global_keyprefix": Keys(settings.namespace).celery_prefix,
             # Priorities and order are decided before a job is handed to Celery: one list a queue.
@@ -37,6 +73,7 @@ def celery_config(settings: Settings) -> dict[str, Any]:
             "socket_timeout": 10,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
+            **_of_sentinel(url),
         },
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

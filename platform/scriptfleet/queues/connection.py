@@ -2,14 +2,16 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
 from scriptfleet.config import without_password
 from scriptfleet.errors import BrokerUnreachable, InvalidValue
+from scriptfleet.queues.sentinel import SentinelAddress, is_sentinel, parse_sentinel_url
 
 CONNECT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 10.0
@@ -20,15 +22,13 @@ def connect(url: str, *, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
     """Make a client for ``url``; nothing is sent yet.
 
     Commands are never repeated by the client: only the scripts that are safe to repeat are, by their callers.
+    Behind Sentinel each new connection goes to the server that is the primary then.
     """
+    options = {"health_check_interval": 30, **_network_options(url, answer_seconds)}
+    if is_sentinel(url):
+        return _primary_of(parse_sentinel_url(url), options)
     try:
-        return redis.Redis.from_url(
-            url,
-            socket_timeout=answer_seconds,
-            **_network_options(url),
-            health_check_interval=30,
-            retry=Retry(NoBackoff(), 0),
-        )
+        return redis.Redis.from_url(url, **options)
     except ValueError as fault:
         shown = without_password(url)
         # The library's own words may quote a part of a password that was not escaped.
@@ -43,10 +43,20 @@ def with_patience(client: redis.Redis, answer_seconds: float) -> redis.Redis:
     return redis.Redis.from_pool(redis.ConnectionPool(pool.connection_class, **options))
 
 
-def _network_options(url: str) -> dict[str, float | bool]:
+def _primary_of(address: SentinelAddress, options: dict[str, Any]) -> redis.Redis:
+    asked_by = {**_network_options("", CONNECT_SECONDS), **address.sentinel_options, **address.tls}
+    if address.is_encrypted:
+        asked_by, options = {**asked_by, "ssl": True}, {**options, "ssl": True}
+    sentinel = Sentinel(address.sentinels, sentinel_kwargs=asked_by, **options, **address.options)
+    client: redis.Redis = sentinel.master_for(address.master)
+    return client
+
+
+def _network_options(url: str, answer_seconds: float) -> dict[str, Any]:
+    options = {"socket_timeout": answer_seconds, "retry": Retry(NoBackoff(), 0)}
     if url.startswith("unix:"):
-        return {}
-    return {"socket_connect_timeout": CONNECT_SECONDS, "socket_keepalive": True}
+        return options
+    return {**options, "socket_connect_timeout": CONNECT_SECONDS, "socket_keepalive": True}
 
 
 @contextmanager

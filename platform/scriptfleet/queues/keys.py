@@ -26,6 +26,7 @@
 | {N}:orders:<name> | hash | orders to a worker: cordon (the last, or its end) and drain |
 | {N}:fullness | string | how much of its memory limit the server used a moment ago, percent |
 | {N}:celery:* |  | Celery's own keys: the lists of messages, bindings, events, remote control |
+| {N}:confirmed | string | written before each wait for replicas, so that there is something to wait for |
 | {N}:done:<id> | pubsub | told when a job ends |
 | {N}:control | pubsub | told to all workers: an order to stop a job |
 """

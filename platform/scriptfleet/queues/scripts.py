@@ -70,3 +70,23 @@ class Scripts:
             for (name, arguments), answer in zip((first, second), answers, strict=True)
         )
         return one, other
+
+    def call_confirmed(self, name: str, replicas: int, within_ms: int, *arguments: str | int | float | bytes) -> Any:
+        """Run a script that is safe to repeat, then wait until so many replicas have what it wrote.
+
+        Gives its answer, and how many replicas have it when ``within_ms`` is over, or as soon as they are enough.
+        """
+        digest = self._digests[name]
+        try:
+            return self._confirmed(replicas, within_ms, "EVALSHA", digest, 1, self._prefix, *arguments)
+        except redis.exceptions.NoScriptError:
+            return self._confirmed(replicas, within_ms, "EVAL", self._sources[name], 1, self._prefix, *arguments)
+
+    def _confirmed(self, replicas: int, within_ms: int, *command: str | int | float | bytes) -> Any:
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.execute_command(*command)
+            # The server waits for what this connection wrote last: a script that found all done already wrote nothing.
+            pipeline.set(f"{self._prefix}confirmed", "1")
+            pipeline.execute_command("WAIT", replicas, within_ms)
+            answer, _, confirmed = pipeline.execute()
+        return answer, int(confirmed)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import redis
+from redis.sentinel import MasterNotFoundError
 
 from scriptfleet.config import without_password
 from scriptfleet.domain.ids import new_job_id
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: A submit is tried again until so long after the first try began.
 _TRY_SECONDS: Final = 1.5
+#: How long the replicas have to confirm a submit, where their confirmation is asked for.
+_CONFIRM_MS: Final = 1_000
 _PER_CALL: Final = 100
 _BLOBS_REMEMBERED: Final = 256
 
@@ -151,7 +154,7 @@ class Submitter:
         started, was_sent = time.monotonic(), False
         while True:
             try:
-                answer: list[bytes] = self._broker.scripts.call("submit", *arguments)
+                return self._call(first_id, arguments)
             except (redis.ConnectionError, redis.TimeoutError, redis.ResponseError) as fault:
                 was_sent = was_sent or _may_have_been_done(fault)
                 if time.monotonic() - started < _TRY_SECONDS and _may_pass(fault):
@@ -160,7 +163,18 @@ class Submitter:
                 if was_sent:
                     raise SubmitUncertain(first_id, reason_of(fault)) from fault
                 raise self._unreachable(fault) from fault
+
+    def _call(self, first_id: str, arguments: list[str | int]) -> list[bytes]:
+        wanted = self._broker.settings.wait_replicas
+        answer: list[bytes]
+        if not wanted:
+            answer = self._broker.scripts.call("submit", *arguments)
             return answer
+        answer, found = self._broker.scripts.call_confirmed("submit", wanted, _CONFIRM_MS, *arguments)
+        if found < wanted:
+            reason = f"{found} of {wanted} replicas confirmed it within {_CONFIRM_MS / 1000:g} s"
+            raise SubmitUncertain(first_id, reason)
+        return answer
 
     def _unreachable(self, fault: Exception) -> BrokerUnreachable:
         reason = f"it answered: {fault}" if isinstance(fault, redis.ResponseError) else reason_of(fault)
@@ -173,7 +187,7 @@ def _sha256(spec: JobSpec) -> str:
 
 def _may_have_been_done(fault: Exception) -> bool:
     """Tell whether the server may have done what was asked: not when it refused, or was never reached."""
-    refused = (redis.AuthenticationError, redis.BusyLoadingError, redis.ResponseError)
+    refused = (redis.AuthenticationError, redis.BusyLoadingError, redis.ResponseError, MasterNotFoundError)
     return not isinstance(fault, refused) and " connecting to " not in str(fault)
 
 
