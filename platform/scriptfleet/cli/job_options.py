@@ -69,7 +69,7 @@ def add_moments(parser: VerbParser) -> None:
 def draft_of(chosen: Namespace, limit_bytes: int, **more: Any) -> Draft:
     """Make the draft that the options describe. Raises InvalidValue."""
     source = the_one_source(chosen)
-    options: Options = {**_options(chosen), **more}  # type: ignore[typeddict-item]
+    options: Options = {**options_of(chosen), **more}  # type: ignore[typeddict-item]
     words = chosen.arguments if chosen.script is None else [chosen.script, *chosen.arguments]
     if source in {"--shell", "--http"}:
         _refuse_words(source, words)
@@ -106,7 +106,8 @@ def _refuse_words(source: str, words: list[str]) -> None:
         raise InvalidValue("arguments", " ".join(words), what)
 
 
-def _options(chosen: Namespace) -> dict[str, Any]:
+def options_of(chosen: Namespace) -> dict[str, Any]:
+    """Give what was said as options of a submit, and nothing else. Raises InvalidValue."""
     plain = ("name", "timeout", "grace", "queue", "priority", "group", "idempotency_key")
     said = {name: getattr(chosen, name, None) for name in plain}
     labels = getattr(chosen, "label", None)

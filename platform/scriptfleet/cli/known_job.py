@@ -7,6 +7,7 @@ from scriptfleet.cli.screen import note, usage_of
 from scriptfleet.config import NoFleet, Settings
 from scriptfleet.errors import BrokerUnreachable, InvalidValue, JobNotFound, ScriptfleetError, StoreUnreachable
 from scriptfleet.queues.client import Client
+from scriptfleet.queues.rerun import rerun_of
 
 if TYPE_CHECKING:
     from scriptfleet.storage.job_store import JobRow
@@ -85,6 +86,7 @@ def _of_rows(job: "JobRow", run: "RunRow | None") -> dict[str, Any]:
         "submitted_at": job.submitted_at,
         "started_at": job.started_at,
         "ended_at": job.finished_at,
+        "rerun_of": rerun_of(job.spec),
         "output_data": run.output_data if run else None,
         "artifacts": [one.to_dict() for one in run.artifacts] if run and run.artifacts is not None else None,
         "metrics": run.usage.to_dict() if run else usage_of(None).to_dict(),

@@ -88,6 +88,7 @@ def _show_job(known: dict[str, Any], as_json: bool) -> None:
             "submitted": moment(known["submitted_at"]),
             "started": moment(known["started_at"]),
             "ended": moment(known["ended_at"]),
+            "rerun of": known["rerun_of"] or "",
             "reason": clean_line(known["reason"] or ""),
             **cost_facts(Usage.from_dict(known["metrics"])),
             "artifacts": "\n".join(map(_artifact_line, known["artifacts"] or ())),

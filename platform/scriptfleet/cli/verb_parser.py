@@ -21,6 +21,7 @@ class VerbParser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **options)
         self._actions_of_verb: argparse._SubParsersAction[VerbParser] | None = None
         self._words_before_script: int | None = None
+        self._takes_rest = False
 
     def show_examples(self, *examples: str) -> None:
         """Put examples at the end of the help."""
@@ -42,11 +43,21 @@ class VerbParser(argparse.ArgumentParser):
         self.add_argument("script", nargs="?", metavar="SCRIPT", help=what)
         self.add_argument("arguments", nargs="*", metavar="ARG", help="arguments of the script, passed untouched")
 
+    def take_rest(self, what: str) -> None:
+        """Let ``--`` be followed by words that are kept as they are: ``chosen.rest``, None where there is no ``--``."""
+        self._takes_rest = True
+        self.description = f"{self.description} Behind --: {what}."
+
     def read(self, words: Sequence[str]) -> Namespace:
         """Read the words of a command line; ends the process with a line on stderr when they do not fit."""
         if self._actions_of_verb is not None and words and words[0] in self._actions_of_verb.choices:
             chosen = self._actions_of_verb.choices[words[0]].read(words[1:])
             chosen.action = words[0]
+            return chosen
+        if self._takes_rest:
+            at = list(words).index("--") if "--" in words else len(words)
+            chosen = self.parse_args(self._with_values_joined(words[:at]))
+            chosen.rest = list(words[at + 1 :]) if at < len(words) else None
             return chosen
         if self._words_before_script is None:
             return self.parse_args(self._with_values_joined(words))

@@ -24,6 +24,7 @@ NAMES = (
     "restore",
     "stuck",
     "hand_back",
+    "revive",
 )
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
+from scriptfleet.queues.rerun import rerun_of
 from scriptfleet.storage.job_store import JobFilter, JobRow
 from scriptfleet.storage.paging import MOST_ROWS, PageRequest
 from scriptfleet.storage.run_store import RunFilter, RunRow
@@ -164,6 +165,7 @@ class JobView(BaseModel):
     attempt: int
     reason: str | None
     last_run_id: str | None
+    rerun_of: str | None = Field(description="The job that it was made from by a rerun.")
     submitted_at: datetime | None
     started_at: datetime | None
     finished_at: datetime | None
@@ -244,4 +246,5 @@ def _job_fields(job: JobRow) -> dict[str, object]:
     same = ("job_id", "name", "kind", "queue", "priority", "schedule", "submitted_by", "state", "attempt")
     found: dict[str, object] = {name: getattr(job, name) for name in (*same, "reason", "last_run_id")}
     moments = {name: moment(getattr(job, name)) for name in ("submitted_at", "started_at", "finished_at")}
-    return {**found, **moments, "group": job.group_name, "labels": job.labels or {}}
+    origin = rerun_of(job.spec)
+    return {**found, **moments, "group": job.group_name, "labels": job.labels or {}, "rerun_of": origin}

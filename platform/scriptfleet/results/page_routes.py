@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict
 
 from scriptfleet.domain.state import FINAL, State
+from scriptfleet.queues.rerun import rerun_of
 from scriptfleet.results import shown
 from scriptfleet.results.errors import Problem
 from scriptfleet.storage.event_rows import STREAMS
@@ -136,6 +137,7 @@ def _facts(job: JobRow) -> list[tuple[str, str]]:
         "Labels": labels,
         "Schedule": job.schedule,
         "Submitted by": job.submitted_by,
+        "Rerun of": rerun_of(job.spec),
         "Reason": job.reason,
     }
     return [(name, shown.printable(str(value))) for name, value in said.items() if value not in (None, "")]

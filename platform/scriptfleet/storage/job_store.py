@@ -62,6 +62,16 @@ class JobFilter:
         check.optional_number("until", self.until)
 
 
+@dataclass(frozen=True, slots=True)
+class KeptSpec:
+    """What is kept of how a job was submitted; None where the store has not seen it."""
+
+    spec: str | None
+    signature: str | None
+    #: Whether ``spec`` is the very text that was submitted, with no secret taken out of it.
+    is_whole: bool | None
+
+
 _EQUAL = ("state", "name", "kind", "queue", "group_name", "schedule")
 _COLUMNS = [jobs.c[item.name] for item in fields(JobRow)]
 
@@ -80,6 +90,15 @@ class JobStore:
         if row is None:
             raise JobNotFound(job_id)
         return _job(row)
+
+    def kept_spec(self, job_id: str) -> KeptSpec:
+        """Give how a job was submitted; raises JobNotFound."""
+        columns = (jobs.c.spec, jobs.c.signature, jobs.c.is_spec_whole)
+        with self._database.reading() as connection:
+            row = connection.execute(sa.select(*columns).where(jobs.c.job_id == job_id)).one_or_none()
+        if row is None:
+            raise JobNotFound(job_id)
+        return KeptSpec(*row)
 
     def page(self, which: JobFilter, request: PageRequest) -> Page[JobRow]:
         """Give a page of jobs, the last submitted first."""

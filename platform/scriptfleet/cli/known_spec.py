@@ -1,0 +1,42 @@
+"""The spec of a job that was submitted before, to make a new job from: from the broker, else from the store."""
+
+from typing import TYPE_CHECKING
+
+from scriptfleet.cli.screen import note
+from scriptfleet.config import Settings
+from scriptfleet.domain.job import JobSpec
+from scriptfleet.errors import InvalidValue, JobNotFound, StoreUnreachable
+from scriptfleet.queues.client import Client
+from scriptfleet.queues.rerun import genuine, spec_in
+
+if TYPE_CHECKING:
+    from scriptfleet.storage.job_store import KeptSpec
+
+
+def known_spec(client: Client, settings: Settings, job_id: str) -> JobSpec:
+    """Give the spec. Raises JobNotFound, BrokerUnreachable, and InvalidValue for one that cannot be submitted again."""
+    try:
+        return spec_in(client.broker, job_id)
+    except JobNotFound as gone:
+        kept = _kept(settings, job_id, gone)
+    if kept.spec is None:
+        raise InvalidValue("job", job_id, "one whose submit the store has seen")
+    if not kept.is_whole:
+        what = "one without secrets in its variables or settings: of this one the store kept *** in their place"
+        raise InvalidValue("job", job_id, f"{what}: submit it anew, with --secret NAME for them")
+    return genuine(settings.signing_key, job_id, kept.spec, kept.signature or "")
+
+
+def _kept(settings: Settings, job_id: str, gone: JobNotFound) -> "KeptSpec":
+    try:
+        # Loading the database's library takes longer than most answers of the broker.
+        from scriptfleet.cli import history  # noqa: PLC0415
+        from scriptfleet.storage.job_store import JobStore  # noqa: PLC0415
+
+        with history.opened(settings) as database:
+            return JobStore(database).kept_spec(job_id)
+    except (StoreUnreachable, ModuleNotFoundError) as fault:
+        note(f"scriptfleet: the broker has let the job go, and the store cannot be asked: {fault}")
+        raise gone from fault
+    except JobNotFound as fault:
+        raise gone from fault
