@@ -59,6 +59,7 @@ class Running:
         self.watched: Watched | None = None
         # Reentrant: a signal handler may stop the run while this very thread gives another order.
         self._guard = threading.RLock()
+        self._lease_until = plan.lease_until
         self._is_over = False
 
     def stop(self, reason: StopReason, grace_seconds: float | None = None) -> None:
@@ -68,7 +69,9 @@ class Running:
 
     def extend_lease(self, until: float) -> None:
         """Let the run go on until this CLOCK_MONOTONIC moment."""
-        self._order({"op": "lease", "until": until})
+        if until != self._lease_until:
+            self._lease_until = until
+            self._order({"op": "lease", "until": until})
 
     def over(self) -> None:
         """Note the end: from now on the shim belongs to other runs, and orders to this one change nothing."""

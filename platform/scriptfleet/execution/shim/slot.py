@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import time
 from _socket import socket
 
 from scriptfleet.execution.shim import wire
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 _READ = 65_536
+#: A run of so few seconds wakes its worker once, not twice.
+_SHORT_SECONDS = 0.003
 
 
 class Slot:
@@ -28,6 +31,8 @@ class Slot:
     def __init__(self, line: socket, is_portable: bool = False) -> None:
         """With ``is_portable`` it does without what only Linux offers."""
         self._line, self._inbox, self._is_portable = line, wire.Inbox(), is_portable
+        #: What was not told yet of the run's start, and when it is to be told at the latest.
+        self._unsaid, self._say_at = b"", 0.0
         self._wake_read, wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(wake_write, False)
@@ -52,7 +57,8 @@ class Slot:
         if failure is not None:
             self._tell({"event": "failed", **failure})
             return True
-        self._tell({"event": "started", **run.started()})
+        self._unsaid = wire.pack({"event": "started", **run.started()})
+        self._say_at = time.monotonic() + _SHORT_SECONDS
         is_worker_there = self._watch(run)
         report = run.finish()
         if is_worker_there:
@@ -65,7 +71,7 @@ class Slot:
             poller.register(fd, select.POLLIN)
         outputs = Outputs(run, poller)
         while not run.is_over():
-            ready = {fd for fd, _ in poller.poll(run.milliseconds_to_next())}
+            ready = {fd for fd, _ in poller.poll(self._milliseconds_to_next(run))}
             outputs.take(ready)
             if self._wake_read in ready:
                 self._drain_wakeups()
@@ -73,7 +79,20 @@ class Slot:
                 run.kill_now()
                 return False
             run.step()
+            self._say_started()
         return True
+
+    def _milliseconds_to_next(self, run: Tracked) -> float | None:
+        known = run.milliseconds_to_next()
+        if not self._unsaid:
+            return known
+        unsaid = max(0.0, self._say_at - time.monotonic()) * 1000
+        return unsaid if known is None else min(known, unsaid)
+
+    def _say_started(self) -> None:
+        """Tell of the start once the run is no longer a very short one; of such a one start and end go in one piece."""
+        if self._unsaid and time.monotonic() >= self._say_at:
+            self._send(b"")
 
     def _hear(self, run: Tracked) -> bool:
         messages = self._receive()
@@ -92,8 +111,12 @@ class Slot:
         return self._inbox.feed(arrived) if arrived else None
 
     def _tell(self, message: dict[str, Any]) -> None:
+        self._send(wire.pack(message))
+
+    def _send(self, content: bytes) -> None:
+        content, self._unsaid = self._unsaid + content, b""
         try:
-            self._line.sendall(wire.pack(message))
+            self._line.sendall(content)
         except (BrokenPipeError, ConnectionError):
             # The worker is gone; the next receive says so and ends this process.
             return
