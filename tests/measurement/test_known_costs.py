@@ -2,7 +2,6 @@
 
 import json
 import os
-import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -254,7 +253,8 @@ def test_a_duration_has_nothing_of_the_engines_own_work_in_it(engine: Engine, tm
         )
         measured.append(ended.seconds)
 
-    assert statistics.median(measured) == pytest.approx(statistics.median(known), abs=0.002)
+    # A busy machine adds to either, and never takes away.
+    assert min(measured) == pytest.approx(min(known), abs=0.002)
 
 
 def test_runs_side_by_side_each_show_their_own_cost(engine: Engine, tmp_path: Path) -> None:
