@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,14 @@ from benchmarks import (
     submit_rate,
     warm_start,
 )
+from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, table
 from benchmarks.machine import in_words, machine
 from scriptfleet.errors import ScriptfleetError
 
 _OUT = Path(__file__).parent / "out"
 
-BENCHMARKS: dict[str, Callable[[], list[Figure]]] = {
+BENCHMARKS: dict[str, Callable[[Effort], list[Figure]]] = {
     "submit_rate": submit_rate.measure,
     "start_latency": start_latency.measure,
     "warm_start": warm_start.measure,
@@ -49,8 +49,8 @@ def main() -> int:
         signal.signal(signum, lambda number, _: sys.exit(128 + number))
     facts = machine()
     print(in_words(facts), flush=True)
-    benchmarks = BENCHMARKS | {"drain": partial(drain.measure, chosen.jobs or drain.DEFAULT_JOBS)}
-    failed = [name for name in chosen.names or BENCHMARKS if not _take(name, benchmarks[name], facts)]
+    effort = Effort(chosen.quick, chosen.jobs)
+    failed = [name for name in chosen.names or BENCHMARKS if not _take(name, effort, facts)]
     return 1 if failed else 0
 
 
@@ -58,6 +58,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description="Take benchmarks and print their figures.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)} (else all)")
     parser.add_argument("--jobs", type=int, metavar="N", help=f"jobs of drain (else {drain.DEFAULT_JOBS:,})")
+    parser.add_argument("--quick", action="store_true", help="smallest sizes: shows that all works, not how fast it is")
     chosen = parser.parse_args()
     if unknown := [name for name in chosen.names if name not in BENCHMARKS]:
         parser.error(f"no such benchmark: {', '.join(unknown)}: choose from {', '.join(BENCHMARKS)}")
@@ -66,16 +67,16 @@ def _arguments() -> argparse.Namespace:
     return chosen
 
 
-def _take(name: str, measure: Callable[[], list[Figure]], facts: dict[str, Any]) -> bool:
+def _take(name: str, effort: Effort, facts: dict[str, Any]) -> bool:
     began = time.monotonic()
     try:
-        figures = measure()
+        figures = BENCHMARKS[name](effort)
     except (BenchmarkFailed, ScriptfleetError) as fault:
         print(f"\n{name}: not taken: {fault}", file=sys.stderr, flush=True)
         return False
     seconds = time.monotonic() - began
     print(f"\n{name} ({seconds:.0f} s)\n{table(figures)}", flush=True)
-    _write(name, figures, facts, seconds)
+    _write(name, figures, facts | {"is_quick": effort.is_quick}, seconds)
     return True
 
 

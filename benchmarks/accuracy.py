@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, at_most
 from scriptfleet.config import own_environment
 from scriptfleet.domain.ids import new_job_id, new_run_id
@@ -85,16 +86,17 @@ class _Errors:
     duration_ms: float | None
 
 
-def measure() -> list[Figure]:
+def measure(effort: Effort) -> list[Figure]:
     """Take every method that this machine has, at every interval."""
     with tempfile.TemporaryDirectory(prefix="sf-bench-") as folder:
         peer = _by_gnu_time(Path(folder))
-        return [figure for method in _METHODS for figure in _of_method(method, Path(folder), peer)]
+        methods, intervals = (_METHODS[-1:], _INTERVALS[:1]) if effort.is_quick else (_METHODS, _INTERVALS)
+        return [figure for method in methods for figure in _of_method(method, intervals, Path(folder), peer)]
 
 
-def _of_method(method: Method, folder: Path, peer: _Errors | None) -> list[Figure]:
+def _of_method(method: Method, intervals: Sequence[float], folder: Path, peer: _Errors | None) -> list[Figure]:
     figures: list[Figure] = []
-    for interval in _INTERVALS:
+    for interval in intervals:
         name = f"{method}, every {interval:g} s"
         try:
             with _engine(method, interval) as engine:

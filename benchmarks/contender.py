@@ -1,6 +1,5 @@
 """Workers that are measured: one of the fleet, or one of plain Celery, up and waiting for messages on a server."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,8 +9,7 @@ from pathlib import Path
 import psutil
 from celery import Celery
 
-from benchmarks.celery_tasks import MARKS_VARIABLE
-from benchmarks.figure import BenchmarkFailed
+from benchmarks.marks import Marks
 from benchmarks.process import check_alive, started
 from benchmarks.server import Server
 from benchmarks.waiting import until
@@ -26,8 +24,7 @@ class FleetWorker:
 
     process: psutil.Process
     client: Client
-    #: Celery app that reaches its remote control.
-    control: Celery
+    log: Path
     queue: str = "default"
 
 
@@ -37,13 +34,9 @@ class CeleryWorker:
 
     process: psutil.Process
     control: Celery
+    log: Path
     #: A line for each task that is done.
-    marks: Path
-    queue: str = "celery"
-
-    def done(self) -> list[int]:
-        """Give the number on each line."""
-        return [int(line) for line in self.marks.read_text().splitlines()] if self.marks.exists() else []
+    marks: Marks
 
 
 @contextmanager
@@ -55,35 +48,22 @@ def fleet_worker(server: Server, slots: int) -> Iterator[FleetWorker]:
     control.conf.update(celery_config(settings))
     with started(command, log, environment_of(settings)) as process, control:
         _wait_for_consumer(server, control, process, log)
-        yield FleetWorker(process, Client(settings=settings), control)
+        yield FleetWorker(process, Client(settings=settings), log)
 
 
 @contextmanager
 def celery_worker(server: Server, pool: str, slots: int) -> Iterator[CeleryWorker]:
     """Run `celery worker` with Celery's own defaults, but for pool and concurrency, while the block lasts."""
-    log, marks = server.folder / "celery.log", server.folder / "marks"
-    marks.unlink(missing_ok=True)
+    log, marks = server.folder / "celery.log", Marks(server.folder / "celery.marks")
+    marks.clear()
     celery = [sys.executable, "-m", "celery", "--broker", server.celery_url, "--app", "benchmarks.celery_tasks"]
     command = [*celery, "worker", "--pool", pool, "--concurrency", str(slots)]
     with (
-        started(command, log, {**os.environ, MARKS_VARIABLE: str(marks)}) as process,
+        started(command, log, marks.environment(server.url)) as process,
         Celery("benchmarks-producer", broker=server.celery_url) as control,
     ):
         _wait_for_consumer(server, control, process, log)
-        yield CeleryWorker(process, control, marks)
-
-
-def hold(worker: FleetWorker | CeleryWorker, server: Server) -> None:
-    """Have the worker take no messages from now on."""
-    if not worker.control.control.cancel_consumer(worker.queue, reply=True, limit=1, timeout=5.0):
-        raise BenchmarkFailed("the worker did not stop taking messages when told to")
-    # What it asked the server for before it stopped is still open, and would take a message.
-    until(lambda: server.blocked_clients() == 0, "the worker to stop waiting for messages")
-
-
-def release(worker: FleetWorker | CeleryWorker) -> None:
-    """Have it take messages again."""
-    worker.control.control.add_consumer(worker.queue)
+        yield CeleryWorker(process, control, log, marks)
 
 
 def _wait_for_consumer(server: Server, control: Celery, process: psutil.Process, log: Path) -> None:

@@ -8,44 +8,46 @@ from contextlib import contextmanager
 
 import psutil
 
+from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, at_most
 from benchmarks.memory import occupied
 from benchmarks.process import ROOT
 
-_OUTPUT_MB = 512
+_OUTPUT_MB, _QUICK_OUTPUT_MB = 512, 8
 _LIMIT_SECONDS = 60.0
 #: Says a line at each stage, and waits for one before the next.
 _BARE = "print('ready', flush=True); input()"
-_ENGINE = f"""
+_ENGINE = """
 import sys
 from pathlib import Path
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.plan import Plan
 folder, engine = Path(sys.argv[1]), Engine()
 def run(code):
-    ended, _ = engine.run(Plan([sys.executable, '-c', code], {{}}, folder, folder / 'out', folder / 'err'))
+    ended, _ = engine.run(Plan([sys.executable, '-c', code], {}, folder, folder / 'out', folder / 'err'))
     print(ended.stdout.size_bytes, flush=True)
     input()
 run('pass')
-run("import os\\nfor _ in range({_OUTPUT_MB}): os.write(1, b'y' * (1 << 20))")
+run("import os\\nfor _ in range(" + sys.argv[2] + "): os.write(1, b'y' * (1 << 20))")
 engine.close()
 """
 
 
-def measure() -> list[Figure]:
+def measure(effort: Effort) -> list[Figure]:
     """Take PSS of the whole family, so that memory shared by forks counts once."""
+    output_mb = effort.of(_OUTPUT_MB, _QUICK_OUTPUT_MB)
     with tempfile.TemporaryDirectory(prefix="sf-bench-") as folder:
         with _started(_BARE) as (bare, _):
             base = occupied(bare)
-        with _started(_ENGINE, folder) as (engine, pipe):
+        with _started(_ENGINE, folder, str(output_mb)) as (engine, pipe):
             rest = occupied(engine)
             printed = _next_stage(pipe)
             after = occupied(engine)
-    if printed != str(_OUTPUT_MB << 20):
-        raise BenchmarkFailed(f"{_OUTPUT_MB} MiB were to be printed, the engine counted {printed} bytes")
+    if printed != str(output_mb << 20):
+        raise BenchmarkFailed(f"{output_mb} MiB were to be printed, the engine counted {printed} bytes")
     return [
         _figure("engine, launcher and one shim over a bare interpreter, PSS", rest, base),
-        _figure(f"  after {_OUTPUT_MB} MiB of output", after, base),
+        _figure(f"  after {output_mb} MiB of output", after, base),
     ]
 
 

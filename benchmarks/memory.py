@@ -8,46 +8,63 @@ import psutil
 
 from benchmarks.celery_tasks import RUN
 from benchmarks.contender import celery_worker, fleet_worker
+from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, at_most
 from benchmarks.server import Server, running_server
 from benchmarks.waiting import until
 from scriptfleet.domain.state import State
 from scriptfleet.queues import drafts
 
-_SLOTS, _JOBS = 32, 64
-_PREFORK_SLOTS = 8
-#: Long enough for every slot to have one at once.
-_COMMAND = ("sleep", "0.5")
+_SLOTS, _QUICK_SLOTS = (1, 8, 32, 100), (1,)
+#: A hundred of Celery's processes take gigabytes, which says no more than what 32 take.
+_MOST_PREFORK = 32
+_BUDGETS = {32: at_most(80)}
+_LIMIT_SECONDS = 60.0
 
 
-def measure() -> list[Figure]:
-    """Take the fleet's worker, then Celery's with threads and with processes."""
+def measure(effort: Effort) -> list[Figure]:
+    """Take each number of slots: the fleet's worker, then Celery's with threads and with processes."""
     with running_server() as server:
-        with _idle_fleet(server) as process:
-            ours = occupied(process)
-        peers = {}
-        for pool, slots in (("threads", _SLOTS), ("prefork", _PREFORK_SLOTS)):
-            server.empty()
-            with _idle_celery(server, pool, slots) as process:
-                peers[f"Celery {pool} -c {slots}"] = occupied(process)
-    return [figure for peer, theirs in peers.items() for figure in _figures(ours, peer, theirs)]
+        sizes = _QUICK_SLOTS if effort.is_quick else _SLOTS
+        return [figure for slots in sizes for figure in _with_slots(server, slots)]
 
 
-def _figures(ours: dict[str, float], peer: str, theirs: dict[str, float]) -> list[Figure]:
-    detail = {"processes": ours["processes"], "peer_processes": theirs["processes"], "jobs": _JOBS}
-    name = f"worker -c {_SLOTS}, whole tree"
+def _with_slots(server: Server, slots: int) -> list[Figure]:
+    with _idle_fleet(server, slots) as process:
+        ours = occupied(process)
+    server.empty()
+    peers = {}
+    for pool in ("threads", "prefork") if slots <= _MOST_PREFORK else ("threads",):
+        with _idle_celery(server, pool, slots) as process:
+            peers[f"Celery {pool} -c {slots}"] = occupied(process)
+        server.empty()
+    return [figure for peer, theirs in peers.items() for figure in _figures(slots, ours, peer, theirs)]
+
+
+def _figures(slots: int, ours: dict[str, float], peer: str, theirs: dict[str, float]) -> list[Figure]:
+    detail = {"processes": ours["processes"], "peer_processes": theirs["processes"], "jobs": _jobs(slots)}
+    name = f"worker -c {slots}, whole tree"
     return [
-        Figure(f"{name}, PSS", ours["pss"], "MiB", at_most(80), peer, theirs["pss"], detail),
+        Figure(f"{name}, PSS", ours["pss"], "MiB", _BUDGETS.get(slots), peer, theirs["pss"], detail),
         Figure(f"{name}, sum of RSS", ours["rss"], "MiB", None, peer, theirs["rss"], detail),
     ]
 
 
+def _jobs(slots: int) -> int:
+    return 2 * slots
+
+
+def _command(slots: int) -> list[str]:
+    """Give what each job runs: long enough for every slot to have one at once."""
+    return ["sleep", f"{0.3 + slots / 50:g}"]
+
+
 @contextmanager
-def _idle_fleet(server: Server) -> Iterator[psutil.Process]:
-    with fleet_worker(server, _SLOTS) as worker:
-        jobs = worker.client.submit_many([drafts.of_command(" ".join(_COMMAND))] * _JOBS)
+def _idle_fleet(server: Server, slots: int) -> Iterator[psutil.Process]:
+    with fleet_worker(server, slots) as worker:
+        jobs = worker.client.submit_many([drafts.of_command(" ".join(_command(slots)))] * _jobs(slots))
         for job in jobs:
-            if (state := job.wait(30)) is not State.SUCCEEDED:
+            if (state := job.wait(_LIMIT_SECONDS)) is not State.SUCCEEDED:
                 raise BenchmarkFailed(f"job {job.id} ended as {state}")
         yield worker.process
 
@@ -55,9 +72,9 @@ def _idle_fleet(server: Server) -> Iterator[psutil.Process]:
 @contextmanager
 def _idle_celery(server: Server, pool: str, slots: int) -> Iterator[psutil.Process]:
     with celery_worker(server, pool, slots) as worker:
-        for _ in range(_JOBS):
-            worker.control.send_task(RUN, [list(_COMMAND)])
-        until(lambda: len(worker.done()) == _JOBS, "all tasks to end", within=30.0)
+        for _ in range(_jobs(slots)):
+            worker.control.send_task(RUN, [_command(slots)])
+        until(lambda: len(worker.marks.done()) == _jobs(slots), "all tasks to end", _LIMIT_SECONDS)
         yield worker.process
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Budget, Figure, at_most
 from benchmarks.timing import interleaved, median_ms
 from scriptfleet.config import own_environment
@@ -26,13 +27,13 @@ _LIMIT_SECONDS = 10.0
 _COMMAND = "exec true"
 
 
-def measure() -> list[Figure]:
+def measure(effort: Effort) -> list[Figure]:
     """Take both, each interleaved with its peer."""
     with tempfile.TemporaryDirectory(prefix="sf-bench-") as folder:
-        return [*_in_process(Path(folder)), *_command(Path(folder))]
+        return [*_in_process(Path(folder), effort.of(_RUNS, 20)), *_command(Path(folder), effort.of(_COMMANDS, 2))]
 
 
-def _in_process(folder: Path) -> list[Figure]:
+def _in_process(folder: Path, runs: int) -> list[Figure]:
     engine = Engine()
     try:
         actions = [
@@ -42,13 +43,13 @@ def _in_process(folder: Path) -> list[Figure]:
             _recorded_run(engine, folder),
         ]
         interleaved(actions, _WARM_UPS)
-        bare, watched, bare_shell, recorded = (median_ms(samples) for samples in interleaved(actions, _RUNS))
+        bare, watched, bare_shell, recorded = (median_ms(samples) for samples in interleaved(actions, runs))
     finally:
         engine.close()
     peer = "subprocess.run"
     return [
-        *_pair("Engine.run of true", watched, peer, bare, at_most(2), _RUNS),
-        *_pair(f"shell job `{_COMMAND}`, folder to record", recorded, peer, bare_shell, at_most(2), _RUNS),
+        *_pair("Engine.run of true", watched, peer, bare, at_most(2), runs),
+        *_pair(f"shell job `{_COMMAND}`, folder to record", recorded, peer, bare_shell, at_most(2), runs),
     ]
 
 
@@ -99,7 +100,7 @@ def _recorded_run(engine: Engine, folder: Path) -> Callable[[], object]:
     return run
 
 
-def _command(folder: Path) -> list[Figure]:
+def _command(folder: Path, commands: int) -> list[Figure]:
     script = folder / "trivial.py"
     script.write_text("print('hello')\n")
     program = Path(sysconfig.get_path("scripts"), "scriptfleet")
@@ -115,9 +116,9 @@ def _command(folder: Path) -> list[Figure]:
         call(*run, "--history-db", str(folder / "history.db"), str(script)),
     ]
     interleaved(actions, 2)
-    bare, whole, kept = (median_ms(samples) for samples in interleaved(actions, _COMMANDS))
+    bare, whole, kept = (median_ms(samples) for samples in interleaved(actions, commands))
     peer = "python trivial.py"
     return [
-        *_pair("scriptfleet run trivial.py", whole, peer, bare, at_most(60), _COMMANDS),
-        *_pair("scriptfleet run trivial.py, with history", kept, peer, bare, at_most(150), _COMMANDS),
+        *_pair("scriptfleet run trivial.py", whole, peer, bare, at_most(60), commands),
+        *_pair("scriptfleet run trivial.py, with history", kept, peer, bare, at_most(150), commands),
     ]

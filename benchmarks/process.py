@@ -26,6 +26,19 @@ def started(command: Sequence[str], log: Path, env: Mapping[str, str] | None = N
         _end(process)
 
 
+@contextmanager
+def held(process: psutil.Process) -> Iterator[None]:
+    """Stop a process and all below it while the block lasts, so that it takes nothing of what is submitted."""
+    family = [process, *process.children(recursive=True)]
+    for one in family:
+        one.suspend()
+    try:
+        yield
+    finally:
+        for one in family:
+            one.resume()
+
+
 def check_alive(process: psutil.Process, log: Path) -> None:
     """Raise BenchmarkFailed, with the end of its log, when the process has ended."""
     if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:

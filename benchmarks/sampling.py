@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.effort import Effort
 from benchmarks.figure import Figure, at_most
 from benchmarks.waiting import until
 from scriptfleet.domain.outcome import StopReason
@@ -18,23 +19,24 @@ from scriptfleet.execution.environment import clean
 from scriptfleet.execution.plan import Plan
 from scriptfleet.execution.program import find_program
 
-_SECONDS = 6.0
+_SECONDS, _QUICK_SECONDS = 6.0, 0.5
 _LIMIT_SECONDS = 40.0
 _FIVE = "sleep 40 & sleep 40 & sleep 40 & sleep 40 & wait"
 _MANY_RUNS = 100
 
 
-def measure() -> list[Figure]:
+def measure(effort: Effort) -> list[Figure]:
     """Take one run of five processes at 10 Hz both ways, then a hundred runs at 1 Hz."""
+    seconds = _QUICK_SECONDS if effort.is_quick else _SECONDS
     with _running(Engine(0.1), _FIVE, 1) as runs:
         # The shell has started all its children once they are there to be seen.
         shim = psutil.Process(runs[0].shim_pid)
         until(lambda: len(shim.children(recursive=True)) == 5, "five processes")
-        ours = _percent_of(_sampler_clock())
-        walked = _percent_of_walks(runs[0].main_pid)
+        ours = _percent_of(_sampler_clock(), seconds)
+        walked = _percent_of_walks(runs[0].main_pid, seconds)
     with _running(Engine(1.0), "exec sleep 40", _MANY_RUNS):
-        many = _percent_of(_sampler_clock())
-    detail = {"seconds": _SECONDS, "processes_on_machine": len(psutil.pids())}
+        many = _percent_of(_sampler_clock(), seconds)
+    detail = {"seconds": seconds, "processes_on_machine": len(psutil.pids())}
     return [
         Figure("one run of 5 processes at 10 Hz", ours, "% of a core", at_most(0.3), "psutil walk", walked, detail),
         Figure(f"{_MANY_RUNS} runs at 1 Hz", many, "% of a core", at_most(3), detail=detail),
@@ -73,17 +75,17 @@ def _sampler_clock() -> Callable[[], float]:
     return lambda: time.clock_gettime(clock)
 
 
-def _percent_of(clock: Callable[[], float]) -> float:
+def _percent_of(clock: Callable[[], float], seconds: float) -> float:
     began, at = clock(), time.monotonic()
-    time.sleep(_SECONDS)
+    time.sleep(seconds)
     return 100.0 * (clock() - began) / (time.monotonic() - at)
 
 
-def _percent_of_walks(pid: int) -> float:
+def _percent_of_walks(pid: int, seconds: float) -> float:
     """Read what the sampler reads, the way psutil's documentation shows, at 10 Hz; give percent of a core."""
     root = psutil.Process(pid)
     began, at = time.thread_time(), time.monotonic()
-    while time.monotonic() - at < _SECONDS:
+    while time.monotonic() - at < seconds:
         for one in [root, *root.children(recursive=True)]:
             with one.oneshot():
                 one.cpu_times()

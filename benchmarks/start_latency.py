@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.celery_tasks import STAMP
 from benchmarks.contender import CeleryWorker, celery_worker, fleet_worker
+from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, at_most
 from benchmarks.server import Server, running_server
 from benchmarks.timing import percentile
@@ -26,7 +27,7 @@ _SHELL = "printf %s ${EPOCHREALTIME//[.,]/}000"
 _PYTHON = "import time; print(time.time_ns())\n"
 
 
-def measure() -> list[Figure]:
+def measure(effort: Effort) -> list[Figure]:
     """Take samples of each kind on the same server, one worker after the other."""
     with running_server() as server:
         script = server.folder / "stamp.py"
@@ -94,12 +95,12 @@ def _celery_latencies(server: Server) -> list[float]:
     with celery_worker(server, "threads", _SLOTS) as worker:
         _send_stamps(worker, _WARM_UPS)
         _send_stamps(worker, _SAMPLES)
-        return [taken / 1e6 for taken in worker.done()[_WARM_UPS:]]
+        return [taken / 1e6 for taken in worker.marks.done()[_WARM_UPS:]]
 
 
 def _send_stamps(worker: CeleryWorker, count: int) -> None:
-    already = len(worker.done())
+    already = len(worker.marks.done())
     for _ in range(count):
         worker.control.send_task(STAMP, [time.time_ns()])
         time.sleep(_APART_SECONDS)
-    until(lambda: len(worker.done()) == already + count, "all tasks to be done")
+    until(lambda: len(worker.marks.done()) == already + count, "all tasks to be done")

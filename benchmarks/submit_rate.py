@@ -7,48 +7,50 @@ from collections.abc import Callable
 from celery import Celery
 
 from benchmarks.celery_tasks import RUN
+from benchmarks.effort import Effort
 from benchmarks.figure import Figure, at_least
 from benchmarks.server import Server, running_server
 from scriptfleet.queues import drafts
 from scriptfleet.queues.client import Client
 
-_ROUNDS = 3
-_MANY, _FEW = 10_000, 1_000
+_ROUNDS, _QUICK_ROUNDS = 3, 1
+_MANY, _QUICK_MANY = 10_000, 500
+#: For what goes one by one.
+_FEW, _QUICK_FEW = 1_000, 50
+
+#: How many jobs, and what submits them.
+_Way = tuple[int, Callable[[], object]]
 
 
-def measure() -> list[Figure]:
+def measure(effort: Effort) -> list[Figure]:
     """Take the median of some rounds, all ways in turn."""
+    rounds, many, few = effort.of(_ROUNDS, _QUICK_ROUNDS), effort.of(_MANY, _QUICK_MANY), effort.of(_FEW, _QUICK_FEW)
     with running_server() as server, Celery("benchmarks-producer", broker=server.celery_url) as app:
-        client = Client(settings=server.settings)
-        made = [drafts.of_command(f"echo {number}") for number in range(_MANY)]
-        ways: dict[str, tuple[int, Callable[[], object]]] = {
-            "drafts": (_MANY, lambda: client.submit_many(drafts.of_command(f"echo {n}") for n in range(_MANY))),
-            "many": (_MANY, lambda: client.submit_many(made)),
-            "single": (_FEW, lambda: [client.submit_shell(f"echo {n}") for n in range(_FEW)]),
-            "celery": (_FEW, lambda: [app.send_task(RUN, [["echo", str(n)]]) for n in range(_FEW)]),
-        }
-        rates = _rates(server, ways)
-    peer, floor = "Celery send_task", rates["celery"]
+        rates = _rates(server, _ways(Client(settings=server.settings), app, many, few), rounds)
+    peer, floor, detail = "Celery send_task", rates["celery"], {"rounds": rounds, "jobs": many}
+    name, budget = f"submit_many, {many:,} shell jobs", at_least(15_000)
     return [
-        Figure(
-            "submit_many, 10,000 shell jobs",
-            rates["many"],
-            "jobs/s",
-            at_least(15_000),
-            peer,
-            floor,
-            {"rounds": _ROUNDS, "jobs": _MANY},
-        ),
-        Figure("the same, with making the drafts", rates["drafts"], "jobs/s", None, peer, floor),
-        Figure("submit_shell, one by one", rates["single"], "jobs/s", None, peer, floor, {"jobs": _FEW}),
+        Figure(name, rates["many"], "jobs/s", budget, peer, floor, detail),
+        Figure("the same, with making the drafts", rates["drafts"], "jobs/s", None, peer, floor, detail),
+        Figure("submit_shell, one by one", rates["single"], "jobs/s", None, peer, floor, {**detail, "jobs": few}),
     ]
 
 
-def _rates(server: Server, ways: dict[str, tuple[int, Callable[[], object]]]) -> dict[str, float]:
+def _ways(client: Client, app: Celery, many: int, few: int) -> dict[str, _Way]:
+    made = [drafts.of_command(f"echo {number}") for number in range(many)]
+    return {
+        "drafts": (many, lambda: client.submit_many(drafts.of_command(f"echo {n}") for n in range(many))),
+        "many": (many, lambda: client.submit_many(made)),
+        "single": (few, lambda: [client.submit_shell(f"echo {n}") for n in range(few)]),
+        "celery": (few, lambda: [app.send_task(RUN, [["echo", str(n)]]) for n in range(few)]),
+    }
+
+
+def _rates(server: Server, ways: dict[str, _Way], rounds: int) -> dict[str, float]:
     for _, submit in ways.values():
         submit()
     rates: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         for name, (count, submit) in ways.items():
             server.empty()
             started = time.perf_counter()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, at_most
 from benchmarks.timing import percentile
 from scriptfleet.config import own_environment
@@ -25,27 +26,27 @@ _SETS: tuple[tuple[str, ...], ...] = (
 _BUDGET = at_most(10)
 
 
-def measure() -> list[Figure]:
+def measure(effort: Effort) -> list[Figure]:
     """Take each set of modules that is installed; a set that is not is told by name."""
     with tempfile.TemporaryDirectory(prefix="sf-bench-") as folder:
-        return [figure for modules in _SETS for figure in _of_modules(modules, Path(folder))]
+        return [figure for modules in _SETS for figure in _of_modules(modules, Path(folder), effort)]
 
 
-def _of_modules(modules: tuple[str, ...], folder: Path) -> list[Figure]:
+def _of_modules(modules: tuple[str, ...], folder: Path, effort: Effort) -> list[Figure]:
     name = ", ".join(modules[:2]) + (f" and {len(modules) - 2} more" if len(modules) > 2 else "")
     if missing := [one for one in modules if importlib.util.find_spec(one) is None]:
         print(f"warm_start: {name}: not taken: pip install {' '.join(missing)}", flush=True)
         return [Figure(f"{name}: warm, p50", None, "ms", _BUDGET, detail={"not_installed": ", ".join(missing)})]
     script = folder / "first_line.py"
     script.write_text(f"import {', '.join(modules)}\nimport time\nprint(time.time_ns())\n")
-    env = own_environment()
+    cold_runs, env = effort.of(_COLD_RUNS, 1), own_environment()
     engine = Engine(warm_env=env)
     try:
-        warm = _taken(_by_engine(engine, script, modules), _WARM_RUNS)
-        cold = _taken(_by_engine(engine, script, None), _COLD_RUNS)
+        warm = _taken(_by_engine(engine, script, modules), effort.of(_WARM_RUNS, 5))
+        cold = _taken(_by_engine(engine, script, None), cold_runs)
     finally:
         engine.close()
-    alone = _taken(_alone(script), _COLD_RUNS)
+    alone = _taken(_alone(script), cold_runs)
     peer, middle = "python alone", percentile(alone, 50)
     detail = {"runs": len(warm), "cold_runs": len(cold), "max_ms": max(warm)}
     return [
