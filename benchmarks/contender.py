@@ -52,11 +52,13 @@ def fleet_worker(server: Server, slots: int) -> Iterator[FleetWorker]:
 
 
 @contextmanager
-def celery_worker(server: Server, pool: str, slots: int) -> Iterator[CeleryWorker]:
+def celery_worker(
+    server: Server, pool: str, slots: int, app: str = "benchmarks.celery_tasks"
+) -> Iterator[CeleryWorker]:
     """Run `celery worker` with Celery's own defaults, but for pool and concurrency, while the block lasts."""
     log, marks = server.folder / "celery.log", Marks(server.folder / "celery.marks")
     marks.clear()
-    celery = [sys.executable, "-m", "celery", "--broker", server.celery_url, "--app", "benchmarks.celery_tasks"]
+    celery = [sys.executable, "-m", "celery", "--broker", server.celery_url, "--app", app]
     command = [*celery, "worker", "--pool", pool, "--concurrency", str(slots)]
     with (
         started(command, log, marks.environment(server.url)) as process,
