@@ -56,7 +56,7 @@ def main() -> int:
     facts = machine()
     print(in_words(facts), flush=True)
     effort = Effort(chosen.quick, chosen.jobs)
-    failed = [name for name in chosen.names or BENCHMARKS if not _take(name, effort, facts)]
+    failed = [name for name in chosen.names or BENCHMARKS if not _take(name, effort, facts, chosen.out)]
     return 1 if failed else 0
 
 
@@ -64,6 +64,9 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description="Take benchmarks and print their figures.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)} (else all)")
     parser.add_argument("--jobs", type=int, metavar="N", help=f"jobs of drain (else {drain.DEFAULT_JOBS:,})")
+    parser.add_argument(
+        "--out", type=Path, default=_OUT, metavar="FOLDER", help="where the JSON goes (else benchmarks/out)"
+    )
     parser.add_argument("--quick", action="store_true", help="smallest sizes: shows that all works, not how fast it is")
     chosen = parser.parse_args()
     if unknown := [name for name in chosen.names if name not in BENCHMARKS]:
@@ -73,7 +76,7 @@ def _arguments() -> argparse.Namespace:
     return chosen
 
 
-def _take(name: str, effort: Effort, facts: dict[str, Any]) -> bool:
+def _take(name: str, effort: Effort, facts: dict[str, Any], out: Path) -> bool:
     began = time.monotonic()
     try:
         figures = BENCHMARKS[name](effort)
@@ -82,12 +85,12 @@ def _take(name: str, effort: Effort, facts: dict[str, Any]) -> bool:
         return False
     seconds = time.monotonic() - began
     print(f"\n{name} ({seconds:.0f} s)\n{table(figures)}", flush=True)
-    _write(name, figures, facts | {"is_quick": effort.is_quick}, seconds)
+    _write(out / f"{name}.json", name, figures, facts | {"is_quick": effort.is_quick}, seconds)
     return True
 
 
-def _write(name: str, figures: list[Figure], facts: dict[str, Any], seconds: float) -> None:
-    _OUT.mkdir(exist_ok=True)
+def _write(path: Path, name: str, figures: list[Figure], facts: dict[str, Any], seconds: float) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
     taken = {
         "benchmark": name,
         "taken_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -95,7 +98,7 @@ def _write(name: str, figures: list[Figure], facts: dict[str, Any], seconds: flo
         "machine": facts,
         "figures": [figure.to_dict() for figure in figures],
     }
-    (_OUT / f"{name}.json").write_text(json.dumps(taken, indent=2, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(taken, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -109,9 +109,18 @@ def _of_method(method: Method, intervals: Sequence[float], folder: Path, peer: _
 def _figures(name: str, taken: _Errors, peer: _Errors | None) -> list[Figure]:
     beside = "GNU time" if peer else None
     return [
-        Figure(f"{name}: CPU, error", taken.cpu, "%", at_most(2), beside, peer and peer.cpu),
-        Figure(f"{name}: CPU of a daemon, error", taken.daemon, "%", at_most(2), beside, peer and peer.daemon),
-        Figure(f"{name}: peak memory, error", taken.memory, "%", at_most(2), beside, peer and peer.memory),
+        Figure(f"{name}: CPU, error", taken.cpu, "%", at_most(2), beside, None if peer is None else peer.cpu),
+        Figure(
+            f"{name}: CPU of a daemon, error",
+            taken.daemon,
+            "%",
+            at_most(2),
+            beside,
+            None if peer is None else peer.daemon,
+        ),
+        Figure(
+            f"{name}: peak memory, error", taken.memory, "%", at_most(2), beside, None if peer is None else peer.memory
+        ),
         Figure(f"{name}: duration, error", taken.duration_ms, "ms", at_most(2)),
     ]
 

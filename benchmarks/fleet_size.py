@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import psutil
 
 from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, at_least, at_most
-from benchmarks.process import held, started
+from benchmarks.process import check_alive, held, started
 from benchmarks.server import Server, running_server
 from benchmarks.server_time import script_us
 from benchmarks.simulated_worker import JOB_SECONDS
@@ -31,7 +32,7 @@ _SLOTS = 2
 _WORKERS_A_PROCESS = 13
 _SECONDS, _QUICK_SECONDS = 20.0, 1.0
 _TICKS = 100
-_QUEUE = "default"
+_QUEUE, _LOG = "default", "workers.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _figures(pace: _Pace, alone: _Pace, seconds: float) -> list[Figure]:
 def _pace(workers: int, seconds: float) -> _Pace:
     with running_server() as server, _fleet(server, workers) as processes:
         fleet = _Watched(server, Client(settings=server.settings))
-        until(lambda: len(fleet.view.workers()) == workers, "all workers to be there", within=60.0)
+        until(partial(fleet.has, workers, processes), "all workers to be there", within=60.0)
         ideal = workers * _SLOTS / JOB_SECONDS
         # More than they can do, so that nobody waits for work.
         fleet.submit(round(ideal * (seconds + 4) * 1.2))
@@ -100,6 +101,11 @@ class _Watched:
 
     def submit(self, count: int) -> None:
         self._submitted += len(self._client.submit_many(drafts.of_command("true") for _ in range(count)))
+
+    def has(self, workers: int, processes: list[psutil.Process]) -> bool:
+        for process in processes:
+            check_alive(process, self._server.folder / _LOG)
+        return len(self.view.workers()) == workers
 
     def done(self) -> int:
         depth = self.view.queues()[_QUEUE]
@@ -132,6 +138,6 @@ def _fleet(server: Server, workers: int) -> Iterator[list[psutil.Process]]:
         for first in range(0, workers, _WORKERS_A_PROCESS):
             count = min(_WORKERS_A_PROCESS, workers - first)
             command = [sys.executable, "-m", "benchmarks.simulated_worker", str(count), str(_SLOTS)]
-            log = server.folder / f"workers-{first}.log"
-            processes.append(stack.enter_context(started(command, log, environment_of(server.settings))))
+            log, env = server.folder / _LOG, environment_of(server.settings)
+            processes.append(stack.enter_context(started(command, log, env)))
         yield processes

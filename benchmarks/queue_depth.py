@@ -14,10 +14,11 @@ from benchmarks.figure import BenchmarkFailed, Figure, at_most
 from benchmarks.server import Server, running_server
 from benchmarks.server_time import script_us
 from benchmarks.simulated_worker import record_of_true
+from benchmarks.waiting import until
 from scriptfleet.domain.ids import new_run_id
 from scriptfleet.domain.state import State
 from scriptfleet.queues import drafts
-from scriptfleet.queues.claims import Claim, Claims, Renewal
+from scriptfleet.queues.claims import Claim, Claims, Ending, Renewal
 from scriptfleet.queues.client import Client
 
 _FEW, _QUICK_FEW = 1_000, 300
@@ -87,6 +88,7 @@ def _filled(server: Server, jobs: int) -> _Depth:
     with_facts = _used_bytes(server)
     # As a results service does that has read them all.
     server.client.delete(broker.keys("events"))
+    until(lambda: not server.client.info("memory")["lazyfree_pending_objects"], "the server to have freed them", 60.0)
     return _Depth(server, client, claims, jobs, (_used_bytes(server) - empty) / jobs, (with_facts - empty) / jobs)
 
 
@@ -131,4 +133,4 @@ def _without(claims: Claims) -> Claim:
 
 def _finish(claims: Claims, ended: list[Claim], record: str) -> None:
     for claim in ended:
-        claims.finish(claim.job_id, claim.run_id, record, State.SUCCEEDED)
+        claims.finish(Ending(claim.job_id, claim.run_id, record, State.SUCCEEDED))

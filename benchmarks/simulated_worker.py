@@ -24,9 +24,9 @@ from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, th
 from scriptfleet.execution.secret import SecretChain
 from scriptfleet.execution.workspace import Workspace
 from scriptfleet.queues import drafts
-from scriptfleet.queues.claims import Claim, Claims
+from scriptfleet.queues.claims import Claim, Claims, Ending
 from scriptfleet.queues.client import Broker
-from scriptfleet.queues.fleet import Presence
+from scriptfleet.queues.fleet import JOBS_NAMED, Presence, SignOfLife
 from scriptfleet_workers.active import ActiveRuns
 from scriptfleet_workers.heartbeat import Heartbeat
 
@@ -61,16 +61,16 @@ class SimulatedWorker:
         self._heartbeat.close()
 
     def _tell(self, presence: Presence) -> None:
-        presence.tell(this_host(), self._slots, len(self._active), [_QUEUE], scriptfleet.__version__)
+        jobs = tuple(run.claim.job_id for run in self._active.all()[:JOBS_NAMED])
+        sign = SignOfLife(this_host(), self._slots, len(jobs), [_QUEUE], scriptfleet.__version__, jobs=jobs)
+        presence.tell(sign)
 
     def _serve(self) -> None:
         while not self._stop.is_set():
             claim = self._by_message()
             until = time.monotonic() + _TURN_SECONDS
             while claim is not None:
-                self._run(claim)
-                is_over = self._stop.is_set() or time.monotonic() > until
-                claim = None if is_over else self._claims.claim_next(_QUEUE, new_run_id())
+                claim = self._run(claim, until)
 
     def _by_message(self) -> Claim | None:
         taken: Any = self._broker.redis.brpop([self._broker.keys.celery_prefix + _QUEUE], 1)
@@ -79,10 +79,15 @@ class SimulatedWorker:
         claim = self._claims.claim(json.loads(taken[1])["headers"]["id"], new_run_id())
         return claim if isinstance(claim, Claim) else None
 
-    def _run(self, claim: Claim) -> None:
+    def _run(self, claim: Claim, until: float) -> Claim | None:
         with self._active.entered(claim, Workspace(Path(os.devnull)), time.monotonic()):
             time.sleep(JOB_SECONDS)
-            self._claims.finish(claim.job_id, claim.run_id, self._record, State.SUCCEEDED)
+            ending = Ending(claim.job_id, claim.run_id, self._record, State.SUCCEEDED)
+            if self._stop.is_set() or time.monotonic() > until:
+                self._claims.finish(ending)
+                return None
+            _, onward = self._claims.finish_and_claim(ending, _QUEUE, new_run_id())
+            return onward
 
 
 def record_of_true() -> str:
