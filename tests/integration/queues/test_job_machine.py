@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections import Counter
 from typing import Any
 
 import redis
@@ -20,19 +21,29 @@ from hypothesis.stateful import (
 from scriptfleet import Client, State
 from scriptfleet.config import Settings
 from scriptfleet.domain.state import FINAL, can_move
-from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Renewal
+from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Ending, Renewal
 from scriptfleet.queues.events import EventReader
-from tests.integration.queues.conftest import FakeWorker
+from tests.integration.queues.conftest import FakeWorker, record
 from tests.integration.queues.test_claims import forget_claim
 
 FAR_AHEAD = 3_600.0
+#: Groups that jobs are in, and the queue that one goes to after out of memory.
+GROUPS = ("a", "b")
+BIG = "big"
+DEAD = {State.FAILED, State.TIMED_OUT, State.OUT_OF_MEMORY, State.LOST, State.REJECTED}
 
 
 class Model:
     """What should be true of one job."""
 
-    def __init__(self, state: State) -> None:
-        self.state = state
+    def __init__(self, state: State, group: str | None = None, origin: str | None = None) -> None:
+        self.state, self.group = state, group
+        #: The job it was made from.
+        self.origin = origin
+        #: After out of memory: how many attempts were, and whether it is in the other queue since.
+        self.out_of_memory, self.is_in_big = 0, False
+        #: Whether somebody replayed it, or took it off the list of the dead.
+        self.is_off_list = False
         #: Whether a delayed job is due.
         self.is_due = False
         self.claim: Claim | None = None
@@ -62,11 +73,33 @@ class JobMachine(RuleBasedStateMachine):
         self.models: dict[str, Model] = {}
         self.numbers = itertools.count()
 
-    @rule(target=jobs, is_ahead=st.booleans(), priority=st.integers(0, 9), queue=st.sampled_from(["default", "gpu"]))
-    def submit(self, is_ahead: bool, priority: int, queue: str) -> str:
+    @rule(
+        target=jobs,
+        is_ahead=st.booleans(),
+        priority=st.integers(0, 9),
+        queue=st.sampled_from(["default", "gpu"]),
+        group=st.sampled_from([None, *GROUPS]),
+    )
+    def submit(self, is_ahead: bool, priority: int, queue: str, group: str | None) -> str:
         due = time.time() + FAR_AHEAD if is_ahead else None
-        job = self.client.submit_shell("true", not_before=due, priority=priority, queue=queue)
-        self.models[job.id] = Model(State.DELAYED if is_ahead else State.QUEUED)
+        job = self.client.submit_shell("true", not_before=due, priority=priority, queue=queue, group=group)
+        self.models[job.id] = Model(State.DELAYED if is_ahead else State.QUEUED, group)
+        return job.id
+
+    @rule(target=jobs, job_id=jobs)
+    def rerun(self, job_id: str) -> str:
+        job = self.client.rerun(job_id)
+        self.models[job.id] = Model(State.QUEUED, self.models[job_id].group, origin=job_id)
+        return job.id
+
+    @rule(target=jobs)
+    def replay(self) -> object:
+        dead = self.client.dead.ids()
+        if not dead:
+            return multiple()
+        job = self.client.dead.replay(dead[0])
+        self.models[dead[0]].is_off_list = True
+        self.models[job.id] = Model(State.QUEUED, self.models[dead[0]].group, origin=dead[0])
         return job.id
 
     @rule(target=runs, job_id=jobs)
@@ -79,7 +112,7 @@ class JobMachine(RuleBasedStateMachine):
         assert isinstance(answer, Claim)
         model.move(State.RUNNING)
         model.claim, model.attempt = answer, model.attempt + 1
-        assert answer.attempt == model.attempt
+        assert (answer.attempt, answer.out_of_memory) == (model.attempt, model.out_of_memory)
         return answer
 
     @rule(target=runs, queue=st.sampled_from(["default", "gpu"]))
@@ -144,10 +177,34 @@ class JobMachine(RuleBasedStateMachine):
         if there is State.QUEUED and model.state is State.QUEUED:
             model.attempt -= 1
 
+    @rule(run=runs, is_due=st.booleans())
+    def run_out_of_memory(self, run: Claim, is_due: bool) -> None:
+        model = self.models[run.job_id]
+        text, delay = record(run, State.OUT_OF_MEMORY), 0.0 if is_due else FAR_AHEAD
+        told = Ending(run.job_id, run.run_id, text, State.DELAYED, delay, queue=BIG, is_out_of_memory=True)
+        self.worker.claims.finish(told)
+        if model.claim != run:
+            return
+        model.move(State.CANCELLED if model.is_cancel_asked else State.DELAYED)
+        model.is_due = is_due
+        if model.state is State.DELAYED:
+            model.is_in_big, model.out_of_memory = True, model.out_of_memory + 1
+
+    @rule(group=st.sampled_from(GROUPS))
+    def cancel_group(self, group: str) -> None:
+        living = [model for model in self.models.values() if model.group == group and not model.state.is_final]
+        states = Counter(str(model.state) for model in living)
+        assert self.client.cancel(group=group) == states
+        for model in living:
+            self._note_cancel(model)
+
     @rule(job_id=jobs)
     def cancel(self, job_id: str) -> None:
         model = self.models[job_id]
         assert self.client.job(job_id).cancel() is not model.state.is_final
+        self._note_cancel(model)
+
+    def _note_cancel(self, model: Model) -> None:
         if model.state is State.RUNNING:
             model.is_cancel_asked = True
         elif not model.state.is_final:
@@ -187,6 +244,25 @@ class JobMachine(RuleBasedStateMachine):
     def every_job_stands_in_exactly_the_places_of_its_state(self) -> None:
         for job_id, model in self.models.items():
             assert self._places(job_id) == _PLACES.get(model.state, [])
+
+    @invariant()
+    def living_jobs_are_found_by_their_group_and_ended_ones_are_not(self) -> None:
+        for group in GROUPS if hasattr(self, "models") else ():
+            found = self.client.broker.redis.smembers(self.client.broker.keys("marked", f"group:{group}"))
+            living = {one for one, model in self.models.items() if model.group == group and not model.state.is_final}
+            assert {job_id.decode() for job_id in found} == living
+
+    @invariant()
+    def exactly_the_jobs_that_ended_badly_are_listed_as_dead(self) -> None:
+        models = getattr(self, "models", {})
+        dead = {one for one, model in models.items() if model.state in DEAD and not model.is_off_list}
+        assert set(self.client.dead.ids()) == dead
+
+    @invariant()
+    def a_job_says_where_it_came_from_and_where_it_went(self) -> None:
+        for job_id, model in getattr(self, "models", {}).items():
+            facts = self.client.job(job_id).facts()
+            assert (facts["rerun_of"], facts["queue"] == BIG) == (model.origin, model.is_in_big)
 
     def _places(self, job_id: str) -> list[str]:
         server, keys = self.client.broker.redis, self.client.broker.keys
