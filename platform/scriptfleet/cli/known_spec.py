@@ -27,6 +27,16 @@ def known_spec(client: Client, settings: Settings, job_id: str) -> JobSpec:
     return genuine(settings.signing_key, job_id, kept.spec, kept.signature or "")
 
 
+def tell_if_living(client: Client, job_id: str) -> None:
+    """Tell a person that the job they make another one from has not ended. Raises BrokerUnreachable."""
+    try:
+        state = client.job(job_id).state()
+    except JobNotFound:
+        return
+    if not state.is_final:
+        note(f"scriptfleet: job {job_id} is still {state}: the new one does not wait for it")
+
+
 def _kept(settings: Settings, job_id: str, gone: JobNotFound) -> "KeptSpec":
     try:
         # Loading the database's library takes longer than most answers of the broker.

@@ -6,7 +6,7 @@ from typing import Any
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.job_options import add_bounds, add_moments, add_placement, options_of
 from scriptfleet.cli.known_job import whole_id
-from scriptfleet.cli.known_spec import known_spec
+from scriptfleet.cli.known_spec import known_spec, tell_if_living
 from scriptfleet.cli.retry_options import add_retry
 from scriptfleet.cli.submitted import add_wait, told
 from scriptfleet.cli.submitter import submitter
@@ -48,6 +48,7 @@ def execute(chosen: Namespace) -> int:
     settings = settings_of(chosen)
     client, job_id = Client(settings=settings), whole_id(settings, chosen.job)
     spec = known_spec(client, settings, job_id)
+    tell_if_living(client, job_id)
     # An option of the policy is laid over what the old job has of it.
     chosen.retry_defaults = spec.retry.to_dict()
     changed = again(spec, job_id, {**options_of(chosen), **_args(chosen, spec), "submitted_by": submitter()})

@@ -5,7 +5,7 @@ from typing import Any, Final
 from scriptfleet.cli.confirm import is_sure
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.known_job import check_id, whole_id
-from scriptfleet.cli.known_spec import known_spec
+from scriptfleet.cli.known_spec import known_spec, tell_if_living
 from scriptfleet.cli.screen import note, print_json
 from scriptfleet.cli.submitter import submitter
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
@@ -49,6 +49,7 @@ def _retry(client: Client, settings: Settings, text: str) -> dict[str, Any]:
     try:
         job_id = whole_id(settings, text)
         spec = again(known_spec(client, settings, job_id), job_id, {"submitted_by": submitter()})
+        tell_if_living(client, job_id)
         return {"job_id": job_id, "retried_as": client.submit_draft(Draft(spec)).id}
     except (JobNotFound, BlobMissing, InvalidValue) as fault:
         # The others are submitted all the same.

@@ -62,6 +62,8 @@ def test_a_file_or_section_that_says_nothing_is_accepted(text: str, tmp_path: Pa
         ("retry: {max_attempts: many}", r"retry\.max_attempts: 'many' .* a finite number"),
         ("retry: {initial_delay: -1}", r"retry\.initial_delay: -1 .* from 0"),
         ("retry: {initial_delay: .nan}", r"retry\.initial_delay: nan .* a finite number"),
+        ("retry: {oom_memory_factor: much}", r"retry\.oom_memory_factor: 'much' .* a finite number"),
+        ("retry: {oom_queue: big}", r"run\.yaml: retry: 'oom_queue' .* one of strategy"),
         ("retry: {multiplier: 0.5}", r"retry\.multiplier: 0\.5 .* from 1"),
         ("retry: [1]", r"run\.yaml: retry: .* a mapping"),
         ("database: {path: a, url: b}", r"run\.yaml: database: 'path and url' .* one of them"),
@@ -99,3 +101,11 @@ def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidValue, match="a YAML file"):
         read(path, {})
+
+
+def test_a_rule_for_out_of_memory_is_read(tmp_path: Path) -> None:
+    text = "retry: {max_attempts: 3, oom_memory_factor: 2, oom_memory_max_mb: '${KEEP}'}"
+
+    found = read(written(tmp_path, text), {"KEEP": "4096"})
+
+    assert found.retry == {"max_attempts": 3, "oom_memory_factor": 2, "oom_memory_max_mb": 4096.0}
