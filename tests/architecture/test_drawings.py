@@ -86,7 +86,7 @@ def test_every_measure_that_is_a_size_or_a_time_says_its_unit() -> None:
 
 
 def test_the_broker_and_the_domain_agree_on_which_states_are_final() -> None:
-    text = (LUA / "common.lua").read_text()
+    text = (LUA / "job.lua").read_text()
     listed = re.search(r"FINAL = \{(.*?)\}", text, re.DOTALL)
 
     assert listed is not None

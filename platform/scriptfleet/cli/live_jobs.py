@@ -1,6 +1,6 @@
 """Jobs that have not ended, as the broker lists them: for machines that do not reach the database."""
 
-from typing import Any
+from typing import Any, Final
 
 from scriptfleet.config import Settings
 from scriptfleet.errors import JobNotFound
@@ -8,6 +8,8 @@ from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import told_plainly
 from scriptfleet.queues.job_handle import Job
 from scriptfleet.storage.job_store import JobFilter
+
+_MOST_LANES: Final = 1_000
 
 
 def newest(settings: Settings, which: JobFilter, limit: int) -> list[dict[str, Any]]:
@@ -22,10 +24,17 @@ def _ids(broker: Broker, limit: int) -> set[str]:
         found: set[bytes] = set(broker.redis.zrange(broker.keys("delayed"), 0, limit - 1))
         for name in broker.redis.smembers(broker.keys("queues")):
             queue = name.decode()
-            found.update(broker.redis.zrevrange(broker.keys("ready", queue), 0, limit - 1))
+            for place in _places_in_line(broker, queue):
+                found.update(broker.redis.zrevrange(place, 0, limit - 1))
             found.update(broker.redis.zrevrange(broker.keys("admitted", queue), 0, limit - 1))
             found.update(broker.redis.smembers(broker.keys("running", queue)))
     return {job_id.decode() for job_id in found}
+
+
+def _places_in_line(broker: Broker, queue: str) -> list[str]:
+    """Give the queue's lanes; where there are very many, some of them."""
+    lanes = broker.redis.srandmember(broker.keys("lanes", queue), _MOST_LANES)
+    return [broker.keys("ready", queue), *(broker.keys("ready", queue, lane.decode()) for lane in lanes)]
 
 
 def _facts(broker: Broker, job_id: str) -> dict[str, Any] | None:

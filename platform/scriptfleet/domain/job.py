@@ -8,13 +8,16 @@ from typing import Any, Self
 from scriptfleet.domain import check
 from scriptfleet.domain.isolation import Isolation
 from scriptfleet.domain.kinds import PYTHON_KINDS, Source, check_config, shown_target, unused_fields
-from scriptfleet.domain.limits import Limits
+from scriptfleet.domain.limits import MOST_MEMORY_MB, Limits
 from scriptfleet.domain.masking import without_secrets
+from scriptfleet.domain.rate import Rate
 from scriptfleet.domain.retry import RetryPolicy
 from scriptfleet.errors import InvalidValue
 
 SPEC_VERSION = 1
 
+#: Most that a concurrency key may let run at once.
+MOST_AT_ONCE = 1_000_000
 #: Priorities run from 0 to 9; 9 goes first.
 LOWEST_PRIORITY, NORMAL_PRIORITY, HIGHEST_PRIORITY = 0, 5, 9
 
@@ -43,8 +46,18 @@ class JobSpec:
     priority: int = NORMAL_PRIORITY
     #: Free-form marks to find jobs by.
     labels: dict[str, str] = field(default_factory=dict)
-    #: The group it belongs to (a team, a project), or None.
+    #: The group it belongs to (a team, a project), or None. Groups of a queue take turns.
     group: str | None = None
+    #: At most ``concurrency_limit`` jobs of this key run at once on the whole fleet; the limit submitted last holds.
+    concurrency_key: str | None = None
+    concurrency_limit: int | None = None
+    #: Jobs of this key start no faster than ``rate_limit``, such as 10/1m, on the whole fleet; the last one holds.
+    rate_key: str | None = None
+    rate_limit: str | None = None
+    #: Labels that the worker must have.
+    requires: dict[str, str] = field(default_factory=dict)
+    #: Memory that the worker must have free, MiB, and keeps for the run. A limit of memory asks for none.
+    needs_memory_mb: float | None = None
     #: Longest wall time of one run; None means no limit.
     timeout_seconds: float | None = None
     #: Between the polite TERM and the KILL.
@@ -82,6 +95,7 @@ class JobSpec:
             if getattr(self, name):
                 raise InvalidValue(name, getattr(self, name), f"none: jobs of kind {self.kind} have no use for it")
         self._check_surroundings()
+        self._check_flow()
         self._check_inheritance()
         self._check_interpreter()
         self._check_times()
@@ -97,6 +111,22 @@ class JobSpec:
         check.labels("labels", self.labels)
         for name in ("group", "idempotency_key", "submitted_by", "schedule", "rerun_of"):
             check.optional_text(name, getattr(self, name), 255)
+
+    def _check_flow(self) -> None:
+        for key, bound in (("concurrency_key", "concurrency_limit"), ("rate_key", "rate_limit")):
+            check.optional_text(key, getattr(self, key), 255)
+            if (getattr(self, key) is None) != (getattr(self, bound) is None):
+                raise InvalidValue(bound, getattr(self, bound), f"one together with {key}, or neither")
+        check.optional_integer("concurrency_limit", self.concurrency_limit, 1, MOST_AT_ONCE)
+        if self.rate_limit is not None:
+            Rate.parse("rate_limit", self.rate_limit)
+        check.labels("requires", self.requires)
+        check.optional_number("needs_memory_mb", self.needs_memory_mb, least=1.0, most=MOST_MEMORY_MB)
+
+    @property
+    def rate(self) -> Rate | None:
+        """The rate limit, read."""
+        return None if self.rate_limit is None else Rate.parse("rate_limit", self.rate_limit)
 
     def _check_inheritance(self) -> None:
         if self.inherit_env not in (None, True, False):

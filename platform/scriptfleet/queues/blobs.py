@@ -12,7 +12,7 @@ from scriptfleet.errors import BlobMissing, BlobTooLarge
 from scriptfleet.queues.connection import with_patience
 from scriptfleet.queues.keys import Keys
 
-#: How long a script stays after its last submit, or after its job is due; the same in lua/common.lua.
+#: How long a script stays after its last submit, or after its job is due; the same in lua/job.lua.
 LIFETIME_SECONDS: Final = 7 * 24 * 3600
 #: More bytes than this get a connection of their own, which waits as long as they may take.
 _SMALL_BYTES: Final = 1024 * 1024

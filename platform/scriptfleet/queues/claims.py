@@ -63,6 +63,9 @@ class Claim:
     spec_hash: str = ""
     #: SHA-256 of the bytes that travel with the job, or empty.
     blob: str = ""
+    #: Where the job waits, and the bounds of its keys; see queues/lane.py.
+    lane: str = ""
+    bounds: str = ""
 
 
 class Finish(StrEnum):
@@ -184,9 +187,7 @@ class Claims:
             *(claim.job_id, claim.run_id, self._worker, round(lease * 1000), claim.spec, claim.signature),
             *known,
             *beyond,
-            claim.blob,
-            claim.out_of_memory,
-            marks_in(claim.spec),
+            *(claim.blob, claim.out_of_memory, marks_in(claim.spec), claim.lane, claim.bounds),
         )
         return bool(answer == b"kept")
 
@@ -218,7 +219,7 @@ def _claimed(run_id: str, answer: list[bytes]) -> Claim | None:
 
 def _claim(run_id: str, answer: list[bytes]) -> Claim:
     _, job_id, queue, spec, signature, attempt, ready_ms, now_ms, first_ms, kind, name, display_args, prio = answer[:13]
-    expires_ms, losses, key, spec_hash, blob, out_of_memory = answer[13:]
+    expires_ms, losses, key, spec_hash, blob, out_of_memory, lane, bounds = answer[13:]
     return Claim(
         job_id=job_id.decode(),
         run_id=run_id,
@@ -239,4 +240,6 @@ def _claim(run_id: str, answer: list[bytes]) -> Claim:
         idempotency_key=key.decode(),
         spec_hash=spec_hash.decode(),
         blob=blob.decode(),
+        lane=lane.decode(),
+        bounds=bounds.decode(),
     )

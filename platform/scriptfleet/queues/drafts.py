@@ -44,6 +44,13 @@ class Options(TypedDict, total=False):
     priority: int
     labels: Mapping[str, str]
     group: str | None
+    concurrency_key: str | None
+    concurrency_limit: int | None
+    rate_key: str | None
+    #: Such as 10/1m.
+    rate_limit: str | None
+    requires: Mapping[str, str]
+    needs_memory_mb: float | None
     #: Seconds, or None.
     timeout: float | None
     #: Seconds between TERM and KILL.
@@ -243,6 +250,7 @@ def fields_of(options: Mapping[str, Any]) -> dict[str, Any]:
 _AS_GIVEN = (
     *("queue", "priority", "labels", "group", "idempotency_key", "submitted_by", "schedule"),
     *("interpreter", "warm", "inherit_env", "name"),
+    *("concurrency_key", "concurrency_limit", "rate_key", "rate_limit", "requires", "needs_memory_mb"),
 )
 _OPTIONS = frozenset(Options.__annotations__)
 #: What people try, and how it is said here.

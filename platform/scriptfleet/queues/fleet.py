@@ -3,7 +3,7 @@
 import json
 import os
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import redis
 
@@ -87,6 +87,8 @@ class QueueDepth:
     admitted: int
     running: int
     delayed: int
+    #: Server clock when it was paused, milliseconds since the epoch; None while it is not.
+    paused_at_ms: int | None = None
 
     @property
     def waiting(self) -> int:
@@ -108,12 +110,10 @@ class FleetView:
             pipeline.zcard(self._keys("ready", name))
             pipeline.zcard(self._keys("admitted", name))
             pipeline.scard(self._keys("running", name))
+            pipeline.hmget(self._keys("queue", name), "in_lanes", "paused")
         counts = pipeline.execute()
         delayed = self._delayed_by_queue()
-        return {
-            name: QueueDepth(ready, admitted, running, delayed.get(name, 0))
-            for name, ready, admitted, running in zip(names, counts[0::3], counts[1::3], counts[2::3], strict=True)
-        }
+        return {name: _depth(counts[at * 4 : at * 4 + 4], delayed.get(name, 0)) for at, name in enumerate(names)}
 
     def workers(self) -> list[WorkerInfo]:
         """Give the workers that are alive, by name."""
@@ -179,10 +179,12 @@ class Presence:
 
     def leave(self) -> None:
         """Take the entry away: this worker stops on purpose."""
-        pipeline = self._client.pipeline()
-        pipeline.zrem(self._keys("workers"), self._name)
-        pipeline.delete(self._keys("worker", self._name))
-        pipeline.execute()
+        self._scripts.call("presence", "leave", self._name)
+
+
+def _depth(counts: list[Any], delayed: int) -> QueueDepth:
+    alike, admitted, running, (in_lanes, paused) = counts
+    return QueueDepth(alike + int(in_lanes or 0), admitted, running, delayed, int(paused) if paused else None)
 
 
 class OrderDesk:

@@ -2,8 +2,21 @@
 
 | key | type | what |
 | --- | --- | --- |
-| {N}:job:<id> | hash | a job: spec, sig, state, rev, attempt, claim, worker, … (fields in lua/common.lua) |
-| {N}:ready:<queue> | zset | jobs that wait; score = submit time less a head start by priority, ms |
+| {N}:job:<id> | hash | a job: spec, sig, state, rev, attempt, claim, worker, … (fields in lua/job.lua) |
+| {N}:ready:<queue> | zset | jobs that wait and ask for nothing; score = submit time less a head start by priority, ms |
+| {N}:ready:<queue>:<lane> | zset | the same of another lane; its name is what its jobs ask for (lua/lanes.lua) |
+| {N}:lanes:<queue> | set | lanes that have jobs, but for that of jobs that ask for nothing |
+| {N}:open:<queue>, {N}:open:<queue>:<group> | zset | lanes whose first job may go as far as is known; score = its own |
+| {N}:groups:<queue> | zset | groups with open lanes ('' for none); score = virtual time: jobs served |
+| {N}:queue:<queue> | hash | paused (since when, ms), present (its virtual time), in_lanes (jobs in lanes) |
+| {N}:parked:<queue> | hash | the gate at which each lane waits that is not open |
+| {N}:parked:<queue>:<gate> | zset | lanes at a gate, c:<key>, r:<key> or p (lua/gates.lua); score = since when, ms |
+| {N}:parked_in:<gate> | set | queues that have lanes at the gate |
+| {N}:bounds:<gate> | string | limit of a concurrency key, or jobs and ms of a rate key; as submitted last, for a week |
+| {N}:held:c:<key> | set | jobs that hold a concurrency key: with Celery, or running |
+| {N}:held:r:<key> | zset | starts within a rate's window: claims, score = when, ms; jobs with Celery at +inf |
+| {N}:rates_due | zset | rates at which lanes wait; score = when the next start leaves the window, ms |
+| {N}:placed:<worker> | zset | jobs placed with a worker, there or running; score = MiB that they asked for |
 | {N}:admitted:<queue> | zset | jobs whose message is with Celery, not yet claimed; score = when admitted, ms |
 | {N}:running:<queue> | set | jobs of the queue that run |
 | {N}:window:<queue> | string | how many may be admitted at once; set by the workers' ticks |

@@ -1,7 +1,7 @@
 """The Celery message of a job: protocol 2, as kombu's Redis transport would put it into a list.
 
 The body never changes: the task finds its job by the message's id. What does change is marked @LIKE_THIS@ and filled
-in by Lua at admission (queues/lua/common.lua), so a waiting job costs no message.
+in by Lua at admission (queues/lua/admission.lua), so a waiting job costs no message.
 """
 
 import base64

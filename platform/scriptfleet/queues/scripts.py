@@ -1,4 +1,4 @@
-"""The Lua scripts, loaded from queues/lua and called by name. Each is atomic; common.lua is put before each."""
+"""The Lua scripts, loaded from queues/lua and called by name. Each is atomic; the shared parts are put before each."""
 
 from collections.abc import Sequence
 from hashlib import sha1
@@ -10,30 +10,19 @@ import redis
 from scriptfleet.queues.keys import Keys
 
 NAMES = (
-    "submit",
-    "claim",
-    "next",
-    "reassert",
-    "finish",
-    "renew",
-    "cancel",
-    "tick",
-    "show",
-    "presence",
-    "epoch",
-    "restore",
-    "stuck",
-    "hand_back",
-    "revive",
+    *("submit", "claim", "next", "reassert", "finish", "renew", "cancel", "tick", "show", "presence"),
+    *("pause", "purge", "epoch", "restore", "hand_back", "stuck", "revive"),
 )
+#: What all of them share, each part resting on those before it.
+PARTS = ("job", "lanes", "gates", "placement", "admission", "moves")
 
 
 def source_of(name: str) -> str:
-    """Give a script's whole text: its flags, the common part, its own part."""
+    """Give a script's whole text: its flags, the shared parts, its own part."""
     folder = files("scriptfleet.queues") / "lua"
-    common, own = (folder / "common.lua").read_text(), (folder / f"{name}.lua").read_text()
-    flags, _, rest = own.partition("\n")
-    return f"{flags}\n{common}\n{rest}"
+    flags, _, own = (folder / f"{name}.lua").read_text().partition("\n")
+    shared = "\n".join((folder / f"{part}.lua").read_text() for part in PARTS)
+    return f"{flags}\n{shared}\n{own}"
 
 
 #: A script's name and its arguments.

@@ -18,6 +18,7 @@ from scriptfleet.errors import BlobMissing, BrokerUnreachable, IdempotencyConfli
 from scriptfleet.queues.connection import reason_of, told_plainly
 from scriptfleet.queues.drafts import Draft
 from scriptfleet.queues.job_handle import Job
+from scriptfleet.queues.lane import bounds_of, lane_of
 from scriptfleet.queues.marks import as_text, marks_of
 from scriptfleet.queues.message import template
 from scriptfleet.queues.signing import sign
@@ -59,7 +60,7 @@ def _checked(job_id: str) -> str:
 
 
 def job_arguments(job_id: str, spec: JobSpec, text: str, signature: str) -> list[str | int]:
-    """Give what the scripts are told of a job to write; ``text`` is the spec's own. See lua/common.lua."""
+    """Give what the scripts are told of a job to write; ``text`` is the spec's own. See lua/moves.lua."""
     return [
         job_id,
         text,
@@ -75,6 +76,8 @@ def job_arguments(job_id: str, spec: JobSpec, text: str, signature: str) -> list
         hashlib.sha256(text.encode()).hexdigest() if spec.idempotency_key else "",
         _sha256(spec),
         as_text(marks_of(spec.group, spec.labels)),
+        lane_of(spec),
+        bounds_of(spec),
     ]
 
 
@@ -140,7 +143,7 @@ class Submitter:
             seen = self._seen.keys() & by_name.keys() if is_new_only else set()
         with told_plainly(self._broker.url):
             for draft in [draft for sha256, draft in by_name.items() if sha256 not in seen]:
-                # How much longer a job far ahead needs them is the submit's affair; see lua/common.lua.
+                # How much longer a job far ahead needs them is the submit's affair; see lua/moves.lua.
                 self._remember(self._broker.blobs.put(draft.spec.name, draft.content or b""))
 
     def _remember(self, sha256: str) -> None:

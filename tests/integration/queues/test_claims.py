@@ -1,5 +1,6 @@
 """A claim is the right to run a job: one holder, told why not, and what a stale holder says changes nothing."""
 
+import json
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -256,7 +257,11 @@ def forget_claim(broker: Broker, claim: Claim) -> None:
     broker.redis.hset(job, mapping={"state": "queued", "attempt": claim.attempt - 1})
     broker.redis.zrem(keys("leases"), claim.job_id)
     broker.redis.srem(keys("running", claim.queue), claim.job_id)
-    broker.redis.zadd(keys("ready", claim.queue), {claim.job_id: 1})
+    # Its message had come, so it was with Celery, and held what it asks for.
+    broker.redis.zadd(keys("admitted", claim.queue), {claim.job_id: 1})
+    if rate_key := json.loads(claim.lane or "{}").get("r"):
+        broker.redis.zrem(keys("held", f"r:{rate_key}"), claim.run_id)
+        broker.redis.zadd(keys("held", f"r:{rate_key}"), {claim.job_id: "+inf"})
 
 
 def test_a_living_run_takes_its_job_again_when_the_server_lost_its_claim(

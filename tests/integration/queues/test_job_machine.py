@@ -23,21 +23,30 @@ from scriptfleet.config import Settings
 from scriptfleet.domain.state import FINAL, can_move
 from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Ending, Renewal
 from scriptfleet.queues.events import EventReader
+from scriptfleet.queues.fleet import Presence, SignOfLife
+from scriptfleet.queues.queue_control import QueueControl
 from tests.integration.queues.conftest import FakeWorker, record
+from tests.integration.queues.lane_books import LaneBooks
 from tests.integration.queues.test_claims import forget_claim
 
 FAR_AHEAD = 3_600.0
+QUEUES = ("default", "gpu")
+#: Of key k so many run at once, and of key r so many start while the test goes on.
+LIMIT, STARTS = 2, 3
 #: Groups that jobs are in, and the queue that one goes to after out of memory.
 GROUPS = ("a", "b")
 BIG = "big"
+_KEY = {"concurrency_key": "k", "concurrency_limit": LIMIT}
+_RATE = {"rate_key": "r", "rate_limit": f"{STARTS}/1h"}
+_WISHES: dict[str, dict[str, Any]] = {"nothing": {}, "a key": _KEY, "a rate": _RATE, "both": _KEY | _RATE}
 DEAD = {State.FAILED, State.TIMED_OUT, State.OUT_OF_MEMORY, State.LOST, State.REJECTED}
 
 
 class Model:
     """What should be true of one job."""
 
-    def __init__(self, state: State, group: str | None = None, origin: str | None = None) -> None:
-        self.state, self.group = state, group
+    def __init__(self, state: State, asked: dict[str, Any], origin: str | None = None) -> None:
+        self.state, self.asked, self.group = state, asked, asked["group"]
         #: The job it was made from.
         self.origin = origin
         #: After out of memory: how many attempts were, and whether it is in the other queue since.
@@ -51,6 +60,10 @@ class Model:
         self.attempt = self.losses = 0
         #: Whether the server lost a claim of it: its revisions then go on from the clock.
         self.was_forgotten = False
+
+    @property
+    def queue(self) -> str:
+        return BIG if self.is_in_big else str(self.asked["queue"])
 
     def move(self, there: State) -> None:
         assert can_move(self.state, there), f"{self.state} to {there}"
@@ -72,24 +85,59 @@ class JobMachine(RuleBasedStateMachine):
         self.worker = FakeWorker(self.client.broker)
         self.models: dict[str, Model] = {}
         self.numbers = itertools.count()
+        self.paused: set[str] = set()
+        self.starts_of_rate = 0
+        self.say_that_a_worker_lives()
+
+    def say_that_a_worker_lives(self) -> None:
+        sign = SignOfLife("h", 2, 0, [*QUEUES, BIG], "0.1")
+        Presence(self.client.broker.redis, self.client.broker.keys, "worker-1").tell(sign)
+        self.tick()
 
     @rule(
         target=jobs,
         is_ahead=st.booleans(),
         priority=st.integers(0, 9),
-        queue=st.sampled_from(["default", "gpu"]),
+        queue=st.sampled_from(QUEUES),
         group=st.sampled_from([None, *GROUPS]),
+        wishes=st.sampled_from(sorted(_WISHES)),
     )
-    def submit(self, is_ahead: bool, priority: int, queue: str, group: str | None) -> str:
+    def submit(self, is_ahead: bool, priority: int, queue: str, group: str | None, wishes: str) -> str:
         due = time.time() + FAR_AHEAD if is_ahead else None
-        job = self.client.submit_shell("true", not_before=due, priority=priority, queue=queue, group=group)
-        self.models[job.id] = Model(State.DELAYED if is_ahead else State.QUEUED, group)
+        asked = _WISHES[wishes] | {"queue": queue, "group": group}
+        job = self.client.submit_shell("true", not_before=due, priority=priority, **asked)
+        self.models[job.id] = Model(State.DELAYED if is_ahead else State.QUEUED, asked)
         return job.id
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def pause(self, queue: str) -> None:
+        assert QueueControl(self.client.broker, queue).pause() is (queue not in self.paused)
+        self.paused.add(queue)
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def resume(self, queue: str) -> None:
+        assert QueueControl(self.client.broker, queue).resume() is (queue in self.paused)
+        self.paused.discard(queue)
+
+    @rule(queue=st.sampled_from(QUEUES))
+    def purge(self, queue: str) -> None:
+        waiting = [model for model in self.models.values() if model.state in {State.QUEUED, State.DELAYED}]
+        doomed = [model for model in waiting if model.queue == queue]
+        assert QueueControl(self.client.broker, queue).purge(most=1_000) == len(doomed)
+        for model in doomed:
+            model.move(State.CANCELLED)
+
+    @rule()
+    def lose_all_workers_for_a_while(self) -> None:
+        Presence(self.client.broker.redis, self.client.broker.keys, "worker-1").leave()
+        self.tick()
+        LaneBooks(self.client.broker).check()
+        self.say_that_a_worker_lives()
 
     @rule(target=jobs, job_id=jobs)
     def rerun(self, job_id: str) -> str:
         job = self.client.rerun(job_id)
-        self.models[job.id] = Model(State.QUEUED, self.models[job_id].group, origin=job_id)
+        self.models[job.id] = Model(State.QUEUED, self.models[job_id].asked, origin=job_id)
         return job.id
 
     @rule(target=jobs)
@@ -99,23 +147,34 @@ class JobMachine(RuleBasedStateMachine):
             return multiple()
         job = self.client.dead.replay(dead[0])
         self.models[dead[0]].is_off_list = True
-        self.models[job.id] = Model(State.QUEUED, self.models[dead[0]].group, origin=dead[0])
+        self.models[job.id] = Model(State.QUEUED, self.models[dead[0]].asked, origin=dead[0])
         return job.id
 
     @rule(target=runs, job_id=jobs)
-    def claim(self, job_id: str) -> Claim:
+    def claim(self, job_id: str) -> object:
         model, run_id = self.models[job_id], f"run-{next(self.numbers)}"
         answer = self.worker.claims.claim(job_id, run_id)
         if model.state is not State.QUEUED:
             assert answer == model.state
             return Claim(job_id, run_id, "", 0, "", "", "", "", "", 0, 0.0, 0.0)
+        if model.queue in self.paused:
+            assert answer == "paused"
+            return multiple()
+        if answer == "waits":
+            assert "rate_key" in model.asked or "concurrency_key" in model.asked
+            return multiple()
         assert isinstance(answer, Claim)
-        model.move(State.RUNNING)
-        model.claim, model.attempt = answer, model.attempt + 1
-        assert (answer.attempt, answer.out_of_memory) == (model.attempt, model.out_of_memory)
+        self._started(model, answer)
         return answer
 
-    @rule(target=runs, queue=st.sampled_from(["default", "gpu"]))
+    def _started(self, model: Model, claim: Claim) -> None:
+        model.move(State.RUNNING)
+        model.claim, model.attempt = claim, model.attempt + 1
+        self.starts_of_rate += "rate_key" in model.asked
+        assert (claim.attempt, claim.out_of_memory) == (model.attempt, model.out_of_memory)
+        assert model.queue not in self.paused
+
+    @rule(target=runs, queue=st.sampled_from(QUEUES))
     def claim_next(self, queue: str) -> object:
         run_id = f"run-{next(self.numbers)}"
         # So small that most jobs wait behind it.
@@ -125,9 +184,7 @@ class JobMachine(RuleBasedStateMachine):
             return multiple()
         model = self.models[answer.job_id]
         assert (model.state, answer.queue) == (State.QUEUED, queue)
-        model.move(State.RUNNING)
-        model.claim, model.attempt = answer, model.attempt + 1
-        assert answer.attempt == model.attempt
+        self._started(model, answer)
         return answer
 
     @rule(run=runs)
@@ -241,6 +298,16 @@ class JobMachine(RuleBasedStateMachine):
             assert (facts["state"], facts["attempt"], facts["losses"]) == (model.state, model.attempt, model.losses)
 
     @invariant()
+    def no_limit_is_ever_broken(self) -> None:
+        running = [model for model in self.models.values() if model.state is State.RUNNING]
+        assert sum("concurrency_key" in model.asked for model in running) <= LIMIT
+        assert self.starts_of_rate <= STARTS
+
+    @invariant()
+    def the_books_of_all_lanes_agree(self) -> None:
+        LaneBooks(self.client.broker).check()
+
+    @invariant()
     def every_job_stands_in_exactly_the_places_of_its_state(self) -> None:
         for job_id, model in self.models.items():
             assert self._places(job_id) == _PLACES.get(model.state, [])
@@ -266,9 +333,9 @@ class JobMachine(RuleBasedStateMachine):
 
     def _places(self, job_id: str) -> list[str]:
         server, keys = self.client.broker.redis, self.client.broker.keys
-        queue = self.client.job(job_id).facts()["queue"]
-        waits = [name for name in ("ready", "admitted") if server.zscore(keys(name, queue), job_id) is not None]
-        found = ["waiting"] * len(waits)
+        queue, lane = self.models[job_id].queue, server.hget(keys("job", job_id), "lane")
+        in_line = keys("ready", queue, lane.decode()) if lane else keys("ready", queue)
+        found = ["waiting" for place in (in_line, keys("admitted", queue)) if server.zscore(place, job_id) is not None]
         found += [name for name in ("delayed", "leases") if server.zscore(keys(name), job_id) is not None]
         return found + (["running"] if server.sismember(keys("running", queue), job_id) else [])
 

@@ -3,12 +3,14 @@
 -- ARGV: queue, claim id, worker, lease ms, keep ms. Gives what claim gives, or {'none'}.
 local queue, claim, worker, lease, keep = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local at = now_ms()
+if is_paused(queue) then return { 'none' } end
+open_due_gates(at)
 while true do
-  local first = redis.call('ZPOPMIN', P .. 'ready:' .. queue)
-  if not first[1] then return { 'none' } end
-  local f = claimable(first[1])
+  local id = pick(queue, worker, at)
+  if not id then return { 'none' } end
+  local f = claimable(id)
   if f[1] == 'queued' then
-    local answer = take(first[1], f, claim, worker, lease, at, keep)
+    local answer = take(id, f, claim, worker, lease, at, keep)
     if answer[1] == 'claimed' then return answer end
   end
 end

@@ -6,7 +6,8 @@
 -- pid that hold it.
 -- Or 'order', name, life ms, 'cordon' or 'drain', text: leaves an order for the worker. Or 'obeyed', name, life ms,
 -- 'drain': takes it away. Orders to cordon stay with the name, until their life after its last sign of life.
-local what, name, lifetime, at = ARGV[1], ARGV[2], tonumber(ARGV[3]), now_ms()
+-- Or 'leave', name: takes the entry away, and gives back what was placed there. Gives nothing.
+local what, name, lifetime, at = ARGV[1], ARGV[2], tonumber(ARGV[3] or 0), now_ms()
 local key, orders = P .. 'worker:' .. name, P .. 'orders:' .. name
 local ORDERS_LIFE_MS = 24 * 3600 * 1000
 
@@ -16,6 +17,10 @@ if what == 'order' then
   return false
 elseif what == 'obeyed' then
   redis.call('HDEL', orders, ARGV[4])
+  return false
+elseif what == 'leave' then
+  forget_worker(name)
+  redis.call('DEL', key)
   return false
 elseif what == 'join' then
   local f = redis.call('HMGET', key, 'host', 'pid', 'reserved')

@@ -18,14 +18,9 @@ end
 local function without_message(queue)
   local last = ms(at - grace - doubt)
   local old = redis.call('ZRANGEBYSCORE', P .. 'admitted:' .. queue, '-inf', last, 'LIMIT', 0, most)
-  if #old == 0 then return end
-  local listed = {}
-  for _, message in ipairs(redis.call('LRANGE', P .. 'celery:' .. queue, 0, -1)) do
-    local id = string.match(message, '"id": ?"([%w-]+)"')
-    if id then listed[id] = true end
-  end
   for _, id in ipairs(old) do
-    if not listed[id] and redis.call('HGET', job_key(id), 'state') == 'queued' then found('message_lost', id) end
+    local f = redis.call('HMGET', job_key(id), 'state', 'placed')
+    if f[1] == 'queued' and not message_of(id, list_of(queue, f[2])) then found('message_lost', id) end
   end
 end
 

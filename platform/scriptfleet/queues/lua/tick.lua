@@ -59,7 +59,7 @@ for _, id in ipairs(due_in('leases')) do
 end
 
 -- Live workers, and with them the window of each queue: about twice the slots that serve it.
-redis.call('ZREMRANGEBYSCORE', P .. 'workers', '-inf', ms(at - lifetime))
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', P .. 'workers', '-inf', ms(at - lifetime))) do forget_worker(name) end
 local slots = {}
 for _, name in ipairs(redis.call('ZRANGE', P .. 'workers', 0, -1)) do
   local f = redis.call('HMGET', P .. 'worker:' .. name, 'slots', 'queues', 'state')
@@ -69,36 +69,51 @@ for _, name in ipairs(redis.call('ZRANGE', P .. 'workers', 0, -1)) do
   end
 end
 
+-- A job that waits for one worker goes to another that would start it at once.
+local function is_better_elsewhere(queue, lane, worker)
+  if not needs_place(lane) then return false end
+  local best, full = place_for(queue, lane, at)
+  return best ~= nil and best ~= worker and full <= 1
+end
+
 -- BRPOP is not atomic: a message taken by a worker that died at that moment is in no list any more.
 local function resend_lost(queue)
   local admitted = P .. 'admitted:' .. queue
-  local old = redis.call('ZRANGEBYSCORE', admitted, '-inf', ms(at - doubt), 'LIMIT', 0, most)
-  if #old == 0 then return end
-  local listed = {}
-  for _, message in ipairs(redis.call('LRANGE', P .. 'celery:' .. queue, 0, -1)) do
-    local id = string.match(message, '"id": ?"([%w-]+)"')
-    if id then listed[id] = true end
-  end
-  for _, id in ipairs(old) do
-    redis.call('ZREM', admitted, id)
-    local f = redis.call('HMGET', job_key(id), 'state', 'prio', 'ready_at')
-    if f[1] == 'queued' then
-      if listed[id] then
-        redis.call('ZADD', admitted, ms(at), id)
-      else
-        put_ready(id, queue, f[2], tonumber(f[3]))
-        resent = resent + 1
-      end
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', admitted, '-inf', ms(at - doubt), 'LIMIT', 0, most)) do
+    local f = redis.call('HMGET', job_key(id), 'state', 'placed', 'lane')
+    local list = list_of(queue, f[2])
+    local message = message_of(id, list)
+    if f[1] ~= 'queued' then
+      redis.call('ZREM', admitted, id)
+    elseif not message then
+      hand_back(id, queue)
+      resent = resent + 1
+    elseif is_better_elsewhere(queue, f[3] or '', f[2]) then
+      redis.call('LREM', P .. 'celery:' .. list, 1, message)
+      hand_back(id, queue)
+    else
+      redis.call('ZADD', admitted, ms(at), id)
     end
   end
 end
 
+-- Where nobody is left to start them, jobs hold nothing back elsewhere.
+local function hand_back_bound(queue)
+  for _, id in ipairs(redis.call('ZRANGE', P .. 'admitted:' .. queue, 0, -1)) do
+    if is_bound(lane_of(id)) then hand_back(id, queue) end
+  end
+end
+
 for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
+  -- A producer of an older version lists no lanes.
+  local head = redis.call('ZRANGE', ready_key(queue, ''), 0, 0, 'WITHSCORES')
+  if head[2] then open_lane(queue, '', tonumber(head[2])) end
   if slots[queue] then
     redis.call('SET', P .. 'window:' .. queue, slots[queue] * 2)
     resend_lost(queue)
-  else
-    redis.call('DEL', P .. 'window:' .. queue)
+    try_places(queue, 20)
+  elseif redis.call('DEL', P .. 'window:' .. queue) == 1 then
+    hand_back_bound(queue)
   end
   admit(queue, template, at)
 end

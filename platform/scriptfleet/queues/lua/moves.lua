@@ -1,85 +1,33 @@
--- Shared by all scripts; put before each. KEYS[1] is the prefix of every key (see queues/keys.py).
--- Fields of job:<id>: spec sig kind name argsrepr queue prio state rev submitted ready_at attempt losses
---   claim worker started ended cancel record reported expires idem idem_hash reason first_start
---   blob (sha256 of its bytes), ooms (attempts that ran out of memory and were followed by another),
---   unfit (why it cannot run again; see restore.lua), past (claims that the server saw the end of, each between spaces),
---   marks (JSON list: what it is found by while it lives, each the end of a marked: key)
-local P = KEYS[1]
--- A step of priority is worth ten minutes of waiting, so nothing starves.
-local HEAD_START_MS = 600000
-local DEFAULT_WINDOW = 16
--- As LIFETIME_SECONDS in queues/blobs.py.
-local BLOB_LIFE_MS = 7 * 24 * 3600 * 1000
-local LOST_TOO_OFTEN = 'its workers were lost too often'
-local SCRIPT_GONE = 'its script is no longer with the broker'
-local FINAL = { succeeded = 1, failed = 1, timed_out = 1, out_of_memory = 1, cancelled = 1, expired = 1,
-  rejected = 1, lost = 1, skipped = 1 }
--- Ends that nobody wished for.
-local DEAD = { failed = 1, timed_out = 1, out_of_memory = 1, lost = 1, rejected = 1 }
-
-local function now_ms()
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
-end
-
--- Whole milliseconds as text: Lua's own would print 1.7e+12.
-local function ms(n) return string.format('%.0f', n) end
-
--- How much of its memory limit the server uses, percent; 0 without a limit. Asked once a second at most: a submit is not
--- to wait for statistics.
-local function fullness()
-  local known = redis.call('GET', P .. 'fullness')
-  if known then return tonumber(known) end
-  local said = redis.call('INFO', 'memory')
-  local used, most = string.match(said, 'used_memory:(%d+)'), tonumber(string.match(said, 'maxmemory:(%d+)') or 0)
-  local share = most > 0 and math.floor(100 * tonumber(used) / most) or 0
-  redis.call('SET', P .. 'fullness', share, 'PX', 1000)
-  return share
-end
-
-local function job_key(id) return P .. 'job:' .. id end
-
-local function emit(kind, id, rev, at, data)
-  redis.call('XADD', P .. 'events', '*', 'v', '1', 't', kind, 'j', id, 'r', rev, 'at', ms(at), 'd', data)
-end
-
-local function put_ready(id, queue, prio, at)
-  redis.call('ZADD', P .. 'ready:' .. queue, ms(at - tonumber(prio) * HEAD_START_MS), id)
-end
-
--- Hands waiting jobs to Celery until the queue's window is full. `template` is a Celery message with @MARKS@.
-local function admit(queue, template, at)
-  local admitted = P .. 'admitted:' .. queue
-  local window = tonumber(redis.call('GET', P .. 'window:' .. queue) or DEFAULT_WINDOW)
-  -- Jobs that were cancelled or expired leave their messages behind: the list is bounded too, not its live part alone.
-  local listed = redis.call('LLEN', P .. 'celery:' .. queue)
-  local free = math.min(window - redis.call('ZCARD', admitted), 2 * window - listed)
-  if free <= 0 then return 0 end
-  local ids = redis.call('ZPOPMIN', P .. 'ready:' .. queue, free)
-  for i = 1, #ids, 2 do
-    local id = ids[i]
-    local f = redis.call('HMGET', job_key(id), 'kind', 'name', 'argsrepr')
-    if f[1] then
-      local marks = { ID = cjson.encode(id), TAG = cjson.encode(id .. ':' .. ms(at)), QUEUE = cjson.encode(queue),
-        TASK = cjson.encode('scriptfleet.' .. f[1]), NAME = cjson.encode(f[2]), ARGS = cjson.encode(f[3]) }
-      redis.call('LPUSH', P .. 'celery:' .. queue, (string.gsub(template, '@(%u+)@', marks)))
-      redis.call('ZADD', admitted, ms(at), id)
-    end
-  end
-  return #ids / 2
-end
-
-local function leave_waiting(id, queue)
-  redis.call('ZREM', P .. 'ready:' .. queue, id)
-  redis.call('ZREM', P .. 'admitted:' .. queue, id)
+-- The moves of a job: each leaves it in exactly the places of its new state, and in no other.
+local function leave_waiting(id, queue, lane)
+  if redis.call('ZREM', P .. 'admitted:' .. queue, id) == 0 then leave_lane(id, queue, lane) end
   redis.call('ZREM', P .. 'delayed', id)
   redis.call('ZREM', P .. 'expiring', id)
+end
+
+-- Frees what a job held since it was handed on.
+local function give_back_holds(id, queue, at)
+  local f = redis.call('HMGET', job_key(id), 'lane', 'placed')
+  if f[1] then release(f[1], id, at) end
+  if f[2] then leave_place(id, queue, f[2]) end
 end
 
 local function leave_running(id, queue)
   redis.call('ZREM', P .. 'leases', id)
   redis.call('SREM', P .. 'running:' .. queue, id)
   redis.call('HDEL', P .. 'live', id)
+  give_back_holds(id, queue, now_ms())
+end
+
+-- Takes a job back that was handed to Celery and not started: it stands in its lane as if it had never left. Gives
+-- whether it does.
+local function hand_back(id, queue)
+  if redis.call('ZREM', P .. 'admitted:' .. queue, id) == 0 then return false end
+  local f = redis.call('HMGET', job_key(id), 'state', 'prio', 'ready_at', 'lane')
+  if f[1] ~= 'queued' then return false end
+  give_back_holds(id, queue, now_ms())
+  put_ready(id, queue, f[2], tonumber(f[3]), f[4] or '')
+  return true
 end
 
 -- While a job lives it is found by its group and labels.
@@ -113,7 +61,7 @@ end
 
 -- Ends a job that never ran, or whose run will report no more.
 local function end_unrun(id, queue, state, reason, at, keep_ms, run_id)
-  leave_waiting(id, queue)
+  leave_waiting(id, queue, lane_of(id))
   leave_running(id, queue)
   local rev = redis.call('HINCRBY', job_key(id), 'rev', 1)
   redis.call('HSET', job_key(id), 'reason', reason)
@@ -121,11 +69,12 @@ local function end_unrun(id, queue, state, reason, at, keep_ms, run_id)
   emit('moved', id, rev, at, cjson.encode({ state = state, reason = reason, run_id = run_id }))
 end
 
--- A job that is still to run expires when it was to, and its script lives for a week from when it is due.
+-- A job that is still to run expires when it was to, and its script lives for a week from when it is due. Gives its lane.
 local function still_to_run(id, due)
-  local f = redis.call('HMGET', job_key(id), 'expires', 'blob')
+  local f = redis.call('HMGET', job_key(id), 'expires', 'blob', 'lane')
   if f[1] then redis.call('ZADD', P .. 'expiring', f[1], id) end
   if f[2] then redis.call('PEXPIREAT', P .. 'blob:' .. f[2], ms(due + BLOB_LIFE_MS), 'GT') end
+  return f[3] or ''
 end
 
 local function to_delayed(id, due)
@@ -136,15 +85,16 @@ end
 
 -- `since` is when it came into line, where it keeps the place that it had.
 local function to_queued(id, queue, prio, at, since)
-  still_to_run(id, at)
+  local lane = still_to_run(id, at)
   redis.call('HSET', job_key(id), 'state', 'queued', 'ready_at', ms(at))
-  put_ready(id, queue, prio, since and tonumber(since) or at)
+  put_ready(id, queue, prio, since and tonumber(since) or at, lane)
 end
 
 -- What a claim looks at before it takes a job; see take.
 local function claimable(id)
   return redis.call('HMGET', job_key(id), 'state', 'queue', 'spec', 'sig', 'ready_at', 'expires', 'first_start',
-    'kind', 'name', 'argsrepr', 'prio', 'losses', 'idem', 'idem_hash', 'blob', 'ooms')
+    'kind', 'name', 'argsrepr', 'prio', 'losses', 'idem', 'idem_hash', 'blob', 'ooms',
+    'lane', 'bounds')
 end
 
 -- Remembers that a claim is over, so that it is not taken for one that the server forgot; see renew.lua.
@@ -152,8 +102,16 @@ local function put_past(id, claim)
   redis.call('HSET', job_key(id), 'past', (redis.call('HGET', job_key(id), 'past') or ' ') .. claim .. ' ')
 end
 
-local function start_run(id, queue, claim, worker, lease, rev, at, first)
-  leave_waiting(id, queue)
+-- A run holds the keys and the place of its job, also one that others were not asked about: it is there.
+local function hold_for_run(id, lane, claim, worker, at)
+  if lane == '' then return end
+  hold_from_now(lane, id, claim, at)
+  if needs_place(lane) then put_placed(id, lane, worker) end
+end
+
+local function start_run(id, queue, lane, claim, worker, lease, rev, at, first)
+  leave_waiting(id, queue, lane)
+  hold_for_run(id, lane, claim, worker, at)
   local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)
   redis.call('HSET', job_key(id), 'state', 'running', 'claim', claim, 'worker', worker, 'started', ms(at),
     'first_start', first, 'rev', ms(rev))
@@ -171,9 +129,10 @@ local function is_forgotten(id, claim)
 end
 
 local function take_again(id, claim, worker, lease, at)
-  local f = redis.call('HMGET', job_key(id), 'queue', 'first_start', 'rev')
+  local f = redis.call('HMGET', job_key(id), 'queue', 'first_start', 'rev', 'lane')
   -- The store may have seen later revisions than the server has now: the clock is higher than all of them.
-  start_run(id, f[1], claim, worker, lease, math.max(tonumber(f[3]) + 1, at), at, f[2] or ms(at))
+  local rev = math.max(tonumber(f[3]) + 1, at)
+  start_run(id, f[1], f[4] or '', claim, worker, lease, rev, at, f[2] or ms(at))
 end
 
 -- Gives a queued job, whose fields are `f`, to a worker: {'claimed', id, …}, {'expired'} or {'lost'}.
@@ -189,15 +148,17 @@ local function take(id, f, claim, worker, lease, at, keep_ms)
     return { 'lost' }
   end
   local first = f[7] or ms(at)
-  local attempt = start_run(id, queue, claim, worker, lease, redis.call('HINCRBY', job_key(id), 'rev', 1), at, first)
+  local rev = redis.call('HINCRBY', job_key(id), 'rev', 1)
+  local attempt = start_run(id, queue, f[17] or '', claim, worker, lease, rev, at, first)
   return { 'claimed', id, queue, f[3], f[4], attempt, f[5], ms(at), first, f[8], f[9], f[10], f[11],
-    f[6] or '0', f[12] or '0', f[13] or '', f[14] or '', f[15] or '', f[16] or '0' }
+    f[6] or '0', f[12] or '0', f[13] or '', f[14] or '', f[15] or '', f[16] or '0', f[17] or '',
+    f[18] or '' }
 end
 
 -- What is said of a job to write, in this order: id, spec, sig, kind, name, argsrepr, queue, prio, not_before ms or 0,
---   expires ms or 0, idempotency key or '', hash of the spec, sha256 of its bytes or '', its marks or ''. See
---   job_arguments in queues/submission.py.
-local JOB_ARGUMENTS = 14
+--   expires ms or 0, idempotency key or '', hash of the spec, sha256 of its bytes or '', its marks or '', lane or '',
+--   bounds or ''. See job_arguments in queues/submission.py.
+local JOB_ARGUMENTS = 16
 
 local function job_arguments(from)
   local a = {}
@@ -214,6 +175,11 @@ local function write_job(a, rev, attempt, at)
   if expires ~= '0' then redis.call('HSET', job_key(id), 'expires', expires) end
   if blob ~= '' then redis.call('HSET', job_key(id), 'blob', blob) end
   mark(id, a[14])
+  if a[15] ~= '' then redis.call('HSET', job_key(id), 'lane', a[15]) end
+  if a[16] ~= '' then
+    redis.call('HSET', job_key(id), 'bounds', a[16])
+    set_bounds(a[15], a[16])
+  end
   if key ~= '' then
     redis.call('HSET', job_key(id), 'idem', key, 'idem_hash', a[12])
     redis.call('HSET', P .. 'idem:' .. key, 'id', id, 'hash', a[12])
@@ -230,4 +196,17 @@ end
 
 local function lacks_bytes(a)
   return a[13] ~= '' and redis.call('EXISTS', P .. 'blob:' .. a[13]) == 0
+end
+
+-- A worker is gone: what was placed with it and has not started goes back in line, and its own list goes with it.
+local function forget_worker(name)
+  redis.call('ZREM', P .. 'workers', name)
+  for _, id in ipairs(redis.call('ZRANGE', P .. 'placed:' .. name, 0, -1)) do
+    local f = redis.call('HMGET', job_key(id), 'state', 'queue')
+    if f[1] == 'queued' then
+      hand_back(id, f[2])
+      touched[f[2]] = true
+    end
+  end
+  redis.call('DEL', P .. 'celery:' .. own_list(name), P .. 'celery:_kombu.binding.' .. own_list(name))
 end
