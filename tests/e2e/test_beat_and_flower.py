@@ -1,11 +1,7 @@
 """Schedules fire each slot once, whoever is there to fire it; Flower shows jobs as people know them."""
 
 import signal
-import socket
-import sys
 import time
-
-import httpx
 
 from scriptfleet.domain.kinds import Source
 from scriptfleet.domain.schedule import Schedule
@@ -16,6 +12,7 @@ from scriptfleet.storage.schedules import ScheduleStore
 from tests.e2e.test_fleet_runs_jobs import stored_runs
 from tests.eventually import eventually
 from tests.fleet_parts import Fleet
+from tests.flower import Flower
 
 
 def add_schedule(fleet: Fleet, every_seconds: float) -> None:
@@ -58,25 +55,8 @@ def test_a_schedule_outlives_the_brokers_copy_of_its_script(fleet: Fleet) -> Non
     assert (run["name"], run["outcome"]) == ("tick.py", "succeeded")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_flower_shows_jobs_by_script_name_with_arguments_state_and_runtime(fleet: Fleet) -> None:
-    port = free_port()
-    flower = [sys.executable, "-m", "scriptfleet", "flower", "--port", str(port)]
-    fleet.start("flower", *flower, env={"FLOWER_UNAUTHENTICATED_API": "true"})
-    url = f"http://127.0.0.1:{port}"
-
-    def is_up() -> bool:
-        try:
-            return httpx.get(f"{url}/healthcheck").status_code == 200
-        except httpx.TransportError:
-            return False
-
-    eventually(is_up, within=20)
+    flower = Flower(fleet)
     fleet.worker(slots=1)
     client = fleet.client()
     good = client.submit_code("print(1)", args=["--day", "monday"], name="report.py")
@@ -85,7 +65,7 @@ def test_flower_shows_jobs_by_script_name_with_arguments_state_and_runtime(fleet
     assert bad.wait(30) is State.FAILED
 
     def shown() -> dict:
-        tasks = httpx.get(f"{url}/api/tasks").json()
+        tasks = flower.tasks()
         assert tasks[good.id]["state"] == "SUCCESS"
         assert tasks[bad.id]["state"] == "FAILURE"
         return tasks

@@ -12,6 +12,7 @@ from scriptfleet.errors import BrokerUnreachable
 from scriptfleet_workers import intake, revoked, tasks
 from scriptfleet_workers.celery_config import celery_config
 from scriptfleet_workers.member import Member
+from scriptfleet_workers.time_limits import TimeLimits
 
 log = logging.getLogger("scriptfleet.worker")
 
@@ -25,12 +26,12 @@ app.conf.update(celery_config(settings))
 
 def _join_fleet(sender: str, instance: Any, **_: Any) -> None:
     """Make this process a member of the fleet before it takes its first message."""
-    queues = sorted(instance.app.amqp.queues.consume_from)
+    limits = TimeLimits(app, instance.soft_time_limit, instance.time_limit)
     slots = instance.max_concurrency or instance.concurrency
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while True:
         try:
-            Member.join(app, settings, sender, queues, slots)
+            Member.join(app, settings, sender, slots, limits)
         except BrokerUnreachable as fault:
             log.warning("broker_away reason=%s", fault)
             if time.monotonic() > deadline:

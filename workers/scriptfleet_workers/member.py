@@ -48,6 +48,7 @@ from scriptfleet_workers.spool import Spool
 from scriptfleet_workers.standing import Standing
 from scriptfleet_workers.tally import Tally
 from scriptfleet_workers.task_events import TaskEvents
+from scriptfleet_workers.time_limits import TimeLimits
 
 log = logging.getLogger("scriptfleet.worker")
 
@@ -66,13 +67,13 @@ class Member:
 
     _current: ClassVar["Member | None"] = None
 
-    def __init__(self, app: Celery, settings: Settings, name: str, queues: list[str], slots: int) -> None:
+    def __init__(self, app: Celery, settings: Settings, name: str, slots: int, limits: TimeLimits) -> None:
         broker = Broker(settings)
         check_server(broker.redis, broker.url)
         # Celery's events bear Celery's name, whatever the fleet calls this process.
         self._events = TaskEvents(app, name)
         name = _own_name(broker, name)
-        self.name, self.queues, self.slots = name, queues, slots
+        self._app, self.name, self.slots = app, name, slots
         #: Tokens of the slots that run something, also without a message.
         self.busy_slots: set[int] = set()
         #: Rings when one of them is free again.
@@ -84,8 +85,7 @@ class Member:
         self.active = ActiveRuns()
         self._admission = Admission.of(settings)
         self.way_out = Drain(settings.drain_seconds, lambda: self.stop_all(StopReason.SHUTDOWN))
-        self.standing = Standing(self._admission, self.way_out.begun)
-        self.tally = Tally()
+        self.standing, self.tally = Standing(self._admission, self.way_out.begun), Tally()
         self._turn = threading.local()
         # Jobs that are refused take no slot: a few at a time, so that a queue full of them starves nobody.
         self._refusals = ThreadPoolExecutor(1, thread_name_prefix="refusals")
@@ -100,12 +100,13 @@ class Member:
         self._spool_rounds = Rounds("spool", _SPOOL_SECONDS, self._reporter.send_spooled)
         self._folders = RunFolders(settings.home / "runs")
         around, workspaces = self._surroundings(), Workspaces(self._folders.path)
-        self._runner = Runner(settings, workspaces, name, claims, around, self.active, self._reporter, self._live)
+        tell = (self._reporter, self._live)
+        self._runner = Runner(settings, workspaces, name, claims, around, self.active, *tell, limits.applied)
 
     @classmethod
-    def join(cls, app: Celery, settings: Settings, name: str, queues: list[str], slots: int) -> "Member":
+    def join(cls, app: Celery, settings: Settings, name: str, slots: int, limits: TimeLimits) -> "Member":
         """Make this process a worker of the fleet. Raises BrokerUnreachable."""
-        member = cls(app, settings, name, queues, slots)
+        member = cls(app, settings, name, slots, limits)
         member._folders.clean_up()
         this_platform()
         member._engine.warm_up(min(slots, os.cpu_count() or 1))
@@ -119,8 +120,13 @@ class Member:
         member._spool_rounds.start()
         cls._current = member
         _settle_memory()
-        log.info("worker_joined name=%s slots=%d queues=%s", member.name, slots, ",".join(queues))
+        log.info("worker_joined name=%s slots=%d queues=%s", member.name, slots, ",".join(member.queues))
         return member
+
+    @property
+    def queues(self) -> list[str]:
+        """The queues that it serves now: Celery's orders may add some and take some away."""
+        return sorted(self._app.amqp.queues.consume_from)
 
     @classmethod
     def is_joined(cls) -> bool:
@@ -190,7 +196,9 @@ class Member:
             taken = self._runner.run_taken(taken, self._goes_on, self._events)
 
     def _goes_on(self) -> bool:
-        return self.standing.takes_jobs() and time.monotonic() < self._turn.until
+        # Slots may have been taken away while they ran something.
+        has_slot = len(self.busy_slots) <= self.slots
+        return has_slot and self.standing.takes_jobs() and time.monotonic() < self._turn.until
 
     def begin_to_leave(self, *, again: bool = False) -> None:
         """Take no more jobs: this worker is told to stop. ``again`` ends what runs, if it had begun before."""
@@ -220,9 +228,9 @@ class Member:
         self._broker.cancel([job_id])
 
     def stop_here(self, job_id: str, reason: StopReason) -> None:
-        """End the job's run if it is here."""
+        """End the job's run if it is here; in a shutdown without much patience."""
         for run in self.active.of_job(job_id):
-            run.stop(reason)
+            run.stop(reason, _LAST_GRACE_SECONDS if reason is StopReason.SHUTDOWN else None)
 
     def stop_all(self, reason: StopReason) -> None:
         """End every run here."""

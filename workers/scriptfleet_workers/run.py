@@ -5,7 +5,7 @@ import logging
 import random
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -83,6 +83,8 @@ class Runner:
     active: ActiveRuns
     reporter: Reporter
     live: LivePump
+    #: Gives a spec with the time limit that holds on this worker.
+    limited: Callable[[JobSpec], JobSpec]
 
     def run_job(self, job_id: str, goes_on: GoesOn) -> Done | NotClaimed:
         """Claim the job and see it through; where its slot ``goes_on``, claim the next of its queue at its end."""
@@ -154,7 +156,7 @@ class Runner:
             expected = f"a kind that worker {self.worker} has: upgrade it, or install the package that has this one"
             raise InvalidValue("kind", claim.kind, expected)
         # The rule is the signed spec's own; the server only counts.
-        return _spec_of(claim.spec).after_out_of_memory(claim.out_of_memory)
+        return self.limited(_spec_of(claim.spec).after_out_of_memory(claim.out_of_memory))
 
 
 def _spec_of(text: str) -> JobSpec:

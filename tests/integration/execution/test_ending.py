@@ -116,6 +116,20 @@ def test_a_lease_that_is_not_renewed_ends_the_run(bench: Bench) -> None:
     assert (record.outcome, record.usage.error_type) == (State.LOST, "WorkerLost")
 
 
+def test_a_run_that_was_told_to_end_has_no_longer_than_its_lease_either(bench: Bench) -> None:
+    """With its worker cut off the job starts elsewhere once the lease ends, whatever patience it was promised."""
+    started = time.monotonic()
+
+    def stop(running: Running) -> None:
+        running.stop(StopReason.CANCELLED, 60)
+
+    record = bench.python(STUBBORN, lease_until=started + 1.0, grace=60, on_start=stop)
+
+    assert time.monotonic() - started < 5
+    assert record.outcome is State.CANCELLED
+    assert bench.alive() == []
+
+
 def test_a_lease_that_is_renewed_lets_the_run_go_on(bench: Bench) -> None:
     def renew(running: Running) -> None:
         running.extend_lease(time.monotonic() + 60)

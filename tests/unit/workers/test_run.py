@@ -48,7 +48,8 @@ def runner(url: str, folder: Path) -> tuple[Client, Runner]:
     live = LivePump(LiveOutput(broker.redis, broker.keys), active, 60)
     stopping = threading.Event()
     reporter = Reporter(claims, OutputPublisher(broker.redis, broker.keys), lambda _: None, spool, stopping)
-    return client, Runner(settings, Workspaces(folder / "runs"), "w1", claims, around, active, reporter, live)
+    folders = Workspaces(folder / "runs")
+    return client, Runner(settings, folders, "w1", claims, around, active, reporter, live, lambda spec: spec)
 
 
 def test_after_a_fault_of_the_worker_the_job_is_tried_again_and_its_secret_is_not_told(

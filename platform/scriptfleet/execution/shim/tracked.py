@@ -183,6 +183,9 @@ class Tracked:
             os.close(self._counters)
 
     def _act_on_deadlines(self, now: float) -> None:
+        if self._kill_at is not None and self.lease_until is not None and now >= self.lease_until:
+            # However much grace it was given: its job may start elsewhere any moment.
+            self._kill_at, self.lease_until = now, None
         if self._kill_at is not None:
             if now >= self._kill_at:
                 self._reach.kill()
@@ -204,7 +207,7 @@ class Tracked:
         # A stopped process would not see the TERM.
         self._reach.signal(signal.SIGCONT)
         self._kill_at = kill_at
-        self._deadline = self.lease_until = None
+        self._deadline = None
 
     def _end_orphans(self, now: float) -> None:
         """End what the script left behind, also what it started after it was told to end."""
