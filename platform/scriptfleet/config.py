@@ -18,6 +18,9 @@ FLEET_FILE = "fleet.json"
 _BLOB_MAX_BYTES = 32 * 1024 * 1024
 _RESULT_HOURS = 6.0
 _DRAIN_SECONDS = 20.0
+#: Longer than the 30 s after which Celery tries again, at the latest, to reach a broker that is back.
+_DEAF_SECONDS = 60.0
+_MOST_PORT = 65_535
 #: What a secret for jobs begins with in a worker's environment; the setting beside it is none.
 SECRET = "SCRIPTFLEET_SECRET_"  # noqa: S105
 _SECRET_PREFIXES = "SCRIPTFLEET_SECRET_PREFIXES"  # noqa: S105
@@ -73,6 +76,11 @@ class Settings:
     #: Seconds that what runs may go on once a worker is told to stop; then it is ended, and its jobs are put back. Less
     #: than the 30 s that Kubernetes gives by itself, with room for a script's own end.
     drain_seconds: float = _DRAIN_SECONDS
+    #: A worker that has room and yet reads no message for so many seconds, while the broker answers it, ends itself.
+    deaf_seconds: float = _DEAF_SECONDS
+    #: Where a worker serves /livez, /readyz and /metrics; without a port it does not.
+    worker_health_port: int | None = None
+    worker_health_host: str = "127.0.0.1"
     #: Secrets for jobs: a job that names X gets the content of SCRIPTFLEET_SECRET_X of the worker's environment.
     secrets: Mapping[str, str] | None = None
     #: Folder of secrets for jobs, one file each, named like the secret; such as a mounted one.
@@ -136,6 +144,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         warm_preload=_modules(given.get("SCRIPTFLEET_WARM_PRELOAD")),
         max_cpu_percent=_percent(given, "SCRIPTFLEET_MAX_CPU_PERCENT"),
         max_memory_percent=_percent(given, "SCRIPTFLEET_MAX_MEMORY_PERCENT"),
+        deaf_seconds=_number(given, "SCRIPTFLEET_DEAF_SECONDS", _DEAF_SECONDS, 86_400),
+        worker_health_port=_port(given, "SCRIPTFLEET_WORKER_HEALTH_PORT"),
+        worker_health_host=given.get("SCRIPTFLEET_WORKER_HEALTH_HOST") or "127.0.0.1",
         drain_seconds=_number(given, "SCRIPTFLEET_DRAIN_SECONDS", _DRAIN_SECONDS, 31 * 86_400),
     )
     _check(settings)
@@ -195,6 +206,15 @@ def _whole(given: Mapping[str, str], name: str, default: int, most: int) -> int:
         return default
     if not said.isascii() or not said.isdigit() or int(said) > most:
         raise InvalidValue(name, said, f"a whole number from 0 to {most}")
+    return int(said)
+
+
+def _port(given: Mapping[str, str], name: str) -> int | None:
+    said = given.get(name, "")
+    if not said:
+        return None
+    if not said.isascii() or not said.isdigit() or int(said) > _MOST_PORT:
+        raise InvalidValue(name, said, "a port from 1 to 65535, or 0 for a free one")
     return int(said)
 
 

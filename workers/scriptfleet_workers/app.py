@@ -9,7 +9,7 @@ from celery import Celery, signals
 
 from scriptfleet.config import load_settings
 from scriptfleet.errors import BrokerUnreachable
-from scriptfleet_workers import intake, revoked, tasks
+from scriptfleet_workers import canary, intake, revoked, tasks, transport
 from scriptfleet_workers.celery_config import celery_config
 from scriptfleet_workers.member import Member
 from scriptfleet_workers.time_limits import TimeLimits
@@ -26,6 +26,11 @@ app.conf.update(celery_config(settings))
 
 def _join_fleet(sender: str, instance: Any, **_: Any) -> None:
     """Make this process a member of the fleet before it takes its first message."""
+    queues = instance.app.amqp.queues
+    queues.select_add(canary.queue_of(sender))
+    for queue in queues.values():
+        # Jobs reach their lists by Lua: there is nothing to declare, and a full server would refuse it.
+        queue.no_declare = True
     limits = TimeLimits(app, instance.soft_time_limit, instance.time_limit)
     slots = instance.max_concurrency or instance.concurrency
     deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -56,7 +61,9 @@ def _leave_fleet(**_: Any) -> None:
     Member.leave()
 
 
+transport.register()
 tasks.register(app)
+canary.register(app, lambda: Member.current().heard_canary())
 revoked.register()
 intake.register(app)
 signals.celeryd_after_setup.connect(_join_fleet, weak=False)

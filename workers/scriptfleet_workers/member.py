@@ -13,7 +13,6 @@ from typing import ClassVar, Final
 import redis
 from celery import Celery
 
-import scriptfleet
 from scriptfleet.config import Settings, own_environment
 from scriptfleet.domain.http_allow import AllowList
 from scriptfleet.domain.outcome import StopReason
@@ -30,13 +29,16 @@ from scriptfleet.queues.claims import Claims
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import check_server, told_plainly
 from scriptfleet.queues.events import OutputPublisher
-from scriptfleet.queues.fleet import JOBS_NAMED, Presence, SignOfLife
+from scriptfleet.queues.fleet import Presence
 from scriptfleet.queues.orders import Verb
 from scriptfleet_workers.active import ActiveRuns
 from scriptfleet_workers.admission import Admission
 from scriptfleet_workers.alive import is_alive
 from scriptfleet_workers.bell import Bell
+from scriptfleet_workers.canary import Canary
 from scriptfleet_workers.drain import Drain
+from scriptfleet_workers.escape import Escape
+from scriptfleet_workers.health import HealthServer
 from scriptfleet_workers.heartbeat import Heartbeat
 from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.orders import Orders
@@ -49,6 +51,7 @@ from scriptfleet_workers.standing import Standing
 from scriptfleet_workers.tally import Tally
 from scriptfleet_workers.task_events import TaskEvents
 from scriptfleet_workers.time_limits import TimeLimits
+from scriptfleet_workers.vital_signs import VitalSigns
 
 log = logging.getLogger("scriptfleet.worker")
 
@@ -78,7 +81,7 @@ class Member:
         self.busy_slots: set[int] = set()
         #: Rings when one of them is free again.
         self.slot_bell = Bell()
-        self._broker, self._settings, self._started_at = broker, settings, time.time()
+        self._broker, self._settings = broker, settings
         keep_seconds = settings.result_hours * 3600
         self._inheritance = environment.on_fleet(own_environment(), settings.secret_prefixes, settings.allow_loader_env)
         self._engine = Engine(method=Method(settings.monitor), warm_env=self._inheritance.clean)
@@ -90,10 +93,8 @@ class Member:
         # Jobs that are refused take no slot: a few at a time, so that a queue full of them starves nobody.
         self._refusals = ThreadPoolExecutor(1, thread_name_prefix="refusals")
         self._claims = claims = Claims(broker.redis, broker.keys, name, keep_seconds)
-        self._presence = presence = Presence(broker.redis, broker.keys, name)
         self._live = LivePump(broker.live_output, self.active, keep_seconds)
-        self._orders = Orders(broker.redis, broker.keys, name, settings.signing_key, self, self.tally)
-        self._heartbeat = Heartbeat(claims, self.active, presence, self._tell, self._orders.is_stop)
+        self._make_vital_parts(claims)
         output = OutputPublisher(broker.redis, broker.keys)
         keep = partial(broker.blobs.keep, seconds=keep_seconds)
         self._reporter = Reporter(claims, output, keep, Spool(settings.home / "spool"), self.way_out.begun)
@@ -101,7 +102,23 @@ class Member:
         self._folders = RunFolders(settings.home / "runs")
         around, workspaces = self._surroundings(), Workspaces(self._folders.path)
         tell = (self._reporter, self._live)
-        self._runner = Runner(settings, workspaces, name, claims, around, self.active, *tell, limits.applied)
+        self._runner = Runner(
+            settings, workspaces, name, claims, around, self.active, *tell, limits.applied, self.tally
+        )
+
+    def _make_vital_parts(self, claims: Claims) -> None:
+        """Make what keeps this worker in touch with the fleet, and has it leave when it is not."""
+        broker, settings, key = self._broker, self._settings, self._settings.signing_key
+        self._presence = Presence(broker.redis, broker.keys, self.name)
+        self._canary = Canary(broker.redis, broker.keys, self._events.hostname, settings.deaf_seconds)
+        self._signs = VitalSigns(self, self.active, self._admission, self.standing, self._canary)
+        self._orders = Orders(broker.redis, broker.keys, self.name, key, self, self.tally)
+        self._heartbeat = Heartbeat(claims, self.active, self._presence, self._tell, self._orders.is_stop)
+        self._escape = Escape(self.way_out, self.active, self.leave)
+        self._health: HealthServer | None = None
+        if settings.worker_health_port is not None:
+            where = (settings.worker_health_host, settings.worker_health_port)
+            self._health = HealthServer(*where, self.name, self._signs, self.tally)
 
     @classmethod
     def join(cls, app: Celery, settings: Settings, name: str, slots: int, limits: TimeLimits) -> "Member":
@@ -115,6 +132,8 @@ class Member:
         member._live.start()
         member._orders.start()
         member._heartbeat.start()
+        if member._health is not None:
+            member._health.start()
         member._events.start()
         member._spool_rounds.once()
         member._spool_rounds.start()
@@ -126,7 +145,7 @@ class Member:
     @property
     def queues(self) -> list[str]:
         """The queues that it serves now: Celery's orders may add some and take some away."""
-        return sorted(self._app.amqp.queues.consume_from)
+        return sorted(set(self._app.amqp.queues.consume_from) - {self._canary.queue})
 
     @classmethod
     def is_joined(cls) -> bool:
@@ -143,8 +162,15 @@ class Member:
     @classmethod
     def has_room(cls) -> bool:
         """Tell whether this process may take a message: nothing keeps jobs out, and a slot is free."""
-        member = cls._current
-        return member is None or (member.standing.takes_jobs() and len(member.busy_slots) < member.slots)
+        return cls._current is None or cls._current.is_open()
+
+    def is_open(self) -> bool:
+        """Tell whether nothing keeps jobs out and a slot is free."""
+        return self.standing.takes_jobs() and len(self.busy_slots) < self.slots
+
+    def heard_canary(self) -> None:
+        """Note that a message of this worker's own has come the way that those of jobs come."""
+        self._canary.heard()
 
     @classmethod
     def leave(cls) -> None:
@@ -261,35 +287,31 @@ class Member:
             return self._broker.blobs.get(sha256, size_bytes)
 
     def _tell(self, presence: Presence) -> None:
-        throttled = self._admission.look()
-        runs, load = self.active.all(), self._admission.load
-        sign = SignOfLife(
-            host=this_host(),
-            slots=self.slots,
-            running=len(runs),
-            queues=self.queues,
-            version=scriptfleet.__version__,
-            throttled=throttled,
-            state=self.standing.state(),
-            jobs=tuple(run.claim.job_id for run in runs[:JOBS_NAMED]),
-            cpu_percent=load.cpu_percent,
-            memory_percent=load.memory_percent,
-            started_at=self._started_at,
-        )
-        self._orders.heed(presence.tell(sign))
+        self._orders.heed(self._signs.give(presence))
+        if self._canary.is_beyond_help():
+            self._escape.begin(self.standing.deaf)
 
     def _close(self) -> None:
         self.way_out.begin()
         self._refusals.shutdown(cancel_futures=True)
         self._spool_rounds.close()
+        if self._health is not None:
+            self._health.close()
         self._orders.close()
         self._events.close()
         self._live.close()
         self._heartbeat.close()
+        self._forget_canary()
         self._engine.close()
         self._folders.close()
         self.way_out.close()
         log.info("worker_left name=%s", self.name)
+
+    def _forget_canary(self) -> None:
+        try:
+            self._canary.forget()
+        except redis.RedisError as fault:
+            log.warning("canary_stays reason=%s: the server forgets it by itself", fault)
 
 
 def _settle_memory() -> None:

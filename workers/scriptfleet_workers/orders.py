@@ -15,13 +15,11 @@ from scriptfleet.errors import InvalidValue
 from scriptfleet.queues.fleet import Told
 from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.orders import ORDER_LIFE_SECONDS, Order, Verb
-from scriptfleet_workers.tally import Tally
+from scriptfleet_workers.tally import ORDERS_REFUSED, Tally
 
 log = logging.getLogger("scriptfleet.orders")
 
 _LISTEN_SECONDS: Final = 1.0
-#: Counter of orders that were not obeyed, by reason.
-REFUSED: Final = "orders_refused"
 
 
 class Deeds(Protocol):
@@ -141,7 +139,7 @@ class Orders:
             )
 
     def _refuse(self, fault: _Refused, text: str | bytes) -> None:
-        self._tally.add(REFUSED, fault.why)
+        self._tally.add(ORDERS_REFUSED, fault.why)
         log.warning("order_refused reason=%s detail=%s data=%r", fault.why, fault.detail, text[:200])
 
     def _loop(self) -> None:

@@ -30,6 +30,7 @@ from scriptfleet_workers.active import ActiveRun, ActiveRuns
 from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.report import Report
 from scriptfleet_workers.reporter import GoesOn, Reporter, Taken
+from scriptfleet_workers.tally import RUNS, Tally
 from scriptfleet_workers.task_events import TaskEvents
 
 log = logging.getLogger("scriptfleet.run")
@@ -85,6 +86,7 @@ class Runner:
     live: LivePump
     #: Gives a spec with the time limit that holds on this worker.
     limited: Callable[[JobSpec], JobSpec]
+    tally: Tally
 
     def run_job(self, job_id: str, goes_on: GoesOn) -> Done | NotClaimed:
         """Claim the job and see it through; where its slot ``goes_on``, claim the next of its queue at its end."""
@@ -122,6 +124,7 @@ class Runner:
             workspace.remove()
         else:
             self.workspaces.give_back(workspace)
+        self.tally.add(RUNS, record.outcome)
         log.info("run_%s job=%s run=%s next=%s", record.outcome, claim.job_id, claim.run_id, then.state)
         return Done(claim, record, onward)
 

@@ -17,7 +17,7 @@ class Standing:
         #: Whether it was ordered to take no job.
         self.is_cordoned = False
         #: Why no message reaches it though there is room; empty while they do.
-        self.stuck = ""
+        self.deaf = ""
 
     def cordon(self, is_cordoned: bool) -> None:
         """Take no more jobs, or take them again."""
@@ -35,12 +35,24 @@ class Standing:
             return "draining"
         return "cordoned" if self.is_cordoned else ""
 
+    def note_deaf(self, reason: str) -> None:
+        """Note why no message reaches this worker, or that they do; say so when that changes."""
+        if bool(reason) != bool(self.deaf):
+            log.warning("deaf reason=%s", reason) if reason else log.warning("deaf_no_more")
+        self.deaf = reason
+
+    def why_closed(self) -> str:
+        """Give why jobs are kept out by more than a busy machine; empty while they are not."""
+        if self.state() in (WorkerState.READY, WorkerState.THROTTLED):
+            return ""
+        return self.deaf or f"it is {self.state()}"
+
     def state(self) -> WorkerState:
         """Give it in one word: the reason that lasts longest stands for the others."""
         if self._draining.is_set():
             return WorkerState.DRAINING
-        if self.stuck:
-            return WorkerState.STUCK
+        if self.deaf:
+            return WorkerState.DEAF
         if self.is_cordoned:
             return WorkerState.CORDONED
         return WorkerState.THROTTLED if self._admission.reason else WorkerState.READY

@@ -2,6 +2,12 @@
 
 import threading
 from collections import Counter
+from typing import Final
+
+#: Runs that ended, by outcome; jobs that were not run for what they are, and orders that were not obeyed, by reason.
+RUNS: Final = "runs"
+JOBS_REFUSED: Final = "jobs_refused"
+ORDERS_REFUSED: Final = "orders_refused"
 
 
 class Tally:

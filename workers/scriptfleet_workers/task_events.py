@@ -26,7 +26,7 @@ class TaskEvents:
     """Collects events from all threads; one thread sends them, many in one message."""
 
     def __init__(self, app: Celery, hostname: str) -> None:
-        self._app, self._hostname = app, hostname
+        self._app, self.hostname = app, hostname
         self._waiting: queue.SimpleQueue[tuple[str, dict[str, Any]]] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="task-events", daemon=True)
@@ -88,7 +88,7 @@ class TaskEvents:
     def _dispatcher(self, connection: Any) -> Any:
         return self._app.events.Dispatcher(
             connection,
-            hostname=self._hostname,
+            hostname=self.hostname,
             buffer_while_offline=False,
             buffer_group={"task"},
             buffer_limit=_MOST_WAITING,

@@ -14,4 +14,4 @@ class WorkerState(StrEnum):
     #: On its way out: what runs may finish, for a while.
     DRAINING = "draining"
     #: Alive, with room for a job, and yet no message reaches it.
-    STUCK = "stuck"
+    DEAF = "deaf"

@@ -59,3 +59,12 @@ def template() -> str:
 def task_name(kind: str) -> str:
     """Give the Celery task that runs jobs of this kind."""
     return f"scriptfleet.{kind}"
+
+
+def message(task: str, message_id: str, queue: str) -> str:
+    """Give a whole message of a task that takes no arguments."""
+    marks = {"ID": message_id, "TAG": message_id, "QUEUE": queue, "TASK": task, "NAME": task, "ARGS": ""}
+    text = template()
+    for mark, value in marks.items():
+        text = text.replace(f"@{mark}@", json.dumps(value))
+    return text

@@ -25,6 +25,7 @@ from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.reporter import Reporter
 from scriptfleet_workers.run import Done, NotClaimed, Runner
 from scriptfleet_workers.spool import Spool
+from scriptfleet_workers.tally import Tally
 from tests.broker_server import BrokerServer
 
 
@@ -49,7 +50,7 @@ def runner(url: str, folder: Path) -> tuple[Client, Runner]:
     stopping = threading.Event()
     reporter = Reporter(claims, OutputPublisher(broker.redis, broker.keys), lambda _: None, spool, stopping)
     folders = Workspaces(folder / "runs")
-    return client, Runner(settings, folders, "w1", claims, around, active, reporter, live, lambda spec: spec)
+    return client, Runner(settings, folders, "w1", claims, around, active, reporter, live, lambda spec: spec, Tally())
 
 
 def test_after_a_fault_of_the_worker_the_job_is_tried_again_and_its_secret_is_not_told(

@@ -64,7 +64,7 @@ local slots = {}
 for _, name in ipairs(redis.call('ZRANGE', P .. 'workers', 0, -1)) do
   local f = redis.call('HMGET', P .. 'worker:' .. name, 'slots', 'queues', 'state')
   -- Messages that nobody will take stay in line.
-  if f[1] and f[3] ~= 'draining' and f[3] ~= 'cordoned' and f[3] ~= 'stuck' then
+  if f[1] and f[3] ~= 'draining' and f[3] ~= 'cordoned' and f[3] ~= 'deaf' then
     for queue in string.gmatch(f[2], '[^,]+') do slots[queue] = (slots[queue] or 0) + tonumber(f[1]) end
   end
 end
