@@ -210,12 +210,7 @@ def _whole(given: Mapping[str, str], name: str, default: int, most: int) -> int:
 
 
 def _port(given: Mapping[str, str], name: str) -> int | None:
-    said = given.get(name, "")
-    if not said:
-        return None
-    if not said.isascii() or not said.isdigit() or int(said) > _MOST_PORT:
-        raise InvalidValue(name, said, "a port from 1 to 65535, or 0 for a free one")
-    return int(said)
+    return _whole(given, name, 0, _MOST_PORT) if given.get(name) else None
 
 
 def _modules(said: str | None) -> tuple[str, ...] | None:

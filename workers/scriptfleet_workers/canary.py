@@ -60,7 +60,7 @@ class Canary:
         if has_room and now - self._sent_at >= _EVERY_SECONDS:
             self._send(now)
         missed = 0.0 if self._missed_since is None else now - self._missed_since
-        if missed < min(_LATE_SECONDS, self._patience):
+        if missed < min(_LATE_SECONDS, self._patience / 2):
             return ""
         return f"no message was read for {missed:.0f} s, though there is room and the broker answers"
 
