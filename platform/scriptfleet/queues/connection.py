@@ -16,6 +16,8 @@ from scriptfleet.queues.sentinel import SentinelAddress, is_sentinel, parse_sent
 CONNECT_SECONDS: Final = 3.0
 ANSWER_SECONDS: Final = 10.0
 _LEAST_VERSION = (7, 0)
+#: What the server says of a script that does what its user may not: before 7.2, and since.
+_NO_RIGHT: Final = ("The user executing the script can't", "ACL failure in script")
 
 
 def connect(url: str, *, answer_seconds: float = ANSWER_SECONDS) -> redis.Redis:
@@ -69,7 +71,14 @@ def told_plainly(url: str) -> Iterator[None]:
     except (redis.ConnectionError, redis.TimeoutError) as fault:
         raise BrokerUnreachable(without_password(url), reason_of(fault)) from fault
     except redis.ResponseError as fault:
-        raise BrokerUnreachable(without_password(url), f"it answered: {fault}") from fault
+        raise BrokerUnreachable(without_password(url), answer_of(fault)) from fault
+
+
+def answer_of(fault: redis.ResponseError) -> str:
+    """Give what the server answered, and what to do about it where its user lacks a right."""
+    if isinstance(fault, redis.exceptions.NoPermissionError) or any(word in str(fault) for word in _NO_RIGHT):
+        return f"its user may not do all that is needed ({fault}): docs/broker.md has the rights"
+    return f"it answered: {fault}"
 
 
 def reason_of(fault: Exception) -> str:

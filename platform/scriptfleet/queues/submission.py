@@ -15,7 +15,7 @@ from scriptfleet.config import without_password
 from scriptfleet.domain.ids import new_job_id
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.errors import BlobMissing, BrokerUnreachable, IdempotencyConflict, InvalidValue, SubmitUncertain
-from scriptfleet.queues.connection import reason_of, told_plainly
+from scriptfleet.queues.connection import answer_of, reason_of, told_plainly
 from scriptfleet.queues.drafts import Draft
 from scriptfleet.queues.job_handle import Job
 from scriptfleet.queues.lane import bounds_of, lane_of
@@ -180,7 +180,7 @@ class Submitter:
         return answer
 
     def _unreachable(self, fault: Exception) -> BrokerUnreachable:
-        reason = f"it answered: {fault}" if isinstance(fault, redis.ResponseError) else reason_of(fault)
+        reason = answer_of(fault) if isinstance(fault, redis.ResponseError) else reason_of(fault)
         return BrokerUnreachable(without_password(self._broker.url), reason)
 
 
