@@ -8,10 +8,11 @@ import statistics
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, at_most
-from benchmarks.server import Server, running_server
+from benchmarks.server import Server, programs, running_server
 from benchmarks.server_time import script_us
 from benchmarks.simulated_worker import record_of_true
 from benchmarks.waiting import until
@@ -48,30 +49,36 @@ class _Depth:
 
 
 def measure(effort: Effort) -> list[Figure]:
-    """Fill both, then take all steps in some rounds."""
+    """Take each server that is here, of a different make or memory allocator."""
     record = record_of_true()
+    return [figure for program in programs() for figure in _on(program, effort, record)]
+
+
+def _on(program: Path, effort: Effort, record: str) -> list[Figure]:
+    """Fill both, then take all steps in some rounds."""
     with ExitStack() as stack:
         # What is written to disk is the same with many as with few, and a million would be gigabytes.
         few, many = (
-            _filled(stack.enter_context(running_server(is_durable=False)), jobs)
+            _filled(stack.enter_context(running_server(program, is_durable=False)), jobs)
             for jobs in (effort.of(_FEW, _QUICK_FEW), effort.of(_MANY, _QUICK_MANY))
         )
         for _ in range(effort.of(_ROUNDS, _QUICK_ROUNDS)):
             for depth in (few, many):
                 _round(depth, record)
-    return [*(_figure(step, few, many) for step in many.samples), *_memory(many)]
+        name = many.server.name
+    return [*(_figure(name, step, few, many) for step in many.samples), *_memory(name, many)]
 
 
-def _figure(step: str, few: _Depth, many: _Depth) -> Figure:
+def _figure(server: str, step: str, few: _Depth, many: _Depth) -> Figure:
     taken, beside = (statistics.median(depth.samples[step]) for depth in (many, few))
-    name, peer = f"{step}, {many.jobs:,} queued: server's time", f"{few.jobs:,} queued"
+    name, peer = f"{server}: {step}, {many.jobs:,} queued", f"{few.jobs:,} queued"
     detail = {"rounds": len(many.samples[step]), "calls_a_round": _CALLS, "max_us": max(many.samples[step])}
     return Figure(name, taken, "us", at_most(_TOLERANCE * beside), peer, beside, detail)
 
 
-def _memory(many: _Depth) -> list[Figure]:
+def _memory(server: str, many: _Depth) -> list[Figure]:
     return [
-        Figure("broker memory a queued job", many.bytes_a_job, "bytes", at_most(3_072), detail={"jobs": many.jobs}),
+        Figure(f"{server}: memory a queued job", many.bytes_a_job, "bytes", at_most(3_072), detail={"jobs": many.jobs}),
         Figure("  with the fact of its submit, while nobody has read it", many.bytes_with_facts, "bytes"),
     ]
 

