@@ -13,7 +13,8 @@ from benchmarks.marks import Marks
 from benchmarks.process import started
 from benchmarks.server import Server
 
-PROGRAM: Final = ["true"]
+#: The same that a job of ours starts: a shell command is given to sh.
+PROGRAM: Final = ["sh", "-c", "true"]
 
 
 @dataclass(frozen=True, slots=True)
