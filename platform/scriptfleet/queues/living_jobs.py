@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from scriptfleet.queues.client import Broker
 
 #: How many jobs one call to the server looks at, and one cancels.
-BATCH: Final = 200
+BATCH: Final = 100
 
 
 class LivingJobs:
