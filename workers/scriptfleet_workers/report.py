@@ -33,6 +33,8 @@ class Report:
     #: The queue of the next attempt, None for the one it was in; and whether it is one after out of memory.
     queue: str | None = None
     is_out_of_memory: bool = False
+    #: The lane of the next attempt, None for the one it was in.
+    lane: str | None = None
 
     @property
     def job_id(self) -> str:

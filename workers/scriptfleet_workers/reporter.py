@@ -175,6 +175,7 @@ def _ending(report: Report, *, is_late: bool = False) -> Ending:
         is_late,
         report.queue,
         report.is_out_of_memory,
+        report.lane,
     )
 
 

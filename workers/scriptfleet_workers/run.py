@@ -25,6 +25,7 @@ from scriptfleet.execution.executor import has_executor
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
 from scriptfleet.execution.workspace import Workspaces
 from scriptfleet.queues.claims import Claim, Claims
+from scriptfleet.queues.lane import lane_of
 from scriptfleet.queues.signing import is_genuine
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
 from scriptfleet_workers.live import LivePump
@@ -70,6 +71,8 @@ class Next:
     queue: str | None = None
     #: Whether the next attempt is one after out of memory.
     is_out_of_memory: bool = False
+    #: The lane of the next attempt, where it needs more memory than this one.
+    lane: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +195,16 @@ def after(spec: JobSpec | None, claim: Claim, record: RunRecord) -> Next:
         elapsed = claim.elapsed_seconds + (usage.execution_time_seconds or 0.0)
         delay = spec.retry.next_delay(attempt=claim.attempt, elapsed_seconds=elapsed, chance=_CHANCE)
         if delay is not None:
-            is_out_of_memory = record.outcome is State.OUT_OF_MEMORY
-            queue = spec.retry.oom_queue if is_out_of_memory else None
-            return Next(State.DELAYED, delay, queue=queue, is_out_of_memory=is_out_of_memory)
+            return (
+                _with_more_memory(spec, delay) if record.outcome is State.OUT_OF_MEMORY else Next(State.DELAYED, delay)
+            )
     return Next(record.outcome)
+
+
+def _with_more_memory(spec: JobSpec, delay_seconds: float) -> Next:
+    grown = spec.after_out_of_memory(1)
+    lane = None if grown.needs_memory_mb == spec.needs_memory_mb else lane_of(grown)
+    return Next(State.DELAYED, delay_seconds, queue=spec.retry.oom_queue, is_out_of_memory=True, lane=lane)
 
 
 def _report(claim: Claim, record: RunRecord, then: Next) -> Report:
@@ -207,5 +216,6 @@ def _report(claim: Claim, record: RunRecord, then: Next) -> Report:
         is_loss=then.is_loss,
         queue=then.queue,
         is_out_of_memory=then.is_out_of_memory,
+        lane=then.lane,
         artifacts=tuple(artifact.sha256 for artifact in record.artifacts),
     )

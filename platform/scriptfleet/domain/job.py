@@ -166,11 +166,15 @@ class JobSpec:
             )
 
     def after_out_of_memory(self, times: int) -> Self:
-        """Give the spec of the attempt after so many that ran out of memory: its memory limit is what the rule says."""
+        """Give the spec of the attempt after so many that ran out of memory: its memory limit is what the rule says.
+
+        What its worker must have free grows by the same factor.
+        """
         if not times or self.limits.memory_mb is None or self.retry.oom_memory_factor is None:
             return self
         memory_mb = self.retry.memory_mb(self.limits.memory_mb, times)
-        return replace(self, limits=replace(self.limits, memory_mb=memory_mb))
+        needs = None if self.needs_memory_mb is None else self.needs_memory_mb * memory_mb / self.limits.memory_mb
+        return replace(self, limits=replace(self.limits, memory_mb=memory_mb), needs_memory_mb=needs)
 
     def display_args(self) -> str:
         """Give the arguments as one short line for tables and Flower; secrets are never in them."""

@@ -100,6 +100,8 @@ class Ending:
     queue: str | None = None
     #: Whether the next attempt counts as one after out of memory.
     is_out_of_memory: bool = False
+    #: The next attempt's lane, where it is another.
+    lane: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,7 @@ class Claims:
             *(ending.job_id, ending.run_id, ending.record, ending.state, round(ending.delay_seconds * 1000)),
             *(self._template, self._keep_ms, LOSSES_ALLOWED if ending.is_loss else ""),
             *("1" if ending.is_late else "", ending.queue or "", "1" if ending.is_out_of_memory else ""),
+            ending.lane or "",
         )
 
     def _said_of_next(self, queue: str, run_id: str) -> tuple[str | int, ...]:

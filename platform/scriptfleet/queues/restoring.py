@@ -83,7 +83,7 @@ _QUEUE, _DUE = 6, 8
 
 def _arguments(job: LostJob) -> list[str | int]:
     spec = JobSpec.from_json(job.spec)
-    told = job_arguments(job.job_id, spec, job.spec, job.signature)
+    told = job_arguments(job.job_id, spec.after_out_of_memory(job.out_of_memory), job.spec, job.signature)
     told[_DUE] = job.due_ms
     if job.out_of_memory and spec.retry.oom_queue:
         told[_QUEUE] = spec.retry.oom_queue

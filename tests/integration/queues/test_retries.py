@@ -39,13 +39,15 @@ def ended(worker: FakeWorker, claim: Claim, end: End) -> None:
     outcome, error_type, exit_code = end
     usage = Usage(exit_code=exit_code, error_type=error_type, execution_time_seconds=0.0)
     record = RunRecord(claim.run_id, claim.job_id, claim.attempt, "worker-1", "host", outcome, usage, queue=claim.queue)
-    then = after(JobSpec.from_json(claim.spec), claim, record)
+    spec = JobSpec.from_json(claim.spec).after_out_of_memory(claim.out_of_memory)
+    then = after(spec, claim, record)
     worker.claims.finish(
         Ending(
             *(claim.job_id, claim.run_id, json.dumps(record.to_dict()), then.state, 0.0),
             is_loss=then.is_loss,
             queue=then.queue,
             is_out_of_memory=then.is_out_of_memory,
+            lane=then.lane,
         )
     )
 
@@ -156,6 +158,28 @@ def test_after_out_of_memory_a_job_waits_in_the_queue_of_its_rule(
     # What it does next is in the queue where it is now.
     ended(worker, again, ENDS[1])
     assert job.facts()["queue"] == "big"
+
+
+def test_the_next_attempt_looks_for_a_worker_with_as_much_more_memory(client: Client, worker: FakeWorker) -> None:
+    broker, offer = client.broker, {"slots": 2, "queues": "default", "labels": "{}", "memory_mb": 200}
+    broker.redis.hset(broker.keys("worker", "worker-1"), mapping=offer)
+    broker.redis.zadd(broker.keys("workers"), {"worker-1": server_ms(broker) + 60_000})
+    worker.tick()
+    rule = {"max_attempts": 4, "oom_memory_factor": 2, "oom_memory_max_mb": 300}
+    job = client.submit_shell("true", limits={"memory_mb": 100}, needs_memory_mb=80, group="g", retry=rule)
+    asked = []
+    for number, end in enumerate([ENDS[4], ENDS[1], ENDS[4]]):
+        claim = claimed(worker, job.id, number)
+        assert isinstance(claim, Claim)
+        asked.append(json.loads(claim.lane))
+        ended(worker, claim, end)
+
+    assert asked == [{"g": "g", "m": needed} for needed in (80, 160, 160)]
+    # It needs 240 now, and nobody has that; then somebody has.
+    assert claimed(worker, job.id, 3) == "waits"
+    broker.redis.hset(broker.keys("worker", "worker-1"), "memory_mb", 250)
+    worker.tick()
+    assert isinstance(claimed(worker, job.id, 4), Claim)
 
 
 def test_a_cancel_before_the_end_is_stronger_than_the_rule(client: Client, worker: FakeWorker) -> None:

@@ -23,6 +23,14 @@ def test_each_attempt_after_out_of_memory_has_more_up_to_the_cap() -> None:
     assert [job.after_out_of_memory(times).limits.memory_mb for times in range(5)] == [100, 200, 400, 500, 500]
 
 
+def test_what_the_worker_must_have_free_grows_as_the_limit_does() -> None:
+    rule = RetryPolicy(5, oom_memory_factor=2, oom_memory_max_mb=300)
+    job = JobSpec("shell", "x", {"command": "true"}, retry=rule, limits=Limits(memory_mb=100), needs_memory_mb=50)
+
+    assert [job.after_out_of_memory(times).needs_memory_mb for times in range(4)] == [50, 100, 150, 150]
+    assert job.after_out_of_memory(1).after_out_of_memory(1) == job.after_out_of_memory(2)
+
+
 def test_without_a_factor_the_limit_stays() -> None:
     assert spec(oom_queue="big").after_out_of_memory(3).limits.memory_mb == 100
     assert spec(None, oom_queue="big").after_out_of_memory(3).limits.memory_mb is None

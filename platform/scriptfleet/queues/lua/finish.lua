@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- Ends a run. ARGV: job, claim id, record (JSON), state of the job now, delay ms, message template, keep ms,
 --   losses allowed or '' when giving it back is no loss, '1' for a late report: of a run that ended long ago,
---   queue of another attempt or '' for the one it is in, '1' for another attempt after out of memory.
+--   queue of another attempt or '' for the one it is in, '1' for another attempt after out of memory,
+--   lane of another attempt or '' for the one it is in.
 -- State 'delayed' means another attempt after the delay; 'queued' gives the job back at once.
 -- Gives 'done', 'gone' when the server knows nothing of the job and nothing was done, or 'stale' when another claim owns
 -- the job by now, or the report is late and the job forgotten: the record is kept, the job is not touched.
@@ -47,6 +48,7 @@ if state == 'delayed' then
     redis.call('HSET', job_key(id), 'queue', ARGV[10])
     redis.call('SADD', P .. 'queues', ARGV[10])
   end
+  if ARGV[12] ~= '' then redis.call('HSET', job_key(id), 'lane', ARGV[12]) end
   to_delayed(id, at + delay)
 elseif state == 'queued' then
   redis.call('HINCRBY', job_key(id), 'attempt', -1)
