@@ -21,7 +21,7 @@ from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.usage import Usage
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution import environment
-from scriptfleet.execution.cgroups.find import Method
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.conclude import Identity
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform

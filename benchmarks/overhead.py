@@ -104,7 +104,9 @@ def _command(folder: Path, commands: int) -> list[Figure]:
     script = folder / "trivial.py"
     script.write_text("print('hello')\n")
     program = Path(sysconfig.get_path("scripts"), "scriptfleet")
-    env = own_environment() | {"SCRIPTFLEET_HOME": str(folder / "home")}
+    # As installed: the package is compiled once, by pip or by its first use.
+    env = {name: value for name, value in own_environment().items() if name != "PYTHONDONTWRITEBYTECODE"}
+    env["SCRIPTFLEET_HOME"] = str(folder / "home")
 
     def call(*command: str) -> Callable[[], object]:
         return lambda: subprocess.run(command, env=env, capture_output=True, check=True, timeout=_LIMIT_SECONDS)

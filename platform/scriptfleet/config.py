@@ -17,6 +17,8 @@ FLEET_FILE = "fleet.json"
 
 _BLOB_MAX_BYTES = 32 * 1024 * 1024
 _RESULT_HOURS = 6.0
+#: Between readings of a run on this machine unless said otherwise: dense enough for a curve of some seconds.
+RUN_INTERVAL_SECONDS = 0.1
 _DRAIN_SECONDS = 20.0
 #: Longer than the 30 s after which Celery tries again, at the latest, to reach a broker that is back.
 _DEAF_SECONDS = 60.0

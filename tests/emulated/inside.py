@@ -16,8 +16,8 @@ from pathlib import Path
 
 from scriptfleet import State
 from scriptfleet.domain.run import RunRecord
-from scriptfleet.execution.cgroups.find import Method
 from scriptfleet.execution.cgroups.group import GroupReading
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.engine import Engine, Running
 from tests.engine_bench import Bench
 from tests.eventually import eventually
@@ -137,7 +137,7 @@ def an_engine_that_was_killed_inside_a_run_leaves_no_group_behind(bench: Bench) 
 INNER = """
 import os, sys, tempfile
 from pathlib import Path
-from scriptfleet.execution.cgroups.find import Method
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.engine import Engine
 from tests.engine_bench import Bench
 engine = Engine(method=Method.CGROUP2)

@@ -12,7 +12,7 @@ import redis
 import sqlalchemy as sa
 
 import scriptfleet
-from scriptfleet.cli.main import main
+from scriptfleet.cli.dispatch import main
 from scriptfleet.config import load_settings
 from scriptfleet.domain.state import State
 from scriptfleet.queues.claims import Renewal

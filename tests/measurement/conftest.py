@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from scriptfleet.execution.cgroups.find import Method, find_hierarchy
+from scriptfleet.execution.cgroups.find import find_hierarchy
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.engine import Engine
 from tests.engine_bench import Bench
 

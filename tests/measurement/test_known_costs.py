@@ -10,7 +10,7 @@ import pytest
 
 from scriptfleet import State, Usage
 from scriptfleet.domain.run import RunRecord
-from scriptfleet.execution.cgroups.find import Method
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.plan import Plan
 from scriptfleet.execution.program import find_program

@@ -10,7 +10,7 @@ import pytest
 
 from scriptfleet import State
 from scriptfleet.domain.run import RunRecord
-from scriptfleet.execution.cgroups.find import Method
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.engine import Engine
 from tests.engine_bench import Bench
 from tests.eventually import eventually

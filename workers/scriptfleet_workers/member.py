@@ -18,7 +18,7 @@ from scriptfleet.domain.http_allow import AllowList
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution import environment
-from scriptfleet.execution.cgroups.find import Method
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.pipeline import Surroundings, this_host, this_platform
 from scriptfleet.execution.program import ARTIFACT_MAX_BYTES, HostRules

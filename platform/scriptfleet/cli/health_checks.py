@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from scriptfleet.config import Settings, without_password
 from scriptfleet.errors import EngineFailed, ScriptfleetError
-from scriptfleet.execution.cgroups.find import Method, find_hierarchy
+from scriptfleet.execution.cgroups.find import find_hierarchy
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.isolation.capabilities import Feature, capability
 from scriptfleet.execution.monitor.gpu import Gpus, gpu_trouble, load_nvml
 from scriptfleet.queues.client import Broker

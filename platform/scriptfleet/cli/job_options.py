@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scriptfleet.cli.amounts import count, duration, pair, priority, size
 from scriptfleet.cli.http_options import add_http, refuse_without_http, request_of
@@ -10,8 +10,9 @@ from scriptfleet.cli.retry_options import add_retry, retry_of
 from scriptfleet.cli.surroundings_options import add_isolation, add_surroundings, surroundings_of
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.errors import InvalidValue
-from scriptfleet.queues import drafts
-from scriptfleet.queues.drafts import Draft, Options
+
+if TYPE_CHECKING:
+    from scriptfleet.queues.drafts import Draft, Options
 
 _MIB = 1024 * 1024
 
@@ -66,8 +67,11 @@ def add_moments(parser: VerbParser) -> None:
     group.add_argument("--idempotency-key", metavar="KEY", help="the same key with the same job is submitted once")
 
 
-def draft_of(chosen: Namespace, limit_bytes: int, **more: Any) -> Draft:
+def draft_of(chosen: Namespace, limit_bytes: int, **more: Any) -> "Draft":
     """Make the draft that the options describe. Raises InvalidValue."""
+    # Reading options alone, as for help, does without.
+    from scriptfleet.queues import drafts  # noqa: PLC0415
+
     source = the_one_source(chosen)
     options: Options = {**options_of(chosen), **more}  # type: ignore[typeddict-item]
     words = chosen.arguments if chosen.script is None else [chosen.script, *chosen.arguments]

@@ -3,9 +3,8 @@
 import random
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from scriptfleet.cli.screen import cost_lines
 from scriptfleet.cli.tool_log import log
@@ -14,6 +13,7 @@ from scriptfleet.domain.ids import new_job_id
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
+from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.local import run_local
 from scriptfleet.execution.workspace import Workspace
 
@@ -33,8 +33,7 @@ class History(Protocol):
         """Keep that the job ended between two attempts."""
 
 
-@dataclass(frozen=True, slots=True)
-class JobEnd:
+class JobEnd(NamedTuple):
     """How the job ended: usually as its last run, but cancelled where it was interrupted between two."""
 
     state: State
@@ -50,12 +49,12 @@ class LocalJob:
         spec: JobSpec,
         script: Path | None,
         settings: Settings,
-        interval_seconds: float,
+        engine: Engine,
         history: History | None,
         echo: bool,
     ) -> None:
         self._spec, self._script, self._settings = spec, script, settings
-        self._interval, self._history, self._echo = interval_seconds, history, echo
+        self._engine, self._history, self._echo = engine, history, echo
         self._job_id = new_job_id()
         self._began = time.monotonic()
         self._claimed_at = 0.0
@@ -89,8 +88,8 @@ class LocalJob:
             self._spec.after_out_of_memory(self._out_of_memory),
             script=self._script,
             echo=self._echo,
-            interval_seconds=self._interval,
             settings=self._settings,
+            engine=self._engine,
             job_id=self._job_id,
             attempt=attempt,
             on_end=self._ended,

@@ -1,98 +1,17 @@
-"""The entry: finds the verb, loads that verb's module alone, and turns every error into one line and an exit code."""
+"""The entry point of the process: so small that an interrupt hardly ever finds it not there yet."""
 
-import io
-import os
 import sys
-import traceback
-from collections.abc import Sequence
-from typing import Final
 
-from scriptfleet import __version__
-from scriptfleet.cli.verb_parser import USAGE_EXIT_CODE
-from scriptfleet.cli.verbs import VERBS, load, missing_extra, parser_of
-from scriptfleet.errors import InvalidValue, ScriptfleetError
-
-#: The tool's own error, as against the script's.
-OWN_ERROR_EXIT_CODE: Final = 125
-INTERRUPTED_EXIT_CODE: Final = 130
-_BROKEN_PIPE_EXIT_CODE: Final = 141
-
-_HELP = """usage: scriptfleet VERB [options]
-
-Run scripts on a fleet and know what each run cost.
-
-verbs:
-{verbs}
-
-`scriptfleet VERB --help` shows a verb's options, with examples.
-Exit codes of run, wait and submit --wait: the script's own (128+N when signal N ended it); 124 timed out,
-137 out of memory, 130 cancelled, 125 lost, rejected, expired or an error of this tool; 2 wrong usage."""
+INTERRUPTED_EXIT_CODE = 130
 
 
 def entry() -> int:
     """Run the command line of this process; give its exit code."""
-    _make_output_safe()
     try:
-        code = main(sys.argv[1:])
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _drop_output()
-        return _BROKEN_PIPE_EXIT_CODE
-    return code
+        # An interrupt while this loads is one like any other.
+        from scriptfleet.cli.dispatch import answer  # noqa: PLC0415
 
-
-def main(words: Sequence[str]) -> int:
-    """Run one command line; every error that bad input or a missing part can cause becomes one line on stderr."""
-    try:
-        return _dispatch(words)
-    except BrokenPipeError:
-        raise
+        return answer(sys.argv[1:])
     except KeyboardInterrupt:
-        return _told("interrupted", INTERRUPTED_EXIT_CODE)
-    except ScriptfleetError as fault:
-        return _told(str(fault), USAGE_EXIT_CODE if isinstance(fault, InvalidValue) else OWN_ERROR_EXIT_CODE)
-    except OSError as fault:
-        return _told(f"the system refused: {fault}", OWN_ERROR_EXIT_CODE)
-    except Exception as fault:
-        return _unexpected(fault)
-
-
-def _dispatch(words: Sequence[str]) -> int:
-    if not words or words[0] in {"-h", "--help", "help"}:
-        print(_HELP.format(verbs="\n".join(f"  {name:<12}{summary}" for name, summary in VERBS.items())))
-        return 0 if words else USAGE_EXIT_CODE
-    if words[0] in {"-V", "--version"}:
-        print(f"scriptfleet {__version__}")
-        return 0
-    return _call(words[0], words[1:])
-
-
-def _call(name: str, words: Sequence[str]) -> int:
-    if name not in VERBS:
-        raise InvalidValue("verb", name, f"one of {', '.join(VERBS)}")
-    return load(name).execute(parser_of(name).read(words))
-
-
-def _told(message: str, code: int) -> int:
-    print(f"scriptfleet: {message}", file=sys.stderr)
-    return code
-
-
-def _unexpected(fault: Exception) -> int:
-    if isinstance(fault, ModuleNotFoundError) and (missing := missing_extra(fault)):
-        return _told(str(missing), OWN_ERROR_EXIT_CODE)
-    # A fault of ours, shown whole so that it can be reported.
-    traceback.print_exception(fault)
-    return OWN_ERROR_EXIT_CODE
-
-
-def _make_output_safe() -> None:
-    # A terminal that is not UTF-8 shows what it cannot write escaped; nothing dies of it.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
-def _drop_output() -> None:
-    # The interpreter flushes stdout once more at its end and would complain.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        print("scriptfleet: interrupted", file=sys.stderr)
+        return INTERRUPTED_EXIT_CODE

@@ -1,15 +1,13 @@
 """What a call of ``run`` wants beside the job: from its options, and from the configuration file behind them."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from scriptfleet.cli.amounts import count, interval
 from scriptfleet.cli.tool_log import LEVELS
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
-from scriptfleet.config import own_environment
+from scriptfleet.config import RUN_INTERVAL_SECONDS, own_environment
 from scriptfleet.errors import InvalidValue
-from scriptfleet.execution.local import DEFAULT_INTERVAL_SECONDS
 
 #: In the folder where `run` is called.
 DEFAULT_HISTORY: Final = "script_runner_history.db"
@@ -17,16 +15,14 @@ _SQLITE: Final = "sqlite:///"
 _SCHEMES: Final = (_SQLITE, "postgresql://", "postgres://")
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryPlace:
+class HistoryPlace(NamedTuple):
     """Where history is: a SQLite file, or another database by its address."""
 
     path: Path | None
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunWishes:
+class RunWishes(NamedTuple):
     """How to run and what to keep of it."""
 
     interval_seconds: float
@@ -69,14 +65,14 @@ def wishes_of(chosen: Namespace) -> RunWishes:
     """
     if chosen.config is None:
         place = _place(chosen.history_db, None, None)
-        return _wishes(chosen, place, DEFAULT_INTERVAL_SECONDS, "INFO", None)
+        return _wishes(chosen, place, RUN_INTERVAL_SECONDS, "INFO", None)
     # YAML takes longer to load than a short script to run.
     from scriptfleet.cli import config_file  # noqa: PLC0415
 
     file = config_file.read(chosen.config, own_environment())
     chosen.retry_defaults = file.retry
     place = _place(chosen.history_db, file.history_path, file.history_url)
-    seconds = file.sampling_interval or DEFAULT_INTERVAL_SECONDS
+    seconds = file.sampling_interval or RUN_INTERVAL_SECONDS
     days = file.retention_days if file.auto_cleanup else None
     return _wishes(chosen, place, seconds, file.log_level or "INFO", days)
 

@@ -16,7 +16,8 @@ from scriptfleet.cli.surroundings_options import add_warm, check_preload
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.cli.verbs import require
 from scriptfleet.config import environment_of
-from scriptfleet.execution.cgroups.find import Method, find_hierarchy
+from scriptfleet.execution.cgroups.find import find_hierarchy
+from scriptfleet.execution.cgroups.method import Method
 
 _METHODS = ", ".join(Method)
 

@@ -2,8 +2,8 @@
 
 import re
 import signal
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from scriptfleet.domain.state import State
 
@@ -23,8 +23,7 @@ class StopReason(StrEnum):
     SHUTDOWN = "shutdown"
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The outcome of a run and, unless it succeeded, its error in two forms."""
 
     outcome: State

@@ -4,9 +4,8 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from scriptfleet.domain.run import Artifact
 from scriptfleet.errors import ScriptfleetError
@@ -21,8 +20,7 @@ class _NotKept(ScriptfleetError):
     """An artifact that cannot be taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What was taken, and why the rest was not."""
 
     artifacts: list[Artifact]

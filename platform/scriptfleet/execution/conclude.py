@@ -3,9 +3,9 @@
 import datetime
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.masking import mask_data, mask_text
@@ -27,8 +27,7 @@ _BLOCK_BYTES: Final = 512
 _MOST_RESULT_BYTES: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Which run it is and where it ran."""
 
     run_id: str
@@ -42,8 +41,7 @@ class Identity:
     queue: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """All that a run left behind."""
 
     ended: Ended

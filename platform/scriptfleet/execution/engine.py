@@ -7,15 +7,15 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
 
 from scriptfleet.domain.limits import Limits
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution.abandoned import end_abandoned
-from scriptfleet.execution.cgroups.find import Method, find_hierarchy, group_name
-from scriptfleet.execution.cgroups.group import GroupReading, RunGroup
+from scriptfleet.execution.cgroups.group import GroupReading, RunGroup, group_name
+from scriptfleet.execution.cgroups.method import Method, lists_children
 from scriptfleet.execution.launcher import Line
 from scriptfleet.execution.monitor.gpu import find_gpus
 from scriptfleet.execution.monitor.sampler import Sampler
@@ -24,6 +24,9 @@ from scriptfleet.execution.monitor.watched import Watched
 from scriptfleet.execution.plan import Account, Ended, Plan, StreamCount
 from scriptfleet.execution.reports import VARIABLE
 from scriptfleet.execution.shelf import Preload, Shelves
+
+if TYPE_CHECKING:
+    from scriptfleet.execution.cgroups.find import Found
 
 log = logging.getLogger("scriptfleet.engine")
 
@@ -105,14 +108,29 @@ class Engine:
         Warm interpreters import what they preload in the environment ``warm_env``.
         Raises EngineFailed when a ``method`` that is asked for by name is not to be had here.
         """
-        self.accounting = find_hierarchy(method)
+        self._method = method
         self._is_grouping_all = method is not Method.AUTO
-        is_portable = self.accounting.method is Method.SAMPLED
-        self._shelves = Shelves(inherit_stdio, dict(warm_env or {}), is_portable)
-        self._sampler = Sampler(trees_for(is_portable), interval_seconds, find_gpus())
+        # On most machines that much is known at a glance; looking for control groups can wait for who needs one.
+        is_usual = method is Method.AUTO and lists_children()
+        self._is_portable = not is_usual and self.accounting.method is Method.SAMPLED
+        self._shelves = Shelves(inherit_stdio, dict(warm_env or {}), self._is_portable)
+        self._sampler = Sampler(trees_for(self._is_portable), interval_seconds, find_gpus())
+
+    @cached_property
+    def accounting(self) -> "Found":
+        """What this machine offers; looked for when the first run needs it, or the engine is warmed up."""
+        # Few short runs have limits that take a control group.
+        from scriptfleet.execution.cgroups.find import find_hierarchy  # noqa: PLC0415
+
+        return find_hierarchy(self._method)
+
+    def start_ahead(self) -> None:
+        """Start the launcher and do not wait for it, so that it is ready when the first run is."""
+        self._shelves.cold.start_ahead()
 
     def warm_up(self, count: int, preload: Preload = None) -> None:
         """Have this many shims ready before the first run, cold or with modules preloaded. Raises EngineFailed."""
+        log.debug("accounting method=%s", self.accounting.method)
         shelf = self._shelves.of(preload)
         lines = [shelf.take() for _ in range(count)]
         for line in lines:
@@ -158,7 +176,7 @@ class Engine:
             if on_start is not None:
                 on_start(running)
             try:
-                ended = _ended(self._next(line), running, self.accounting.method)
+                ended = _ended(self._next(line), running, self._is_portable)
             except Supervisor:
                 end_abandoned(group, running.main_pid)
                 raise
@@ -173,24 +191,28 @@ class Engine:
         Entering a group waits for all CPUs to pass a quiet moment: 8 to 15 ms on an idle machine, more than a short job
         takes. wait4 accounts as exactly, so by itself the engine has a group made only where the kernel is to act.
         """
-        group = None
-        if self.accounting.hierarchy is not None and (self._is_grouping_all or _needs_kernel(plan.limits)):
-            try:
-                group = self.accounting.hierarchy.make(group_name(next(_NUMBERS)), plan.limits)
-            except OSError as fault:
-                # The run is still accounted, by the shim; its record says so.
-                log.warning("no_group reason=%s", fault)
+        is_wanted = self._is_grouping_all or _needs_kernel(plan.limits)
+        group = self._new_group(plan.limits) if is_wanted else None
         try:
             yield group
         finally:
             if group is not None:
                 group.remove()
 
+    def _new_group(self, limits: Limits) -> RunGroup | None:
+        if self.accounting.hierarchy is None:
+            return None
+        try:
+            return self.accounting.hierarchy.make(group_name(next(_NUMBERS)), limits)
+        except OSError as fault:
+            # The run is still accounted, by the shim; its record says so.
+            log.warning("no_group reason=%s", fault)
+            return None
+
     def _group_request(self, group: RunGroup | None) -> dict[str, Any]:
-        hierarchy = self.accounting.hierarchy
-        if group is None or hierarchy is None:
+        if group is None or self.accounting.hierarchy is None:
             return {"enter": [], "home": [], "after_start": []}
-        return {"enter": group.enter(), "home": hierarchy.home, "after_start": group.after_start()}
+        return {"enter": group.enter(), "home": self.accounting.hierarchy.home, "after_start": group.after_start()}
 
     def _next(self, line: Line) -> dict[str, Any]:
         message = line.receive()
@@ -232,7 +254,7 @@ def _kernel_limits(limits: Limits) -> dict[str, float]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _ended(report: dict[str, Any], running: Running, method: Method) -> Ended:
+def _ended(report: dict[str, Any], running: Running, is_portable: bool) -> Ended:
     usage = report["usage"]
     reading = _group_reading(running.group, report["own_seconds"])
     reason = report["reason"] or _limit_met(reading, report["status"], running.limits)
@@ -255,7 +277,7 @@ def _ended(report: dict[str, Any], running: Running, method: Method) -> Ended:
         ),
         own_peak_kb=report["own_peak_kb"],
         group=reading,
-        method=running.group.method if running.group else _without_group(method),
+        method=running.group.method if running.group else _without_group(is_portable),
         orphans_ended=report["orphans_ended"],
         stdout=StreamCount(**report["stdout"]),
         stderr=StreamCount(**report["stderr"]),
@@ -268,9 +290,9 @@ def _needs_kernel(limits: Limits) -> bool:
     return limits.memory_mb is not None or limits.processes is not None
 
 
-def _without_group(method: Method) -> str:
+def _without_group(is_portable: bool) -> str:
     """Name what accounted a run that has no control group, also when its making failed."""
-    return str(Method.SAMPLED if method is Method.SAMPLED else Method.RUSAGE)
+    return str(Method.SAMPLED if is_portable else Method.RUSAGE)
 
 
 def _group_reading(group: RunGroup | None, own_seconds: float) -> GroupReading | None:
@@ -279,7 +301,7 @@ def _group_reading(group: RunGroup | None, own_seconds: float) -> GroupReading |
         return None
     reading = group.read()
     used = reading.cpu_seconds
-    return reading if used is None else replace(reading, cpu_seconds=max(0.0, used - own_seconds))
+    return reading if used is None else reading._replace(cpu_seconds=max(0.0, used - own_seconds))
 
 
 def _limit_met(reading: GroupReading | None, status: int, limits: Limits) -> StopReason | None:

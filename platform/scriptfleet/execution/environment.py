@@ -3,9 +3,8 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from scriptfleet.domain.interpolation import interpolate
 from scriptfleet.domain.job import JobSpec
@@ -34,8 +33,7 @@ _LOADER_PREFIXES: Final = ("LD_", "DYLD_", "LDR_", "_RLD")
 _MIB: Final = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Inheritance:
+class Inheritance(NamedTuple):
     """What scripts inherit from this process, decided once; each job says which of it: usual, all, or next to none."""
 
     #: When the job does not say.
@@ -53,8 +51,7 @@ class Inheritance:
         return {name: value for name, value in base.items() if not is_excluded(name, spec.exclude_env)}
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnvironment:
+class RunEnvironment(NamedTuple):
     """The variables of one run."""
 
     variables: dict[str, str]

@@ -1,25 +1,20 @@
 """The port of executors: from a spec and a folder to the program that is started. One executor a kind.
 
-Built-in kinds are there at once. Installed packages add others by entry points of the group ``scriptfleet.executors``:
-the entry's name is the kind, its object a class like those in executors/. They are loaded when first asked for.
+Built-in kinds are found by name, so that a run loads the code of its own kind alone. Installed packages add others by
+entry points of the group ``scriptfleet.executors``: the entry's name is the kind, its object a class like those in
+executors/. They are loaded when first asked for.
 """
 
 import logging
 import threading
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from scriptfleet.domain import kinds
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.kinds import Source
 from scriptfleet.errors import InvalidValue
-from scriptfleet.execution.executors.file_operation import FileOperation
-from scriptfleet.execution.executors.http_request import HttpRequest
-from scriptfleet.execution.executors.python_function import PythonFunction
-from scriptfleet.execution.executors.python_script import PythonScript
-from scriptfleet.execution.executors.shell import Shell
 from scriptfleet.execution.program import Place, Program
 
 log = logging.getLogger("scriptfleet.executors")
@@ -37,31 +32,45 @@ class Executor(Protocol):
         """Give what to start. Raises EngineFailed when this machine lacks what the kind needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(NamedTuple):
     executor: Executor
     default_timeout: float | None = None
     #: Held while a run of the kind goes on: a lock where one at a time may.
-    turn: AbstractContextManager[object] = field(default_factory=nullcontext)
+    turn: AbstractContextManager[object] = nullcontext()
 
 
-@dataclass(slots=True)
+#: Module in executors/ and class of each built-in kind.
+_BUILT_IN: Final = {
+    kinds.PYTHON_SCRIPT: ("python_script", "PythonScript"),
+    kinds.SHELL: ("shell", "Shell"),
+    kinds.PYTHON_FUNCTION: ("python_function", "PythonFunction"),
+    kinds.HTTP_REQUEST: ("http_request", "HttpRequest"),
+    kinds.FILE_OPERATION: ("file_operation", "FileOperation"),
+}
+
+
 class _Registry:
-    entries: dict[str, _Entry]
-    has_plugins: bool = False
-    #: Reentrant: code that is loaded may itself ask for kinds.
-    guard: AbstractContextManager[object] = field(default_factory=threading.RLock)
+    def __init__(self) -> None:
+        #: Kinds that were registered, and built-in ones once they were asked for.
+        self.entries: dict[str, _Entry] = {}
+        self.has_plugins = False
+        #: Reentrant: code that is loaded may itself ask for kinds.
+        self.guard = threading.RLock()
+
+    def knows(self, kind: str) -> bool:
+        return kind in self.entries or kind in _BUILT_IN
+
+    def kinds(self) -> list[str]:
+        return sorted({*self.entries, *_BUILT_IN})
+
+    def entry(self, kind: str) -> _Entry:
+        if kind not in self.entries:
+            module, name = _BUILT_IN[kind]
+            self.entries[kind] = _Entry(getattr(import_module(f"scriptfleet.execution.executors.{module}"), name)())
+        return self.entries[kind]
 
 
-_REGISTRY: Final = _Registry(
-    {
-        kinds.PYTHON_SCRIPT: _Entry(PythonScript()),
-        kinds.SHELL: _Entry(Shell()),
-        kinds.PYTHON_FUNCTION: _Entry(PythonFunction()),
-        kinds.HTTP_REQUEST: _Entry(HttpRequest()),
-        kinds.FILE_OPERATION: _Entry(FileOperation()),
-    }
-)
+_REGISTRY: Final = _Registry()
 
 
 def register(kind: str, executor: Executor) -> None:
@@ -93,15 +102,15 @@ def executor_of(kind: str) -> Executor:
 
 def has_executor(kind: str) -> bool:
     """Tell whether this process can start jobs of a kind."""
-    if kind not in _REGISTRY.entries:
+    if not _REGISTRY.knows(kind):
         load_plugins()
-    return kind in _REGISTRY.entries
+    return _REGISTRY.knows(kind)
 
 
 def executor_kinds() -> list[str]:
     """Give every kind that this process can start, those of installed packages too."""
     load_plugins()
-    return sorted(_REGISTRY.entries)
+    return _REGISTRY.kinds()
 
 
 def timeout_of(spec: JobSpec) -> float | None:
@@ -131,9 +140,9 @@ def load_plugins() -> None:
 
 def _entry_of(kind: str) -> _Entry:
     if not has_executor(kind):
-        known = ", ".join(sorted(_REGISTRY.entries))
+        known = ", ".join(_REGISTRY.kinds())
         raise InvalidValue("kind", kind, f"one of {known}: upgrade this worker, or install the package that has it")
-    return _REGISTRY.entries[kind]
+    return _REGISTRY.entry(kind)
 
 
 kinds.add_finder(load_plugins)

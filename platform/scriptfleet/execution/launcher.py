@@ -117,6 +117,12 @@ class Launcher:
             raise
         return line
 
+    def start_ahead(self) -> None:
+        """Start the process, and go on while it loads."""
+        with self._starting:
+            if not self._is_alive():
+                self._start()
+
     def close(self) -> None:
         """End the launcher; shims end with their own lines."""
         with self._starting:

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from scriptfleet.config import Settings, load_settings, own_environment
+from scriptfleet.config import RUN_INTERVAL_SECONDS, Settings, load_settings, own_environment
 from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.execution import environment
-from scriptfleet.execution.cgroups.find import Method
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.conclude import Identity
 from scriptfleet.execution.engine import Engine, Running
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
@@ -21,17 +21,15 @@ from scriptfleet.execution.program import HostRules
 from scriptfleet.execution.secret import secrets_of
 from scriptfleet.execution.workspace import Workspace
 
-#: Dense enough for a curve of a run of some seconds.
-DEFAULT_INTERVAL_SECONDS = 0.1
-
 
 def run_local(
     spec: JobSpec,
     *,
     script: Path | None = None,
     echo: bool = True,
-    interval_seconds: float = DEFAULT_INTERVAL_SECONDS,
+    interval_seconds: float = RUN_INTERVAL_SECONDS,
     settings: Settings | None = None,
+    engine: Engine | None = None,
     job_id: str | None = None,
     attempt: int = 1,
     on_end: Callable[[RunRecord, Workspace], None] | None = None,
@@ -41,33 +39,37 @@ def run_local(
     ``script`` is run where it lies. With ``echo`` its output is passed on as it comes and it may read standard input.
     SIGINT and SIGTERM to this process end the run politely; the record then says cancelled.
 
-    ``settings`` say where secrets are; None means those of the environment. ``job_id`` and ``attempt`` are told to a
-    script that is tried again; ``on_end`` gets the record while the run's files are still there. Raises InvalidValue
-    for settings that cannot be.
+    ``settings`` say where secrets are; None means those of the environment. ``engine`` is one that is there already
+    and stays, with an interval of its own and ``inherit_stdio=echo``; None means one for this run alone. ``job_id`` and
+    ``attempt`` are told to a script that is tried again; ``on_end`` gets the record while the run's files are still
+    there. Raises InvalidValue for settings that cannot be.
     """
     said = settings or load_settings()
-    engine = Engine(interval_seconds, inherit_stdio=echo, method=Method(said.monitor))
-    own = own_environment()
-    inheritance = environment.on_own_machine(own, said.secret_prefixes, said.allow_loader_env)
-    around = Surroundings(
-        engine=engine,
-        inheritance=inheritance,
-        secrets=secrets_of(said, own),
-        cache=None,
-        rules=HostRules(said.http_allow, said.file_roots),
-        is_interactive=echo,
-    )
     who = Identity(new_run_id(), job_id or new_job_id(), attempt, "local", this_host(), this_platform())
     with tempfile.TemporaryDirectory(prefix="scriptfleet-") as folder, _ended_by_signals() as on_start:
         workspace = Workspace(Path(folder) / who.run_id)
         assignment = Assignment(who, spec, workspace, script and script.absolute(), cwd=Path.cwd())
+        at_work = engine or Engine(interval_seconds, echo, Method(said.monitor))
         try:
-            record = execute(around, assignment, on_start)
+            record = execute(_surroundings(at_work, said, echo), assignment, on_start)
         finally:
-            engine.close()
+            if engine is None:
+                at_work.close()
         if on_end is not None:
             on_end(record, workspace)
     return record
+
+
+def _surroundings(engine: Engine, said: Settings, is_interactive: bool) -> Surroundings:
+    own = own_environment()
+    return Surroundings(
+        engine=engine,
+        inheritance=environment.on_own_machine(own, said.secret_prefixes, said.allow_loader_env),
+        secrets=secrets_of(said, own),
+        cache=None,
+        rules=HostRules(said.http_allow, said.file_roots),
+        is_interactive=is_interactive,
+    )
 
 
 @contextmanager

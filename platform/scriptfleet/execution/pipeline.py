@@ -5,9 +5,9 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.kinds import PYTHON_KINDS
@@ -19,7 +19,6 @@ from scriptfleet.execution.conclude import Facts, Identity, conclude, masked, no
 from scriptfleet.execution.engine import CouldNotStart, Engine, Running, Supervisor
 from scriptfleet.execution.environment import Inheritance, RunEnvironment
 from scriptfleet.execution.executor import executor_of, timeout_of, turn_of
-from scriptfleet.execution.isolation.apart import Belongings, set_apart
 from scriptfleet.execution.plan import Plan
 from scriptfleet.execution.program import HostRules, Place, Program
 from scriptfleet.execution.reported import with_reported
@@ -28,8 +27,7 @@ from scriptfleet.execution.shelf import Preload
 from scriptfleet.execution.workspace import SourceCache, Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
+class Surroundings(NamedTuple):
     """What all runs of this process share."""
 
     engine: Engine
@@ -40,15 +38,14 @@ class Surroundings:
     #: None where scripts are run where they lie.
     cache: SourceCache | None
     #: What this machine's owner lets jobs do.
-    rules: HostRules = field(default_factory=HostRules)
+    rules: HostRules = HostRules()
     #: What Python jobs find imported though they did not ask for it; None means that they start cold.
     preload: Preload = None
     #: Passes output on, and standard input in.
     is_interactive: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """One run to do."""
 
     who: Identity
@@ -135,7 +132,7 @@ def _environment(around: Surroundings, run: Assignment) -> RunEnvironment:
 def _plan(around: Surroundings, run: Assignment, program: Program, env: RunEnvironment) -> Plan:
     spec = run.spec
     preload = _preload(around, spec, program)
-    variables = env.variables | program.env
+    variables = {**env.variables, **program.env}
     plan = Plan(
         argv=program.argv if preload is None else program.argv[1:],
         preload=preload,
@@ -151,10 +148,15 @@ def _plan(around: Surroundings, run: Assignment, program: Program, env: RunEnvir
         echo=around.is_interactive,
         stdin="inherit" if around.is_interactive else "null",
     )
-    if not spec.isolation:
-        return plan
+    return _set_apart(plan, run, program) if spec.isolation else plan
+
+
+def _set_apart(plan: Plan, run: Assignment, program: Program) -> Plan:
+    # Few jobs ask for isolation.
+    from scriptfleet.execution.isolation.apart import Belongings, set_apart  # noqa: PLC0415
+
     run.workspace.reports.path.touch(mode=0o600)
-    return set_apart(plan, spec, Belongings(run.workspace, run.script, program.result))
+    return set_apart(plan, run.spec, Belongings(run.workspace, run.script, program.result))
 
 
 def _own_folders(run: Assignment) -> list[Path]:

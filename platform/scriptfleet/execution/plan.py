@@ -1,17 +1,15 @@
 """What the engine is asked to run, and what it answers. Plain values; all paths and variables already decided."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from scriptfleet.domain.limits import Limits
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet.execution.cgroups.group import GroupReading
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """One process to start and the bounds it runs in."""
 
     #: The program's absolute path, then its arguments.
@@ -23,7 +21,7 @@ class Plan:
     stderr: Path
     timeout_seconds: float | None = None
     grace_seconds: float = 5.0
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = Limits()
     #: CLOCK_MONOTONIC moment at which the shim ends the run unless told a later one; None means never.
     lease_until: float | None = None
     #: Whether output is also passed on to the standard output and error of this process.
@@ -38,8 +36,7 @@ class Plan:
     isolation: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class StreamCount:
+class StreamCount(NamedTuple):
     """What one output stream amounted to."""
 
     size_bytes: int
@@ -50,8 +47,7 @@ class StreamCount:
     trouble: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
+class Account(NamedTuple):
     """The kernel's own account of everything a shim waited for: getrusage(2), summed; the peak is of one process."""
 
     user_seconds: float
@@ -66,8 +62,7 @@ class Account:
     blocks_out: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How a run ended and what it was accounted."""
 
     #: As wait(2) gives it.

@@ -2,9 +2,10 @@
 
 import shutil
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from scriptfleet.errors import EngineFailed
 
@@ -14,8 +15,7 @@ _OWN: Final = "import sys; sys.path.append(sys.argv[1]); from scriptfleet.execut
 ARTIFACT_MAX_BYTES: Final = 10 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class HostRules:
+class HostRules(NamedTuple):
     """What the owner of this machine lets jobs do, beyond running programs."""
 
     #: Where HTTP jobs may go (see domain/http_allow.py); empty means public addresses alone.
@@ -27,8 +27,7 @@ class HostRules:
     artifact_max_bytes: int = ARTIFACT_MAX_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a run's files are."""
 
     #: The script itself, where the kind has one as a file.
@@ -40,13 +39,12 @@ class Place:
     rules: HostRules = HostRules()
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(NamedTuple):
     """What is started."""
 
     #: The program's absolute path, then its arguments.
     argv: list[str]
-    env: dict[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = MappingProxyType({})
     #: Version of the interpreter, where the kind has one that is known.
     python_version: str | None = None
     #: JSON that the program writes as its result, or None.

@@ -4,21 +4,25 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from scriptfleet.domain.run import RunRecord
-from scriptfleet.execution.artifacts import take
+from scriptfleet.domain.run import Artifact, RunRecord
 from scriptfleet.execution.workspace import Workspace
 
 
 def with_reported(record: RunRecord, workspace: Workspace, roots: Sequence[Path], most_bytes: int) -> RunRecord:
     """Read the rest of the report and take the artifacts from ``roots``; one has at most ``most_bytes``."""
     said = workspace.reports.finish()
-    taken = take(said.artifacts, roots, workspace.artifacts, most_bytes)
-    for fault in taken.faults:
-        said.refuse(fault)
+    kept: list[Artifact] = []
+    if said.artifacts:
+        # Most scripts keep none.
+        from scriptfleet.execution.artifacts import take  # noqa: PLC0415
+
+        kept, faults = take(said.artifacts, roots, workspace.artifacts, most_bytes)
+        for fault in faults:
+            said.refuse(fault)
     return replace(
         record,
         usage=replace(record.usage, custom=dict(said.metrics)) if said.metrics else record.usage,
-        artifacts=taken.artifacts,
+        artifacts=kept,
         reports_refused=said.refused,
         report_faults=list(said.faults),
     )

@@ -9,9 +9,8 @@ import json
 import os
 import stat
 import threading
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from scriptfleet.domain import check
 from scriptfleet.domain.masking import mask_text
@@ -34,8 +33,7 @@ _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ON_PATH: Final = str(Path(__file__).with_name("on_path"))
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a script says it is."""
 
     #: From 0 to 1.
@@ -43,18 +41,18 @@ class Progress:
     message: str | None = None
 
 
-@dataclass(slots=True)
 class Said:
     """All that a script has said so far."""
 
-    #: Of one name the last value.
-    metrics: dict[str, float] = field(default_factory=dict)
-    progress: Progress | None = None
-    #: Path of each artifact by its name.
-    artifacts: dict[str, str] = field(default_factory=dict)
-    #: How many lines were refused, and the first of the reasons.
-    refused: int = 0
-    faults: list[str] = field(default_factory=list)
+    def __init__(self) -> None:
+        #: Of one name the last value.
+        self.metrics: dict[str, float] = {}
+        self.progress: Progress | None = None
+        #: Path of each artifact by its name.
+        self.artifacts: dict[str, str] = {}
+        #: How many lines were refused, and the first of the reasons.
+        self.refused = 0
+        self.faults: list[str] = []
 
     def refuse(self, fault: str) -> None:
         """Count a fault, and name it when it is one of the first."""
@@ -148,7 +146,7 @@ class Reports:
             found = self._said.progress
             if found is None or found.message is None or not self._hidden:
                 return found
-            return replace(found, message=mask_text(found.message, self._hidden))
+            return found._replace(message=mask_text(found.message, self._hidden))
 
     def finish(self) -> Said:
         """Read the rest, also a last line without its newline, and give all that was said."""

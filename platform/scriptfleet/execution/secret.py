@@ -8,9 +8,7 @@ from typing import Final, Protocol
 
 from scriptfleet.config import SECRET, Settings
 from scriptfleet.errors import EngineFailed
-from scriptfleet.execution.secret_sources.command import CommandSecrets
 from scriptfleet.execution.secret_sources.environment import EnvironmentSecrets
-from scriptfleet.execution.secret_sources.folder import FolderSecrets
 from scriptfleet.execution.secret_sources.installed import InstalledSecrets
 
 #: The kernel takes no longer value of one variable, its name included.
@@ -67,8 +65,12 @@ def secrets_of(settings: Settings, own: Mapping[str, str] | None = None) -> Secr
     sources: list[SecretSource] = [] if own is None else [EnvironmentSecrets(own)]
     sources.append(EnvironmentSecrets(settings.secrets or {}, SECRET))
     if settings.secrets_dir is not None:
+        from scriptfleet.execution.secret_sources.folder import FolderSecrets  # noqa: PLC0415
+
         sources.append(FolderSecrets(settings.secrets_dir))
     if settings.secrets_command:
+        from scriptfleet.execution.secret_sources.command import CommandSecrets  # noqa: PLC0415
+
         sources.append(CommandSecrets(settings.secrets_command))
     return SecretChain(*sources, InstalledSecrets())
 

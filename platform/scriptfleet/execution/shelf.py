@@ -1,6 +1,5 @@
 """Shims between runs: a shelf of idle ones under one launcher, and a shelf for each set of preloaded modules."""
 
-import sysconfig
 import threading
 import time
 from pathlib import Path
@@ -33,6 +32,10 @@ class Shelf:
         with self._guard:
             self._busy.add(line)
         return line
+
+    def start_ahead(self) -> None:
+        """Start the launcher without waiting until it is ready."""
+        self._launcher.start_ahead()
 
     def give_back(self, line: Line, is_sound: bool) -> None:
         """Put a shim back; one that is broken, or has served its time, is let go."""
@@ -89,8 +92,9 @@ class Shelves:
         self.cold = Shelf(Launcher(inherit_stdio, is_portable=is_portable))
         self._guard = threading.Lock()
         self._warm: dict[tuple[str, ...], Shelf] = {}
-        self._packages = _fingerprint()
-        self._looked_at = time.monotonic()
+        #: As they were when the first warm interpreter was asked for, and when that was last looked at.
+        self._packages: tuple[int, ...] | None = None
+        self._looked_at = 0.0
 
     def of(self, preload: Preload) -> Shelf:
         """Give the shelf for a run: None is the cold one, () a warm one without modules."""
@@ -117,7 +121,7 @@ class Shelves:
 
     def _replace_if_changed(self) -> None:
         now = time.monotonic()
-        if now - self._looked_at < _LOOK_SECONDS:
+        if self._packages is not None and now - self._looked_at < _LOOK_SECONDS:
             return
         self._looked_at, before, self._packages = now, self._packages, _fingerprint()
         if before != self._packages:
@@ -128,5 +132,8 @@ class Shelves:
 
 def _fingerprint() -> tuple[int, ...]:
     """Tell one state of the installed packages from another: installing anything changes its folder's time."""
+    # Cold starts, as of a command line, do without.
+    import sysconfig  # noqa: PLC0415
+
     folders = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     return tuple(Path(folder).stat().st_mtime_ns for folder in sorted(folders) if Path(folder).is_dir())

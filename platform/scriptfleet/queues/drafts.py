@@ -6,10 +6,9 @@ import inspect
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, NamedTuple, TypedDict, Unpack
 
 from scriptfleet.domain import check, http_request
 from scriptfleet.domain.isolation import Isolation
@@ -26,7 +25,7 @@ from scriptfleet.domain.kinds import (
 from scriptfleet.domain.limits import Limits
 from scriptfleet.domain.retry import RetryPolicy
 from scriptfleet.errors import BlobTooLarge, InvalidValue
-from scriptfleet.queues import bundle, installed_kinds
+from scriptfleet.queues import installed_kinds
 
 #: A kind, and what its config says beside the entry.
 _How = tuple[str, dict[str, Any]]
@@ -71,8 +70,7 @@ class Options(TypedDict, total=False):
     schedule: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """A spec, and the bytes its source names."""
 
     spec: JobSpec
@@ -130,7 +128,7 @@ def of_function(
     """
     module, name = _function_name(function)
     config = {"module": module, "function": name, "args": list(args), "kwargs": dict(kwargs)}
-    content = None if folder is None else bundle.pack(_folder(Path(folder)), limit_bytes)
+    content = None if folder is None else _packed(_folder(Path(folder)), limit_bytes)
     source = None if content is None else Source.of(content, "bundle")
     return Draft(
         _spec(PYTHON_FUNCTION, options.get("name") or f"{module}.{name}", config, source, (), options), content
@@ -214,9 +212,16 @@ def _of_folder(
         what = "a script, or a folder with main.py or the entry you name in it"
         raise InvalidValue("script", str(folder), what)
     how = _language(chosen, (folder / chosen).read_bytes(), uv)
-    content = bundle.pack(folder, limit_bytes)
+    content = _packed(folder, limit_bytes)
     name = f"{folder.resolve().name}/{chosen}"
     return _of_bytes(how, chosen, content, "bundle", name, args, options)
+
+
+def _packed(folder: Path, limit_bytes: int) -> bytes:
+    # Most jobs are one file, and need no archives.
+    from scriptfleet.queues import bundle  # noqa: PLC0415
+
+    return bundle.pack(folder, limit_bytes)
 
 
 def _of_bytes(

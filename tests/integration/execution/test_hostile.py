@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scriptfleet import State
-from scriptfleet.execution.cgroups.find import Method
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.engine import Engine
 from tests.conftest import missing
 from tests.engine_bench import Bench

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from scriptfleet import State
-from scriptfleet.execution.cgroups.find import Method
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.engine import Engine, Running
 from tests.engine_bench import Bench
 from tests.eventually import eventually

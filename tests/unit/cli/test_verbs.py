@@ -1,7 +1,7 @@
 import pytest
 
 from scriptfleet import __version__
-from scriptfleet.cli import main as entry
+from scriptfleet.cli import dispatch as entry
 from scriptfleet.cli.verbs import VERBS, PackageMissing, missing_extra, parser_of
 
 

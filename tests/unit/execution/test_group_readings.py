@@ -9,9 +9,10 @@ from scriptfleet.config import MONITORS, load_settings
 from scriptfleet.domain.limits import Limits
 from scriptfleet.errors import EngineFailed, InvalidValue
 from scriptfleet.execution.cgroups import find
-from scriptfleet.execution.cgroups.find import Method, find_hierarchy
+from scriptfleet.execution.cgroups.find import find_hierarchy
 from scriptfleet.execution.cgroups.group import Refusals
 from scriptfleet.execution.cgroups.kept_file import KeptFile
+from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.cgroups.version1 import Group1
 from scriptfleet.execution.cgroups.version2 import Group2
 from scriptfleet.execution.conclude import _waits
@@ -98,7 +99,7 @@ def test_the_setting_knows_exactly_the_methods_there_are() -> None:
 def test_a_system_without_proc_is_sampled_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(find, "find_version1", lambda *_: "no v1")
     monkeypatch.setattr(find, "find_version2", lambda *_: "no v2")
-    monkeypatch.setattr(find.os.path, "exists", lambda _: False)
+    monkeypatch.setattr(find, "lists_children", lambda: False)
     found = find_hierarchy()
 
     assert (found.method, found.hierarchy) == (Method.SAMPLED, None)

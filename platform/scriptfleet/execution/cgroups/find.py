@@ -1,29 +1,14 @@
 """Which accounting this machine offers: control groups v2, then v1, then none; tried, not guessed."""
 
 import importlib.util
-import os
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from scriptfleet.domain.limits import Limits
 from scriptfleet.errors import EngineFailed
-from scriptfleet.execution.cgroups.group import Hierarchy, read_text
+from scriptfleet.execution.cgroups.group import Hierarchy, group_name, read_text
+from scriptfleet.execution.cgroups.method import Method, lists_children
 from scriptfleet.execution.cgroups.version1 import find_version1
 from scriptfleet.execution.cgroups.version2 import find_version2
-
-
-class Method(StrEnum):
-    """How runs are accounted. ``auto`` takes the best that works."""
-
-    AUTO = "auto"
-    CGROUP2 = "cgroup2"
-    CGROUP1 = "cgroup1"
-    #: The shim's wait4 and readings of /proc.
-    RUSAGE = "rusage"
-    #: For systems without /proc: wait4 of the script alone, and readings by psutil.
-    SAMPLED = "sampled"
-
 
 _WITHOUT_GROUPS: Final = {
     Method.RUSAGE: "wait4 and /proc, always there",
@@ -31,8 +16,7 @@ _WITHOUT_GROUPS: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What was chosen, and why not the others."""
 
     method: Method
@@ -65,21 +49,13 @@ def find_hierarchy(wanted: Method = Method.AUTO) -> Found:
 
 
 def _rusage_trouble() -> str | None:
-    # Linux 3.5, where the kernel was built with CONFIG_PROC_CHILDREN.
-    if os.path.exists(f"/proc/self/task/{os.getpid()}/children"):
-        return None
-    return "/proc does not list children here"
+    return None if lists_children() else "/proc does not list children here"
 
 
 def _sampled_trouble() -> str | None:
     if importlib.util.find_spec("psutil") is not None:
         return None
     return "psutil is not installed: pip install psutil"
-
-
-def group_name(run: int) -> str:
-    """Give the name of a group: this process's number and the run's, so that leftovers can be told."""
-    return f"scriptfleet-{os.getpid()}-{run}"
 
 
 def _trial(hierarchy: Hierarchy) -> str | None:

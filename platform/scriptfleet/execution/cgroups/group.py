@@ -4,8 +4,7 @@ import contextlib
 import os
 import select
 import signal
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from scriptfleet.domain.limits import Limits
 
@@ -14,8 +13,7 @@ _ROUNDS: Final = 100
 _ROUND_SECONDS: Final = 0.01
 
 
-@dataclass(frozen=True, slots=True)
-class GroupReading:
+class GroupReading(NamedTuple):
     """What the kernel says of a run's group. None where this kernel or hierarchy does not say it."""
 
     #: User and system time of every process that ever was in it, seconds.
@@ -32,8 +30,7 @@ class GroupReading:
     stalled_seconds: tuple[tuple[str, float], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Refusals:
+class Refusals(NamedTuple):
     """What the kernel refused a run's group so far."""
 
     #: Processes it killed for want of memory.
@@ -85,6 +82,11 @@ class Hierarchy(Protocol):
 
     def clean_up(self) -> None:
         """Delete groups of processes of ours that are no more."""
+
+
+def group_name(run: int) -> str:
+    """Give the name of a group: this process's number and the run's, so that leftovers can be told."""
+    return f"scriptfleet-{os.getpid()}-{run}"
 
 
 def read_text(path: str) -> str | None:

@@ -11,8 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 log = logging.getLogger("scriptfleet.gpu")
 
@@ -49,8 +48,7 @@ class Nvml(Protocol):
         """Give processes with ``pid`` and ``usedGpuMemory`` (bytes, or None)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """All devices at one moment, by process. None where no device would say."""
 
     #: Percent of one device, added up over devices.
@@ -58,17 +56,17 @@ class Look:
     memory_bytes: Mapping[int, int] | None = None
 
 
-@dataclass(slots=True)
 class _Device:
-    handle: Any
-    #: Time stamp of the newest sample, as the driver counts.
-    seen_microseconds: int = 0
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+        #: Time stamp of the newest sample, as the driver counts.
+        self.seen_microseconds = 0
 
 
-@dataclass(slots=True)
 class _Sums:
-    by_pid: dict[int, float] = field(default_factory=dict)
-    is_known: bool = False
+    def __init__(self) -> None:
+        self.by_pid: dict[int, float] = {}
+        self.is_known = False
 
     def add(self, found: Mapping[int, float]) -> None:
         """Add what one device says."""

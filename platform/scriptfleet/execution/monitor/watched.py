@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
 from scriptfleet.domain.outcome import StopReason
@@ -61,7 +60,7 @@ class Watched:
         Gives the account with what only readings know of: the time of processes that nothing could wait for.
         """
         self._let_go()
-        ended = replace(ended, strayed_seconds=self._tree.strayed_seconds())
+        ended = ended._replace(strayed_seconds=self._tree.strayed_seconds())
         self._interval(self._run.started_at + ended.seconds, ended.cpu_seconds, is_last=True)
         if self._first:
             self.processes = max(self.processes, 1)

@@ -1,0 +1,121 @@
+"""One call of ``run``: from its options to a job, its attempts here, and what is told of them.
+
+Loaded when the options are read and the engine is on its way, since it takes as long to load as a launcher to start.
+"""
+
+import json
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from scriptfleet.cli import hooks
+from scriptfleet.cli.job_options import draft_of, the_one_source
+from scriptfleet.cli.local_job import History, JobEnd, LocalJob
+from scriptfleet.cli.run_wishes import RunWishes
+from scriptfleet.cli.screen import cost_lines, note, print_json
+from scriptfleet.cli.submitter import submitter
+from scriptfleet.cli.tool_log import log
+from scriptfleet.cli.verb_parser import Namespace
+from scriptfleet.config import Settings
+from scriptfleet.domain.state import exit_code
+from scriptfleet.execution.engine import Engine
+from scriptfleet.queues.drafts import Draft
+
+
+def run_here(chosen: Namespace, wishes: RunWishes, settings: Settings, engine: Engine) -> int:
+    """Run it; give the script's exit code, or the one that stands for the outcome."""
+    with _script_in_place(chosen, settings) as (draft, script):
+        if chosen.before is not None:
+            hooks.before(chosen.before)
+        history = _history(wishes, settings)
+        job = LocalJob(draft.spec, script, settings, engine, history, echo=not chosen.as_json)
+        end = job.run()
+    code = exit_code(end.state, end.record.usage.exit_code)
+    _tell(chosen, draft.spec.name, end, code)
+    return code
+
+
+def shown_name(chosen: Namespace) -> str:
+    """Give what SCRIPT is shown as: its file name, or that of its folder and the entry in it."""
+    script = Path(chosen.script)
+    return f"{script.resolve().name}/{chosen.entry or 'main.py'}" if _is_folder_with_entry(chosen) else script.name
+
+
+def _history(wishes: RunWishes, settings: Settings) -> History | None:
+    if not wishes.is_kept:
+        return None
+    # Without history there is no reason to wait for it to load.
+    from scriptfleet.cli.run_history import RunHistory  # noqa: PLC0415
+
+    return RunHistory(wishes.history, settings, wishes.retention_days)
+
+
+@contextmanager
+def _script_in_place(chosen: Namespace, settings: Settings) -> Iterator[tuple[Draft, Path | None]]:
+    limit, source = settings.blob_max_bytes, the_one_source(chosen)
+    if source == "--code":
+        draft = draft_of(chosen, limit, submitted_by=submitter())
+        with tempfile.TemporaryDirectory(prefix="scriptfleet-code-") as folder:
+            script = Path(folder) / "inline.py"
+            script.write_text(chosen.code)
+            yield draft, script
+    elif source == "SCRIPT" and _is_folder_with_entry(chosen):
+        # The folder is used where it lies, so there is no need to pack it.
+        folder_name, entry = Path(chosen.script), chosen.entry or "main.py"
+        name = chosen.name or shown_name(chosen)
+        inside = Namespace(**{**vars(chosen), "script": str(folder_name / entry), "entry": None, "name": name})
+        yield draft_of(inside, limit, submitted_by=submitter()), folder_name / entry
+    else:
+        script_path = Path(chosen.script) if source == "SCRIPT" else None
+        yield draft_of(chosen, limit, submitted_by=submitter()), script_path
+
+
+def _is_folder_with_entry(chosen: Namespace) -> bool:
+    return (Path(chosen.script) / (chosen.entry or "main.py")).is_file()
+
+
+def _tell(chosen: Namespace, name: str, end: JobEnd, code: int) -> None:
+    usage = end.record.usage
+    measures = json.dumps(usage.to_dict(), indent=2) + "\n"
+    if chosen.json_output is not None:
+        chosen.json_output.write_text(measures)
+    if chosen.as_json:
+        print_json(_plain(name, end, code))
+    elif not chosen.quiet and log.isEnabledFor(logging.INFO):
+        note(cost_lines(name, end.state, usage))
+    if chosen.after is not None:
+        _call_after(chosen, end, code, measures)
+
+
+def _call_after(chosen: Namespace, end: JobEnd, code: int, measures: str) -> None:
+    wall = end.record.usage.execution_time_seconds
+    told = {
+        "SCRIPTFLEET_OUTCOME": str(end.state),
+        "SCRIPTFLEET_EXIT_CODE": str(code),
+        "SCRIPTFLEET_WALL_SECONDS": "" if wall is None else str(wall),
+    }
+    with tempfile.TemporaryDirectory(prefix="scriptfleet-after-") as folder:
+        path = Path(folder) / "record.json" if chosen.json_output is None else chosen.json_output.absolute()
+        if chosen.json_output is None:
+            path.write_text(measures)
+        hooks.after(chosen.after, told | {"SCRIPTFLEET_RECORD": str(path)})
+
+
+def _plain(name: str, end: JobEnd, code: int) -> dict[str, Any]:
+    record = end.record
+    return {
+        "run_id": record.run_id,
+        "job_id": record.job_id,
+        "name": name,
+        "outcome": str(end.state),
+        "attempts": record.attempt,
+        "exit_code": code,
+        "stdout": record.stdout.text,
+        "stderr": record.stderr.text,
+        "stdout_cut_bytes": record.stdout.cut_bytes,
+        "stderr_cut_bytes": record.stderr.cut_bytes,
+        "metrics": record.usage.to_dict(),
+    }
