@@ -22,9 +22,9 @@ from scriptfleet.domain.usage import Usage
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution import environment
 from scriptfleet.execution.cgroups.method import Method
-from scriptfleet.execution.conclude import Identity
 from scriptfleet.execution.engine import Engine
-from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
+from scriptfleet.execution.identity import Identity
+from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host
 from scriptfleet.execution.plan import Plan
 from scriptfleet.execution.program import find_program
 from scriptfleet.execution.secret import SecretChain
@@ -171,7 +171,7 @@ def _run(engine: Engine, folder: Path, code: str) -> tuple[Usage, dict[str, floa
 
 def _record(engine: Engine, folder: Path, spec: JobSpec, script: Path) -> tuple[Usage, str]:
     around = Surroundings(engine, environment.on_fleet(own_environment()), SecretChain(), cache=None)
-    who = Identity(new_run_id(), new_job_id(), 1, "local", this_host(), this_platform())
+    who = Identity(new_run_id(), new_job_id(), 1, "local", this_host())
     workspace = Workspace(folder / who.run_id)
     record = execute(around, Assignment(who, spec, workspace, script))
     workspace.remove()

@@ -13,9 +13,9 @@ from benchmarks.timing import interleaved, median_ms
 from scriptfleet.config import own_environment
 from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.execution import environment
-from scriptfleet.execution.conclude import Identity
 from scriptfleet.execution.engine import Engine
-from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
+from scriptfleet.execution.identity import Identity
+from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host
 from scriptfleet.execution.plan import Plan
 from scriptfleet.execution.program import find_program
 from scriptfleet.execution.secret import SecretChain
@@ -90,7 +90,7 @@ def _recorded_run(engine: Engine, folder: Path) -> Callable[[], object]:
     spec = drafts.of_command(_COMMAND, timeout=_LIMIT_SECONDS).spec
 
     def run() -> None:
-        who = Identity(new_run_id(), new_job_id(), 1, "local", this_host(), this_platform())
+        who = Identity(new_run_id(), new_job_id(), 1, "local", this_host())
         workspace = Workspace(folder / who.run_id)
         record = execute(around, Assignment(who, spec, workspace))
         workspace.remove()

@@ -11,8 +11,8 @@ from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.execution import environment
-from scriptfleet.execution.conclude import Identity
 from scriptfleet.execution.engine import Engine, Running
+from scriptfleet.execution.identity import Identity
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute
 from scriptfleet.execution.program import HostRules
 from scriptfleet.execution.secret import SecretChain
@@ -62,7 +62,7 @@ class Bench:
         lease_until: float | None = None,
     ) -> RunRecord:
         """Run a spec; ``code`` is its script."""
-        who = Identity(new_run_id(), new_job_id(), 1, "bench", "host", "platform")
+        who = Identity(new_run_id(), new_job_id(), 1, "bench", "host")
         folder = self.folder / who.run_id
         self.workspace = Workspace(folder)
         script = self.folder / f"{who.run_id}.py" if code is not None else None

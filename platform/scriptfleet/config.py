@@ -6,8 +6,8 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from scriptfleet.errors import InvalidValue
@@ -47,8 +47,7 @@ class NoFleet(InvalidValue):
         self.args = (f"no fleet is up in {home}: {way}",)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """What a process is told by its surroundings. Each field is SCRIPTFLEET_<NAME> in the environment."""
 
     #: Folder of all state on this machine: embedded data, the cache of scripts, folders of runs.
@@ -112,7 +111,7 @@ class Settings:
 
     def with_urls(self, redis_url: str | None = None, database_url: str | None = None) -> "Settings":
         """Give these settings with what the command line said on top."""
-        changed = replace(self, redis_url=redis_url or self.redis_url, database_url=database_url or self.database_url)
+        changed = self._replace(redis_url=redis_url or self.redis_url, database_url=database_url or self.database_url)
         _check(changed, "--redis" if redis_url else "SCRIPTFLEET_REDIS_URL")
         return changed
 

@@ -19,8 +19,9 @@ from scriptfleet.domain.outcome import StopReason
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution import environment
 from scriptfleet.execution.cgroups.method import Method
+from scriptfleet.execution.conclude import this_platform
 from scriptfleet.execution.engine import Engine
-from scriptfleet.execution.pipeline import Surroundings, this_host, this_platform
+from scriptfleet.execution.pipeline import Surroundings, this_host
 from scriptfleet.execution.program import ARTIFACT_MAX_BYTES, HostRules
 from scriptfleet.execution.secret import secrets_of
 from scriptfleet.execution.workspace import SourceCache, Workspaces

@@ -20,9 +20,10 @@ from scriptfleet.domain.outcome import DRAINED
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
-from scriptfleet.execution.conclude import Identity, not_started
+from scriptfleet.execution.conclude import not_started
 from scriptfleet.execution.executor import has_executor
-from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
+from scriptfleet.execution.identity import Identity
+from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host
 from scriptfleet.execution.workspace import Workspaces
 from scriptfleet.queues.claims import Claim, Claims
 from scriptfleet.queues.lane import lane_of
@@ -139,7 +140,6 @@ class Runner:
             attempt=claim.attempt,
             worker=self.worker,
             host=this_host(),
-            platform=this_platform(),
             queue_wait_seconds=claim.waited_seconds,
             queue=claim.queue,
         )

@@ -4,18 +4,19 @@ import random
 import threading
 import time
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
-from scriptfleet.cli.screen import cost_lines
 from scriptfleet.cli.tool_log import log
 from scriptfleet.config import Settings
 from scriptfleet.domain.ids import new_job_id
 from scriptfleet.domain.job import JobSpec
-from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.local import run_local
 from scriptfleet.execution.workspace import Workspace
+
+if TYPE_CHECKING:
+    from scriptfleet.domain.run import RunRecord
 
 _CHANCE: Final = random.SystemRandom()
 
@@ -26,7 +27,7 @@ class History(Protocol):
     def submitted(self, job_id: str, spec: JobSpec) -> None:
         """Note the job."""
 
-    def keep(self, record: RunRecord, workspace: Workspace, claimed_at: float, state: State) -> None:
+    def keep(self, record: "RunRecord", workspace: Workspace, claimed_at: float, state: State) -> None:
         """Keep an attempt that has ended; ``state`` is the job's now, ``claimed_at`` seconds since the epoch."""
 
     def cancelled(self, job_id: str, reason: str) -> None:
@@ -38,7 +39,7 @@ class JobEnd(NamedTuple):
 
     state: State
     #: Of its last run.
-    record: RunRecord
+    record: "RunRecord"
 
 
 class LocalJob:
@@ -81,7 +82,7 @@ class LocalJob:
             return self._interrupted(self._last)
         return JobEnd(record.outcome, record)
 
-    def _attempt(self, attempt: int) -> RunRecord:
+    def _attempt(self, attempt: int) -> "RunRecord":
         self._claimed_at = time.time()
         log.debug("attempt %d of %s begins", attempt, self._spec.name)
         return run_local(
@@ -95,7 +96,7 @@ class LocalJob:
             on_end=self._ended,
         )
 
-    def _ended(self, record: RunRecord, workspace: Workspace) -> None:
+    def _ended(self, record: "RunRecord", workspace: Workspace) -> None:
         self._last, self._delay = record, self._next_delay(record)
         self._out_of_memory += record.outcome is State.OUT_OF_MEMORY
         log.debug("attempt %d ended: %s, CPU from %s", record.attempt, record.outcome, record.usage.cpu_method)
@@ -103,19 +104,21 @@ class LocalJob:
             state = record.outcome if self._delay is None else State.DELAYED
             self._history.keep(record, workspace, self._claimed_at, state)
 
-    def _next_delay(self, record: RunRecord) -> float | None:
+    def _next_delay(self, record: "RunRecord") -> float | None:
         policy, usage = self._spec.retry, record.usage
         if not policy.wants(record.outcome, usage.error_type, usage.exit_code):
             return None
         elapsed = time.monotonic() - self._began
         return policy.next_delay(attempt=record.attempt, elapsed_seconds=elapsed, chance=_CHANCE)
 
-    def _tell(self, record: RunRecord, delay: float) -> None:
+    def _tell(self, record: "RunRecord", delay: float) -> None:
+        from scriptfleet.cli.screen import cost_lines  # noqa: PLC0415
+
         told = cost_lines(self._spec.name, record.outcome, record.usage)
         of = f"attempt {record.attempt} of {self._spec.retry.max_attempts}"
         log.info("%s: the next in %.3g s: %s", of, delay, told)
 
-    def _interrupted(self, last: RunRecord) -> JobEnd:
+    def _interrupted(self, last: "RunRecord") -> JobEnd:
         if self._delay is None:
             # It had ended already.
             return JobEnd(last.outcome, last)

@@ -15,7 +15,6 @@ from scriptfleet.cli import hooks
 from scriptfleet.cli.job_options import draft_of, the_one_source
 from scriptfleet.cli.local_job import History, JobEnd, LocalJob
 from scriptfleet.cli.run_wishes import RunWishes
-from scriptfleet.cli.screen import cost_lines, note, print_json
 from scriptfleet.cli.submitter import submitter
 from scriptfleet.cli.tool_log import log
 from scriptfleet.cli.verb_parser import Namespace
@@ -78,6 +77,9 @@ def _is_folder_with_entry(chosen: Namespace) -> bool:
 
 
 def _tell(chosen: Namespace, name: str, end: JobEnd, code: int) -> None:
+    # Loaded by now: it knows the words of a record, and those were needed at the run's end.
+    from scriptfleet.cli.screen import cost_lines, note, print_json  # noqa: PLC0415
+
     usage = end.record.usage
     measures = json.dumps(usage.to_dict(), indent=2) + "\n"
     if chosen.json_output is not None:

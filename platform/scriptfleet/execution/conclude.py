@@ -2,8 +2,10 @@
 
 import datetime
 import json
+import platform
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +16,7 @@ from scriptfleet.domain.run import OutputTail, RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
 from scriptfleet.execution.cgroups.group import GroupReading
+from scriptfleet.execution.identity import Identity
 from scriptfleet.execution.monitor.watched import Watched
 from scriptfleet.execution.plain_file import open_plain
 from scriptfleet.execution.plan import Account, Ended, StreamCount
@@ -25,20 +28,6 @@ _MIB: Final = 1024 * 1024
 _COUNTER_KB: Final = 256
 _BLOCK_BYTES: Final = 512
 _MOST_RESULT_BYTES: Final = 1024 * 1024
-
-
-class Identity(NamedTuple):
-    """Which run it is and where it ran."""
-
-    run_id: str
-    job_id: str
-    attempt: int
-    worker: str
-    host: str
-    platform: str
-    queue_wait_seconds: float | None = None
-    #: None on a machine of one's own.
-    queue: str | None = None
 
 
 class Facts(NamedTuple):
@@ -84,7 +73,7 @@ def not_started(who: Identity, outcome: State, error_type: str, message: str, at
         success=False,
         error_type=error_type,
         error_message=message,
-        platform=who.platform,
+        platform=this_platform(),
         queue_wait_seconds=who.queue_wait_seconds,
     )
     whose = (who.run_id, who.job_id, who.attempt, who.worker, who.host)
@@ -127,6 +116,12 @@ def tail_of(path: Path, cut_bytes: int, note: bytes = b"") -> OutputTail:
     return OutputTail(content[before:].decode("utf-8", "replace"), cut_bytes + start - hidden_note)
 
 
+@cache
+def this_platform() -> str:
+    """Give what runs here, such as Linux-6.1-x86_64."""
+    return platform.platform()
+
+
 def _tail(path: Path, count: StreamCount) -> OutputTail:
     # Where the disk was full there was no room for a note.
     note = cut_note(count.cut_bytes) if count.cut_bytes and not count.trouble else b""
@@ -149,7 +144,7 @@ def _usage(who: Identity, spec: JobSpec, facts: Facts, verdict: Verdict) -> Usag
         error_message=verdict.error_message,
         error_type=verdict.error_type,
         python_version=facts.python_version,
-        platform=who.platform,
+        platform=this_platform(),
         queue_wait_seconds=who.queue_wait_seconds,
         **_accounted(ended),
         **_memory(facts.watched, ended, spec.limits.memory_mb),

@@ -6,20 +6,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from scriptfleet.config import RUN_INTERVAL_SECONDS, Settings, load_settings, own_environment
 from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.outcome import StopReason
-from scriptfleet.domain.run import RunRecord
 from scriptfleet.execution import environment
 from scriptfleet.execution.cgroups.method import Method
-from scriptfleet.execution.conclude import Identity
 from scriptfleet.execution.engine import Engine, Running
-from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
+from scriptfleet.execution.identity import Identity
+from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host
 from scriptfleet.execution.program import HostRules
 from scriptfleet.execution.secret import secrets_of
 from scriptfleet.execution.workspace import Workspace
+
+if TYPE_CHECKING:
+    from scriptfleet.domain.run import RunRecord
 
 
 def run_local(
@@ -32,8 +35,8 @@ def run_local(
     engine: Engine | None = None,
     job_id: str | None = None,
     attempt: int = 1,
-    on_end: Callable[[RunRecord, Workspace], None] | None = None,
-) -> RunRecord:
+    on_end: Callable[["RunRecord", Workspace], None] | None = None,
+) -> "RunRecord":
     """Run a job here and now, in the current folder and environment, and give its record.
 
     ``script`` is run where it lies. With ``echo`` its output is passed on as it comes and it may read standard input.
@@ -45,7 +48,7 @@ def run_local(
     there. Raises InvalidValue for settings that cannot be.
     """
     said = settings or load_settings()
-    who = Identity(new_run_id(), job_id or new_job_id(), attempt, "local", this_host(), this_platform())
+    who = Identity(new_run_id(), job_id or new_job_id(), attempt, "local", this_host())
     with tempfile.TemporaryDirectory(prefix="scriptfleet-") as folder, _ended_by_signals() as on_start:
         workspace = Workspace(Path(folder) / who.run_id)
         assignment = Assignment(who, spec, workspace, script and script.absolute(), cwd=Path.cwd())

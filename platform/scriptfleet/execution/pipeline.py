@@ -1,30 +1,31 @@
 """The life of a run on this machine: prepare, start and watch, conclude. Each step takes the run so far."""
 
-import platform
 import socket
 import sys
 import time
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.kinds import PYTHON_KINDS
-from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.errors import BlobMissing, BrokerUnreachable, InvalidValue, ScriptfleetError
 from scriptfleet.execution import environment
-from scriptfleet.execution.conclude import Facts, Identity, conclude, masked, not_started
 from scriptfleet.execution.engine import CouldNotStart, Engine, Running, Supervisor
 from scriptfleet.execution.environment import Inheritance, RunEnvironment
 from scriptfleet.execution.executor import executor_of, timeout_of, turn_of
-from scriptfleet.execution.plan import Plan
+from scriptfleet.execution.identity import Identity
+from scriptfleet.execution.monitor.watched import Watched
+from scriptfleet.execution.plan import Ended, Plan
 from scriptfleet.execution.program import HostRules, Place, Program
-from scriptfleet.execution.reported import with_reported
 from scriptfleet.execution.secret import SecretChain
 from scriptfleet.execution.shelf import Preload
 from scriptfleet.execution.workspace import SourceCache, Workspace
+
+if TYPE_CHECKING:
+    from scriptfleet.domain.run import RunRecord
 
 
 class Surroundings(NamedTuple):
@@ -72,7 +73,7 @@ _FAILURES: dict[type[Exception], tuple[State, str | None, str]] = {
 }
 
 
-def execute(around: Surroundings, run: Assignment, on_start: Callable[[Running], None] | None = None) -> RunRecord:
+def execute(around: Surroundings, run: Assignment, on_start: Callable[[Running], None] | None = None) -> "RunRecord":
     """Do one run and give its record; whatever goes wrong is in the record. The workspace is left for the caller."""
     masks: tuple[bytes, ...] = ()
     try:
@@ -82,26 +83,45 @@ def execute(around: Surroundings, run: Assignment, on_start: Callable[[Running],
         run.workspace.reports.hide(masks)
         with turn_of(run.spec.kind):
             plan = _plan(around, run, program, env)
-            ended, watched = around.engine.run(plan, on_start)
+            ended, watched = around.engine.run(plan, partial(_started, on_start))
     except (ScriptfleetError, OSError) as fault:
-        outcome, error_type, prefix = next(how for kind, how in _FAILURES.items() if isinstance(fault, kind))
-        record = not_started(run.who, outcome, error_type or type(fault).__name__, f"{prefix}{fault}", time.time())
-        return masked(record, masks)
+        return _failed(run, fault, masks)
+    return _concluded(around, run, plan, program, ended, watched)
+
+
+def _started(on_start: Callable[[Running], None] | None, running: Running) -> None:
+    if on_start is not None:
+        on_start(running)
+    # What comes after the script is loaded while it runs, once a process.
+    from scriptfleet.execution.conclude import this_platform  # noqa: PLC0415
+
+    this_platform()
+
+
+def _failed(run: Assignment, fault: Exception, masks: tuple[bytes, ...]) -> "RunRecord":
+    from scriptfleet.execution.conclude import masked, not_started  # noqa: PLC0415
+
+    outcome, error_type, prefix = next(how for kind, how in _FAILURES.items() if isinstance(fault, kind))
+    record = not_started(run.who, outcome, error_type or type(fault).__name__, f"{prefix}{fault}", time.time())
+    return masked(record, masks)
+
+
+def _concluded(
+    around: Surroundings, run: Assignment, plan: Plan, program: Program, ended: Ended, watched: Watched
+) -> "RunRecord":
+    from scriptfleet.execution.conclude import Facts, conclude, masked  # noqa: PLC0415
+    from scriptfleet.execution.reported import with_reported  # noqa: PLC0415
+
     facts = Facts(ended, watched, plan.stdout, plan.stderr, program.python_version, program.result)
     record = conclude(run.who, run.spec, facts)
-    return masked(with_reported(record, run.workspace, _own_folders(run), around.rules.artifact_max_bytes), masks)
+    record = with_reported(record, run.workspace, _own_folders(run), around.rules.artifact_max_bytes)
+    return masked(record, plan.masks)
 
 
 @cache
 def this_host() -> str:
     """Give the name of this machine."""
     return socket.gethostname()
-
-
-@cache
-def this_platform() -> str:
-    """Give what runs here, such as Linux-6.1-x86_64."""
-    return platform.platform()
 
 
 def _prepare(around: Surroundings, run: Assignment) -> Program:

@@ -1,0 +1,16 @@
+"""Which run it is: what its record begins with."""
+
+from typing import NamedTuple
+
+
+class Identity(NamedTuple):
+    """Which run it is and where it ran."""
+
+    run_id: str
+    job_id: str
+    attempt: int
+    worker: str
+    host: str
+    queue_wait_seconds: float | None = None
+    #: None on a machine of one's own.
+    queue: str | None = None
