@@ -17,7 +17,7 @@ PROGRAM = Path(sysconfig.get_path("scripts"), "scriptfleet")
 FOREIGN = {
     *("redis", "sqlalchemy", "alembic", "celery", "kombu", "fastapi", "psutil", "rich", "yaml", "pynvml"),
     *("asyncio", "ctypes", "email", "http.client", "importlib.metadata", "multiprocessing", "ssl"),
-    *("concurrent.futures", "sqlite3", "sysconfig", "tarfile", "unittest", "urllib.request", "xml"),
+    *("concurrent.futures", "sqlite3", "sysconfig", "tarfile", "unittest", "urllib.request", "uuid", "xml"),
 }
 #: Ours that only some jobs need; folders with all that is in them.
 OWN = {
