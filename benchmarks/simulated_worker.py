@@ -18,9 +18,9 @@ from scriptfleet.config import load_settings, own_environment
 from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.domain.state import State
 from scriptfleet.execution import environment
-from scriptfleet.execution.conclude import Identity
 from scriptfleet.execution.engine import Engine
-from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host, this_platform
+from scriptfleet.execution.identity import Identity
+from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host
 from scriptfleet.execution.secret import SecretChain
 from scriptfleet.execution.workspace import Workspace
 from scriptfleet.queues import drafts
@@ -95,7 +95,7 @@ def record_of_true() -> str:
     own = own_environment()
     engine = Engine()
     around = Surroundings(engine, environment.on_fleet(own), SecretChain(), cache=None)
-    who = Identity(new_run_id(), new_job_id(), 1, "local", this_host(), this_platform())
+    who = Identity(new_run_id(), new_job_id(), 1, "local", this_host())
     with tempfile.TemporaryDirectory(prefix="sf-bench-") as folder:
         record = execute(around, Assignment(who, drafts.of_command("true").spec, Workspace(Path(folder, who.run_id))))
     engine.close()
