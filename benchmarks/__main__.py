@@ -15,6 +15,7 @@ from benchmarks import (
     drain,
     engine_memory,
     fleet_size,
+    ingest,
     memory,
     overhead,
     queue_depth,
@@ -44,6 +45,7 @@ BENCHMARKS: dict[str, Callable[[Effort], list[Figure]]] = {
     "sampling": sampling.measure,
     "memory": memory.measure,
     "engine_memory": engine_memory.measure,
+    "ingest": ingest.measure,
 }
 
 

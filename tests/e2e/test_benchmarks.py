@@ -10,7 +10,7 @@ import pytest
 
 _ROOT = Path(__file__).parents[2]
 #: Those left out take minutes, or half a minute for many processes of other systems; they share their parts with these.
-_SHORT = ("submit_rate", "overhead", "warm_start", "sampling", "engine_memory", "queue_depth", "fleet_size")
+_SHORT = ("submit_rate", "overhead", "warm_start", "sampling", "engine_memory", "queue_depth", "fleet_size", "ingest")
 
 
 @pytest.mark.timeout(120)

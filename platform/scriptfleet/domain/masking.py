@@ -24,6 +24,9 @@ _WHOLE: Final = frozenset(word.rstrip("_") for word in _PREFIXES) | {
     *("APIKEY", "API_KEY", "AUTHORIZATION", "PROXY_AUTHORIZATION", "COOKIE", "PGPASSWORD", "PASS"),
 }
 
+#: One of these is in every text that has something to hide; the last hides what an escape stands for.
+_TELLING: Final = ("SECRET", "TOKEN", "PASS", "CREDENTIAL", "KEY", "PWD", "_PAT", "AUTH", "COOKIE", "://", "\\U")
+
 
 def is_secret_name(name: str, more_prefixes: Sequence[str] = ()) -> bool:
     """Tell whether what bears this name is likely a secret: TOKEN_X, X_PASSWORD, x-api-key; case does not count.
@@ -43,6 +46,12 @@ def shown_spec(plain: Mapping[str, Any], more_prefixes: Sequence[str] = ()) -> d
     """Give a spec's plain form as it may be shown and kept: secrets in its variables and settings are ``***``."""
     hidden = {name: without_secrets(plain[name], more_prefixes) for name in ("env", "config") if name in plain}
     return {**plain, **hidden}
+
+
+def may_hold_secret(text: str, more_prefixes: Sequence[str] = ()) -> bool:
+    """Tell whether a spec's JSON text could hold what shown_spec() hides; quick, and often true in vain."""
+    word = text.upper().replace("-", "_")
+    return any(part in word for part in (*_TELLING, *more_prefixes))
 
 
 def without_secrets(value: object, more_prefixes: Sequence[str] = ()) -> Any:

@@ -130,7 +130,7 @@ class EventReader:
                 self.done([entry_id.decode()])
                 continue
             try:
-                yield _event(entry_id.decode(), fields)
+                yield parsed(entry_id.decode(), fields)
             except (KeyError, ValueError, TypeError, RecursionError) as fault:
                 self.bury(entry_id.decode(), f"not readable: {fault!r}")
 
@@ -160,7 +160,8 @@ def _streams(answer: Any) -> list[tuple[bytes, list[_Entry]]]:
     return list(answer or [])
 
 
-def _event(entry_id: str, fields: dict[bytes, bytes]) -> Event:
+def parsed(entry_id: str, fields: dict[bytes, bytes]) -> Event:
+    """Give the event that an entry of the stream holds; raises KeyError, ValueError or TypeError for what is none."""
     version = int(fields[b"v"])
     if version > EVENT_VERSION:
         raise ValueError(f"version {version} is newer than {EVENT_VERSION}")

@@ -15,7 +15,7 @@ from typing import Any
 
 from scriptfleet.domain.event import Event, EventType
 from scriptfleet.domain.job import NORMAL_PRIORITY
-from scriptfleet.domain.masking import shown_spec
+from scriptfleet.domain.masking import may_hold_secret, shown_spec
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
@@ -150,6 +150,8 @@ def _submitted(batch: Batch, event: Event) -> None:
 
 def _kept(spec: dict[str, Any], text: str, secret_prefixes: Sequence[str]) -> str:
     """Give the spec's text as it is kept: the very one that was signed, unless a secret seems to be in it."""
+    if not may_hold_secret(text, secret_prefixes):
+        return text
     shown = shown_spec(spec, secret_prefixes)
     if shown == spec:
         return text

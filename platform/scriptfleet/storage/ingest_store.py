@@ -58,7 +58,7 @@ class IngestStore:
         self._database, self._secret_prefixes = database, secret_prefixes
         self._jobs = self._bulk(jobs, _jobs_upsert, [column.name for column in jobs.c])
         self._claimed = self._bulk(runs, _claimed_upsert, [*_RUN, *_CLAIM])
-        self._finished = self._bulk(runs, _finished_upsert, [*_RUN, *_RECORD])
+        self._finished = self._bulk(runs, _finished_upsert, [*_RUN, *_RECORD, "claimed_at"])
         self._lost = self._bulk(runs, _lost_upsert, [*_RUN, *_LOSS])
         self._ignoring = {
             table.name: self._bulk(table, _ignore_repeats, [column.name for column in table.c])
@@ -79,6 +79,7 @@ class IngestStore:
             self._jobs.write(connection, [_job_row(batch.jobs[job_id]) for job_id in sorted(batch.jobs)])
             _fill_names(connection, batch)
             seen = _recorded(connection, batch)
+            _join_claims(batch, seen)
             self._claimed.write(connection, _sorted(batch.claimed))
             self._finished.write(connection, _sorted(batch.finished))
             self._lost.write(connection, _sorted(batch.lost))
@@ -133,6 +134,13 @@ def _recorded(connection: sa.Connection, batch: Batch) -> set[str]:
     return set(connection.scalars(wanted))
 
 
+def _join_claims(batch: Batch, seen: set[str]) -> None:
+    """Have a run whose record is new written once, with its claim; a record that is there keeps all it has."""
+    for run_id, row in batch.finished.items():
+        claim = None if run_id in seen else batch.claimed.pop(run_id, None)
+        row["claimed_at"] = claim["claimed_at"] if claim else None
+
+
 def _name_earlier_runs(connection: sa.Connection, batch: Batch) -> None:
     submitted = sorted(job_id for job_id, patch in batch.jobs.items() if patch.spec is not None)
     if submitted:
@@ -179,6 +187,7 @@ def _finished_upsert(insert: Insert) -> Insert:
     }
     chosen |= {name: sa.func.coalesce(runs.c[name], new[name]) for name in _OF_JOB}
     chosen["queue"] = sa.func.coalesce(new.queue, runs.c.queue)
+    chosen["claimed_at"] = sa.func.coalesce(runs.c.claimed_at, new.claimed_at)
     # The record that came in time is the one that counts, should the same run have reported twice.
     is_better = runs.c.is_stale.is_(None) | (runs.c.is_stale & ~new.is_stale)
     return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen, where=is_better)

@@ -5,7 +5,7 @@ PostgreSQL refuses what SQLite would take; both are given the same, so that a ru
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from scriptfleet.domain.run import Artifact
 from scriptfleet.domain.usage import MEASURES, Usage
@@ -26,6 +26,8 @@ def text(value: object) -> str | None:
         return None
     if not isinstance(value, str):
         raise InvalidValue("text", value, "a string")
+    if value.isascii() and "\0" not in value:
+        return value
     return value.encode("utf-8", "replace").decode().replace("\0", _NUL_SHOWN)
 
 
@@ -89,7 +91,12 @@ def json_value(value: object) -> object:
 
 def measures(usage: Usage) -> dict[str, object]:
     """Give every measure as its column takes it; raises InvalidValue naming one of another type."""
-    return {name: _measure(name, getattr(usage, name)) for name in MEASURES}
+    found: dict[str, object] = dict.fromkeys(MEASURES)
+    for name, accept in _ACCEPT.items():
+        value = getattr(usage, name)
+        if value is not None:
+            found[name] = accept(name, value)
+    return found
 
 
 def custom_measures(usage: Usage) -> dict[str, float] | None:
@@ -100,6 +107,8 @@ def custom_measures(usage: Usage) -> dict[str, float] | None:
 
 def is_finite(value: object) -> bool:
     """Tell whether it is a number that a double can hold."""
+    if type(value) is float:
+        return math.isfinite(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     try:
@@ -107,17 +116,6 @@ def is_finite(value: object) -> bool:
     except OverflowError:
         # A whole number beyond every double.
         return False
-
-
-def _measure(name: str, value: object) -> object:
-    if value is None:
-        return None
-    kind = MEASURE_TYPES[name]
-    if kind is str:
-        return text(value)
-    if kind is bool:
-        return _flag(name, value)
-    return integer(name, value) if kind is int else _double(name, value)
 
 
 def _flag(name: str, value: object) -> bool:
@@ -137,3 +135,11 @@ def _finite(field: str, value: object) -> float:
     if found is None:
         raise InvalidValue(field, value, "finite numbers")
     return found
+
+
+def _word(_name: str, value: object) -> str | None:
+    return text(value)
+
+
+_ACCEPT_TYPE: dict[type, Callable[[str, object], object]] = {str: _word, bool: _flag, int: integer, float: _double}
+_ACCEPT = {name: _ACCEPT_TYPE[MEASURE_TYPES[name]] for name in MEASURES}
