@@ -11,9 +11,12 @@ import redis
 import uvicorn
 
 from scriptfleet.config import Settings
+from scriptfleet.errors import BrokerUnreachable
 from scriptfleet.queues.fleet import QueueDepth, WorkerInfo
+from scriptfleet.queues.load import QueueLoad
 from scriptfleet.results.app import Parts, create_app
 from scriptfleet.results.health import Health
+from scriptfleet.results.load import LoadMetrics
 from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
 from scriptfleet.results.serve import listen, url_of
 from scriptfleet.storage.engine import Database
@@ -27,6 +30,7 @@ class ScriptedFleet:
 
     is_away: bool = False
     depths: dict[str, QueueDepth] = field(default_factory=lambda: {"default": QueueDepth(5, 2, 1, 7)})
+    loads: dict[str, QueueLoad] = field(default_factory=lambda: {"default": QueueLoad(1, 7, 7, 8, 2, 12.5)})
 
     def ping(self) -> bool:
         if self.is_away:
@@ -40,6 +44,11 @@ class ScriptedFleet:
     def workers(self) -> list[WorkerInfo]:
         self.ping()
         return [WorkerInfo(f"w{at}", "host-1", 4, 1, ["default"], 0, "0.1.0") for at in range(2)]
+
+    def all(self) -> dict[str, QueueLoad]:
+        if self.is_away:
+            raise BrokerUnreachable("redis://scripted", "Connection refused")
+        return self.loads
 
 
 @dataclass
@@ -80,8 +89,9 @@ def running(database: Database, token: str = "") -> Iterator[Service]:
     fleet, ingest, registry = ScriptedFleet(), ScriptedIngest(), new_registry()
     metrics = RunMetrics(registry)
     registry.register(FleetMetrics(fleet, ingest))
+    registry.register(LoadMetrics(fleet))
     settings = Settings(Path("/nowhere"), api_token=token)
-    app = create_app(settings, Parts(database, Health(database, fleet, ingest), registry))
+    app = create_app(settings, Parts(database, Health(database, fleet, ingest), registry, fleet))
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

@@ -13,6 +13,7 @@ from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.orders import Order, Verb
 from scriptfleet.queues.scripts import Scripts
 
+_DELAYED_LOOKED_AT: Final = 2_000
 _LIFETIME_MS: Final = round(WORKER_LIFETIME_SECONDS * 1000)
 #: A worker that runs more jobs names so many of them.
 JOBS_NAMED: Final = 50
@@ -101,9 +102,13 @@ class FleetView:
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client, self._keys = client, keys
+        self._scripts = Scripts(client, keys)
 
     def queues(self) -> dict[str, QueueDepth]:
-        """Give the depth of each queue that was ever used. Delayed jobs are counted under the queue they go to."""
+        """Give the depth of each queue that was ever used.
+
+        Delayed jobs are counted under the queue they go to; of more than 2,000, a random choice tells the shares.
+        """
         names = sorted(name.decode() for name in self._client.smembers(self._keys("queues")))
         pipeline = self._client.pipeline(transaction=False)
         for name in names:
@@ -132,15 +137,8 @@ class FleetView:
         return sorted(workers, key=lambda worker: worker.name)
 
     def _delayed_by_queue(self) -> dict[str, int]:
-        ids = self._client.zrange(self._keys("delayed"), 0, 9_999)
-        pipeline = self._client.pipeline(transaction=False)
-        for job_id in ids:
-            pipeline.hget(self._keys("job", job_id.decode()), "queue")
-        counts: dict[str, int] = {}
-        for queue in pipeline.execute():
-            if queue:
-                counts[queue.decode()] = counts.get(queue.decode(), 0) + 1
-        return counts
+        told = self._scripts.call("delayed", _DELAYED_LOOKED_AT)
+        return {queue.decode(): int(count) for queue, count in zip(told[::2], told[1::2], strict=True)}
 
 
 class Presence:

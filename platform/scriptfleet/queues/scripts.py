@@ -11,7 +11,8 @@ from scriptfleet.queues.keys import Keys
 
 NAMES = (
     *("submit", "claim", "next", "reassert", "finish", "renew", "cancel", "tick", "show", "presence"),
-    *("pause", "purge", "epoch", "restore", "hand_back", "stuck", "revive"),
+    *("pause", "purge", "epoch", "restore", "hand_back", "stuck", "revive", "load"),
+    "delayed",
 )
 #: What all of them share, each part resting on those before it.
 PARTS = ("job", "lanes", "gates", "placement", "admission", "moves")

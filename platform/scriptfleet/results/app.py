@@ -12,6 +12,7 @@ from scriptfleet.results import errors
 from scriptfleet.results.access import Access
 from scriptfleet.results.headers import SafeHeaders
 from scriptfleet.results.health import Health, health_routes
+from scriptfleet.results.load import Loads, load_routes
 from scriptfleet.results.metrics import metrics_routes
 from scriptfleet.results.page_routes import Pages, page_routes
 from scriptfleet.results.rest import rest_routes
@@ -32,6 +33,7 @@ class Parts:
     database: Database
     health: Health
     registry: CollectorRegistry
+    loads: Loads
 
 
 def create_app(settings: Settings, parts: Parts) -> ASGIApp:
@@ -48,6 +50,7 @@ def create_app(settings: Settings, parts: Parts) -> ASGIApp:
     jobs, runs = JobStore(parts.database), RunStore(parts.database)
     pages = Pages(jobs, runs)
     app.include_router(rest_routes(jobs, runs, settings.secret_prefixes))
+    app.include_router(load_routes(parts.loads))
     app.include_router(health_routes(parts.health))
     app.include_router(metrics_routes(parts.registry))
     app.include_router(page_routes(pages))

@@ -19,11 +19,13 @@ from scriptfleet.queues.epoch import Epochs
 from scriptfleet.queues.events import EventReader
 from scriptfleet.queues.fleet import FleetView
 from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.load import Loads
 from scriptfleet.queues.restoring import Restoring
 from scriptfleet.results.access import check_bind
 from scriptfleet.results.app import Parts, create_app
 from scriptfleet.results.health import Health
 from scriptfleet.results.ingest import Ingest
+from scriptfleet.results.load import LoadMetrics
 from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
 from scriptfleet.results.restore import Restore
 from scriptfleet.storage.broker_store import BrokerStore
@@ -62,14 +64,15 @@ def serve(
 
 
 def _serve(settings: Settings, database: Database, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
-    client, keys = connect(settings.broker_url()), Keys(settings.namespace)
+    client, keys, broker = connect(settings.broker_url()), Keys(settings.namespace), Broker(settings)
     registry = new_registry()
     # The same name after a restart on this port: what it left unfinished is taken up at once.
     reader = EventReader(client, keys, f"{socket.gethostname()}-{listener.getsockname()[1]}")
     ingest = Ingest(reader, IngestStore(database, settings.secret_prefixes), RunMetrics(registry).observe)
-    restore = _restore(settings, database, reader)
+    restore, loads = _restore(broker, database, reader), Loads(broker)
     registry.register(FleetMetrics(FleetView(client, keys), ingest))
-    app = create_app(settings, Parts(database, Health(database, client, ingest), registry))
+    registry.register(LoadMetrics(loads))
+    app = create_app(settings, Parts(database, Health(database, client, ingest), registry, loads))
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -92,9 +95,8 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
             client.close()
 
 
-def _restore(settings: Settings, database: Database, reader: EventReader) -> Restore:
-    broker = Broker(settings)
-    brokers = BrokerStore(database, settings.namespace)
+def _restore(broker: Broker, database: Database, reader: EventReader) -> Restore:
+    brokers = BrokerStore(database, broker.settings.namespace)
     return Restore(Epochs(broker.redis, broker.keys), Restoring(broker), reader, brokers, database)
 
 

@@ -1,0 +1,59 @@
+"""Large batches go another way into the tables than small ones; the rows are the same, on every kind of database."""
+
+import pytest
+
+from scriptfleet.domain.event import Event
+from scriptfleet.domain.ids import new_job_id, new_run_id
+from scriptfleet.domain.run import OutputTail
+from scriptfleet.domain.state import State
+from scriptfleet.storage.engine import Database
+from scriptfleet.storage.ingest_store import IngestStore
+from scriptfleet.storage.paging import PageRequest
+from scriptfleet.storage.run_store import RunFilter, RunStore
+from tests import event_factory as make
+from tests.contract.test_ingest_store import all_rows, clear, one_by_one
+
+
+def odd_job(number: int) -> list[Event]:
+    """Give a job of every kind of row, with values that a line of text could break."""
+    job_id, first, second = new_job_id(), new_run_id(), new_run_id()
+    odd = f"tab\t back\\slash \\N new\nline \r \u2028 ü {number}"
+    spec = make.shell_spec(f"job {number}\\.sh", labels={"team": "a\\tb", "x": '"'}, group=odd, priority=number % 10)
+    usage = make.usage(error_message=odd, cpu_avg=0.1 + 0.2, custom={"rows\\n": 1e300}, signal=9)
+    end = make.record(job_id, second, usage=usage, output_data={"\\": [odd, None]}, stdout=OutputTail(odd))
+    return [
+        make.submitted(job_id, spec),
+        make.claimed(job_id, first),
+        make.moved(job_id, 3, State.QUEUED, run_id=first, reason=odd),
+        make.claimed(job_id, second, 4, at_ms=make.START_MS + 9000),
+        make.output(job_id, second, bytes(range(256))),
+        make.finished(end, 5) if number % 3 else make.moved(job_id, 5, State.LOST, run_id=second, reason=odd),
+    ]
+
+
+@pytest.mark.parametrize("jobs", [3, 60])
+def test_many_jobs_in_one_batch_give_the_rows_that_they_give_one_by_one(database: Database, jobs: int) -> None:
+    store, events = IngestStore(database), [event for number in range(jobs) for event in odd_job(number)]
+    one_by_one(store, events)
+    expected = all_rows(database)
+
+    for order in (events, events[::-1]):
+        clear(database)
+        store.apply(order)
+        assert all_rows(database) == expected
+        store.apply(order)
+        assert all_rows(database) == expected
+
+
+@pytest.mark.parametrize("claim_last", [False, True])
+def test_a_claim_is_known_whether_it_came_with_the_record_or_apart(database: Database, claim_last: bool) -> None:
+    jobs = [(new_job_id(), new_run_id()) for _ in range(30)]
+    claims = [make.claimed(job_id, run_id) for job_id, run_id in jobs]
+    ends = [make.finished(make.record(job_id, run_id)) for job_id, run_id in jobs]
+    store = IngestStore(database)
+    store.apply(ends if claim_last else claims)
+    store.apply([*claims, *ends])
+
+    found = RunStore(database).page(RunFilter(), PageRequest(100)).items
+    assert {run.claimed_at for run in found} == {make.START_MS / 1000 + 1}
+    assert len(found) == 30
