@@ -16,7 +16,7 @@ from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.limits import Limits
 from scriptfleet.domain.retry import RetryPolicy
 from scriptfleet.domain.state import State
-from scriptfleet.queues.claims import Claim, Claims
+from scriptfleet.queues.claims import Claim, Claims, Ending
 from scriptfleet.queues.client import Broker, Client
 from scriptfleet.queues.epoch import Epochs
 from scriptfleet.queues.events import EventReader
@@ -73,9 +73,9 @@ class Bench:
         assert isinstance(found, Claim), found
         return found
 
-    def finish(self, claim: Claim, state: State = State.SUCCEEDED, **options: float) -> None:
+    def finish(self, claim: Claim, state: State = State.SUCCEEDED, delay_seconds: float = 0.0) -> None:
         record = make.record(claim.job_id, claim.run_id, State.SUCCEEDED if state.is_final else State.FAILED)
-        self.claims.finish(claim.job_id, claim.run_id, json.dumps(record.to_dict()), state, **options)
+        self.claims.finish(Ending(claim.job_id, claim.run_id, json.dumps(record.to_dict()), state, delay_seconds))
 
     def row(self, job_id: str) -> JobRow:
         return JobStore(self.database).get(job_id)
@@ -261,7 +261,7 @@ def test_attempts_losses_and_memory_retries_are_remembered(bench: Bench) -> None
     [job] = bench.client.submit_many([spec])
     claim = bench.claim(job.id)
     record = json.dumps(make.record(job.id, claim.run_id, State.OUT_OF_MEMORY).to_dict())
-    bench.claims.finish(job.id, claim.run_id, record, State.DELAYED, queue="large", is_out_of_memory=True)
+    bench.claims.finish(Ending(job.id, claim.run_id, record, State.DELAYED, queue="large", is_out_of_memory=True))
     bench.claims.tick()
     bench.claim(job.id)
     bench.redis.zadd(bench.keys("leases"), {job.id: 1})

@@ -178,6 +178,8 @@ def test_openapi_lists_every_route_with_its_answer(service: Service) -> None:
     described = service.client.get("/api/v1/openapi.json").json()
 
     assert {
+        "/api/v1/load",
+        "/api/v1/queues/{queue}/load",
         "/api/v1/jobs",
         "/api/v1/jobs/{job_id}",
         "/api/v1/jobs/{job_id}/runs",
