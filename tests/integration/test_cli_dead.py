@@ -177,3 +177,55 @@ def test_facts_are_given_to_the_store_once_more_as_they_were(
     assert broker.redis.xlen(broker.keys("events", "dead")) == 0
     still = scriptfleet("dead", "events", home=tmp_path, **around)
     assert still.stderr == "no facts were set aside\n"
+
+
+@pytest.mark.parametrize(
+    "words", [["dead", "ls"], ["dead", "replay", "--all"], ["dead", "events"], ["cancel", "--group", "g"]]
+)
+def test_a_broker_that_is_away_is_told_in_one_line(words: list[str], tmp_path: Path) -> None:
+    done = scriptfleet(*words, home=tmp_path, SCRIPTFLEET_REDIS_URL=f"unix://{tmp_path}/nothing.sock")
+
+    assert done.returncode == 125
+    assert "nothing.sock" in one_line(done)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rerun", "Robert'); --"], "job: "),
+        (["rerun", "00000000-0000-4000-8000-000000000000"], "job not found"),
+        (["retry", "00000000-0000-4000-8000-000000000000"], "job not found"),
+        (["rerun", "4f0c2a9e-0000-4000-8000-000000000000", "--memory", "lots"], "lots"),
+    ],
+)
+def test_a_rerun_of_what_is_not_there_is_told(
+    words: list[str], said: str, around: dict[str, str], tmp_path: Path
+) -> None:
+    done = scriptfleet(*words, home=tmp_path, **around)
+
+    assert done.returncode in {1, 2, 125}
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_arguments_of_a_rerun_are_given_behind_two_dashes_or_taken_away(
+    client: Client, around: dict[str, str], tmp_path: Path
+) -> None:
+    script, function = client.submit_code("print(1)", ["a"]), client.submit_function("m:f", [1], {"k": 2})
+
+    def rerun(*words: str) -> Job:
+        done = scriptfleet("rerun", *words, home=tmp_path, **around)
+        assert done.returncode == 0, done.stderr
+        return client.job(done.stdout.strip())
+
+    def spec(job: Job) -> dict:
+        return json.loads(client.broker.redis.hget(client.broker.keys("job", job.id), "spec"))
+
+    assert spec(rerun(script.id))["args"] == ["a"]
+    assert spec(rerun(script.id, "--priority", "9", "--", "--help", "--", "-x"))["args"] == ["--help", "--", "-x"]
+    assert "args" not in spec(rerun(script.id, "--no-args"))
+    assert spec(rerun(function.id, "--", "3", '{"a": [1]}'))["config"]["args"] == [3, {"a": [1]}]
+    refused = scriptfleet("rerun", function.id, "--", "abc", home=tmp_path, **around)
+    assert refused.returncode == 2
+    assert "JSON for a function" in refused.stderr
+    assert f"job {function.id} is still queued" in refused.stderr

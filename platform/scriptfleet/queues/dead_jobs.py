@@ -160,7 +160,7 @@ def _group(spec: str) -> str | None:
 
 
 def _dead(job_id: str, fields: dict[str, str]) -> DeadJob:
-    usage = json.loads(fields["record"])["usage"] if "record" in fields else {}
+    usage = json.loads(fields["record"]).get("usage", {}) if "record" in fields else {}
     return DeadJob(
         job_id=job_id,
         name=fields["name"],

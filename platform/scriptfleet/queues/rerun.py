@@ -26,7 +26,8 @@ def spec_in(broker: "Broker", job_id: str) -> JobSpec:
         spec, signature = broker.redis.hmget(broker.keys("job", job_id), "spec", "sig")
     if spec is None:
         raise JobNotFound(job_id)
-    return genuine(broker.settings.signing_key, job_id, spec.decode(), (signature or b"").decode(errors="replace"))
+    text, signed = (part.decode(errors="replace") for part in (spec, signature or b""))
+    return genuine(broker.settings.signing_key, job_id, text, signed)
 
 
 def genuine(key: str, job_id: str, spec: str, signature: str) -> JobSpec:

@@ -7,7 +7,7 @@ import redis
 
 from scriptfleet import Client, State
 from scriptfleet.domain.job import JobSpec
-from scriptfleet.errors import BlobMissing, JobNotFound
+from scriptfleet.errors import BlobMissing, InvalidValue, JobNotFound
 from scriptfleet.queues.claims import LOSSES_ALLOWED
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.dead_jobs import DeadFilter
@@ -135,3 +135,6 @@ def test_a_spec_that_nobody_can_read_is_listed_all_the_same(
 
     assert [(one.job_id, one.group) for one in client.dead.newest()] == [(job.id, None)]
     assert client.dead.ids(DeadFilter(group="x")) == []
+    with pytest.raises(InvalidValue, match="JSON"):
+        client.dead.replay(job.id)
+    assert client.dead.ids() == [job.id]
