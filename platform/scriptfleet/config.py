@@ -19,6 +19,8 @@ _BLOB_MAX_BYTES = 32 * 1024 * 1024
 _RESULT_HOURS = 6.0
 #: Between readings of a run on this machine unless said otherwise: dense enough for a curve of some seconds.
 RUN_INTERVAL_SECONDS = 0.1
+#: As those of jobs; see domain/check.py.
+_LONGEST_LABEL, _LONGEST_LABEL_VALUE = 64, 256
 _DRAIN_SECONDS = 20.0
 #: Longer than the 30 s after which Celery tries again, at the latest, to reach a broker that is back.
 _DEAF_SECONDS = 60.0
@@ -74,6 +76,8 @@ class Settings(NamedTuple):
     #: A worker takes no new job while its host's CPU or memory is above this, percent; None means it always does.
     max_cpu_percent: float | None = None
     max_memory_percent: float | None = None
+    #: What a worker offers to jobs that ask for it, such as gpu=a100; on a list in the environment.
+    worker_labels: Mapping[str, str] | None = None
     #: Seconds that what runs may go on once a worker is told to stop; then it is ended, and its jobs are put back. Less
     #: than the 30 s that Kubernetes gives by itself, with room for a script's own end.
     drain_seconds: float = _DRAIN_SECONDS
@@ -148,6 +152,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         deaf_seconds=_number(given, "SCRIPTFLEET_DEAF_SECONDS", _DEAF_SECONDS, 86_400),
         worker_health_port=_port(given, "SCRIPTFLEET_WORKER_HEALTH_PORT"),
         worker_health_host=given.get("SCRIPTFLEET_WORKER_HEALTH_HOST") or "127.0.0.1",
+        worker_labels=_labels(given, "SCRIPTFLEET_WORKER_LABELS"),
         drain_seconds=_number(given, "SCRIPTFLEET_DRAIN_SECONDS", _DRAIN_SECONDS, 31 * 86_400),
     )
     _check(settings)
@@ -226,6 +231,19 @@ def _modules(said: str | None) -> tuple[str, ...] | None:
 
 def _percent(given: Mapping[str, str], name: str) -> float | None:
     return _number(given, name, 100.0, 100.0) if given.get(name) else None
+
+
+def _labels(given: Mapping[str, str], name: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in (part.strip() for part in given.get(name, "").split(",") if part.strip()):
+        label, equals, value = part.partition("=")
+        if not label or not equals or len(label) > _LONGEST_LABEL or len(value) > _LONGEST_LABEL_VALUE:
+            expected = (
+                f"NAME=VALUE, of up to {_LONGEST_LABEL} and {_LONGEST_LABEL_VALUE} characters, with commas between"
+            )
+            raise InvalidValue(name, part, expected)
+        found[label] = value
+    return found
 
 
 def _secrets(given: Mapping[str, str]) -> dict[str, str]:

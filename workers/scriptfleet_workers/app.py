@@ -9,9 +9,11 @@ from celery import Celery, signals
 
 from scriptfleet.config import load_settings
 from scriptfleet.errors import BrokerUnreachable
+from scriptfleet.queues.fleet import own_list
 from scriptfleet_workers import canary, intake, revoked, tasks, transport
 from scriptfleet_workers.celery_config import celery_config
 from scriptfleet_workers.member import Member
+from scriptfleet_workers.own_queue import own_queue
 from scriptfleet_workers.time_limits import TimeLimits
 
 log = logging.getLogger("scriptfleet.worker")
@@ -47,6 +49,8 @@ def _join_fleet(sender: str, instance: Any, **_: Any) -> None:
             log.exception("join_failed")
             raise SystemExit(f"scriptfleet: {fault}") from fault
         else:
+            # Jobs that ask for labels or memory come by a list that only this worker reads.
+            queues.select_add(own_queue(own_list(Member.current().name)))
             return
 
 

@@ -13,11 +13,12 @@ from typing import Any, Final
 
 import redis
 from celery import Celery, Task
-from kombu.entity import Exchange, Queue
+from kombu.entity import Queue
 
 from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.message import message
 from scriptfleet_workers.broker_faults import is_full
+from scriptfleet_workers.own_queue import own_queue
 
 log = logging.getLogger("scriptfleet.canary")
 
@@ -97,10 +98,8 @@ def queue_name(name: str) -> str:
 
 
 def queue_of(name: str) -> Queue:
-    """Give it as Celery consumes it; nothing about it is to be written to the server."""
-    queue = queue_name(name)
-    nowhere = Exchange("", no_declare=True)  # type: ignore[no-untyped-call]
-    return Queue(queue, nowhere, routing_key=queue, no_declare=True)  # type: ignore[no-untyped-call]
+    """Give it as Celery consumes it."""
+    return own_queue(queue_name(name))
 
 
 def register(app: Celery, heard: Callable[[], None]) -> None:

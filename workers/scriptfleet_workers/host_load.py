@@ -6,6 +6,8 @@ from pathlib import Path
 
 from scriptfleet.execution.cgroups.group import field_of, read_text
 
+_MIB = 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -15,6 +17,8 @@ class Load:
     cpu_percent: float | None
     #: Memory that is not available without swapping, percent; of the container where that is fuller.
     memory_percent: float | None
+    #: Memory that is available without swapping, MiB; in the container where that has less.
+    memory_free_mb: float | None = None
 
 
 class HostLoad:
@@ -26,7 +30,14 @@ class HostLoad:
 
     def look(self) -> Load:
         """Read it now."""
-        return Load(self._cpu_percent(), self._memory_percent())
+        rooms = [room for room in (self._host_room(), *self._group_rooms()) if room is not None]
+        fullest = max((room.share for room in rooms), default=None)
+        free = min((room.free_bytes for room in rooms), default=None)
+        return Load(
+            cpu_percent=self._cpu_percent(),
+            memory_percent=None if fullest is None else 100.0 * fullest,
+            memory_free_mb=None if free is None else free / _MIB,
+        )
 
     def _cpu_percent(self) -> float | None:
         before, self._before = self._before, self._cpu_times()
@@ -44,32 +55,27 @@ class HostLoad:
         ticks = [int(field) for field in lines[0].split()[1:9]]
         return sum(ticks) - ticks[3] - ticks[4], sum(ticks)
 
-    def _memory_percent(self) -> float | None:
-        shares = [share for share in (self._host_share(), *self._group_shares()) if share is not None]
-        return 100.0 * max(shares) if shares else None
-
-    def _host_share(self) -> float | None:
+    def _host_room(self) -> "_Room | None":
         sizes = self._meminfo()
         total, available = sizes.get("MemTotal"), sizes.get("MemAvailable")
-        return None if not total or available is None else 1 - available / total
+        return None if not total or available is None else _Room(total * 1024, (total - available) * 1024)
 
     def _meminfo(self) -> dict[str, int]:
         lines = (read_text(f"{self._proc}/meminfo") or "").splitlines()
         pairs = (line.split(":", 1) for line in lines if ":" in line)
         return {name: int(rest.split()[0]) for name, rest in pairs}
 
-    def _group_shares(self) -> list[float]:
-        """Give how full each memory limit on the way up from this process's own group is."""
+    def _group_rooms(self) -> "list[_Room | None]":
+        """Give the memory limits on the way up from this process's own group."""
         point, version, own = self._memory_group()
         if point is None:
             return []
-        folder, shares = point / own.strip("/"), []
+        folder, rooms = point / own.strip("/"), []
         for place in (folder, *folder.parents):
-            share = _share_of_v2(place) if version == 2 else _share_of_v1(place)  # noqa: PLR2004
-            shares.append(share)
+            rooms.append(_room_of_v2(place) if version == 2 else _room_of_v1(place))  # noqa: PLR2004
             if place == point:
                 break
-        return [share for share in shares if share is not None]
+        return rooms
 
     def _memory_group(self) -> tuple[Path | None, int, str]:
         """Give where the hierarchy that accounts memory is mounted, its version, and our group in it."""
@@ -86,22 +92,39 @@ class HostLoad:
         return None, 0, ""
 
 
-def _share_of_v2(folder: Path) -> float | None:
-    return _share(folder / "memory.current", folder / "memory.max", folder / "memory.stat", "inactive_file")
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """A limit of memory and what is used of it, bytes."""
+
+    most_bytes: int
+    used_bytes: int
+
+    @property
+    def share(self) -> float:
+        return self.used_bytes / self.most_bytes
+
+    @property
+    def free_bytes(self) -> int:
+        return max(0, self.most_bytes - self.used_bytes)
 
 
-def _share_of_v1(folder: Path) -> float | None:
+def _room_of_v2(folder: Path) -> _Room | None:
+    return _room(folder / "memory.current", folder / "memory.max", folder / "memory.stat", "inactive_file")
+
+
+def _room_of_v1(folder: Path) -> _Room | None:
     used, limit = folder / "memory.usage_in_bytes", folder / "memory.limit_in_bytes"
-    return _share(used, limit, folder / "memory.stat", "total_inactive_file")
+    return _room(used, limit, folder / "memory.stat", "total_inactive_file")
 
 
-def _share(used: Path, limit: Path, details: Path, cache: str) -> float | None:
-    """Give the share of a limit that is used, less page cache that the kernel would give back first."""
+def _room(used: Path, limit: Path, details: Path, cache: str) -> _Room | None:
+    """Give a limit and what is used of it, less page cache that the kernel would give back first."""
     most, taken = _number(limit), _number(used)
     # Without a limit version 1 says a number close to 2**63, version 2 says ``max``.
     if most is None or taken is None or most > os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"):
         return None
-    return max(0, taken - (field_of(read_text(str(details)), cache) or 0)) / most
+    # A group may be limited to nothing.
+    return _Room(max(1, most), max(0, taken - (field_of(read_text(str(details)), cache) or 0)))
 
 
 def _number(path: Path) -> int | None:

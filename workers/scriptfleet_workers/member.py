@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import ClassVar, Final
@@ -30,7 +31,7 @@ from scriptfleet.queues.claims import Claims
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import check_server, told_plainly
 from scriptfleet.queues.events import OutputPublisher
-from scriptfleet.queues.fleet import Presence
+from scriptfleet.queues.fleet import Presence, own_list
 from scriptfleet.queues.orders import Verb
 from scriptfleet_workers.active import ActiveRuns
 from scriptfleet_workers.admission import Admission
@@ -144,9 +145,14 @@ class Member:
         return member
 
     @property
+    def labels(self) -> Mapping[str, str]:
+        """What it offers to jobs that ask for it."""
+        return self._settings.worker_labels or {}
+
+    @property
     def queues(self) -> list[str]:
         """The queues that it serves now: Celery's orders may add some and take some away."""
-        return sorted(set(self._app.amqp.queues.consume_from) - {self._canary.queue})
+        return sorted(set(self._app.amqp.queues.consume_from) - {self._canary.queue, own_list(self.name)})
 
     @classmethod
     def is_joined(cls) -> bool:

@@ -1,6 +1,7 @@
 """What this worker says of itself about once a second, and what it hears and finds out by it."""
 
 import time
+from collections.abc import Mapping
 from typing import Final, Protocol
 
 import scriptfleet
@@ -9,6 +10,7 @@ from scriptfleet.queues.fleet import JOBS_NAMED, Presence, SignOfLife, Told
 from scriptfleet_workers.active import ActiveRuns
 from scriptfleet_workers.admission import Admission
 from scriptfleet_workers.canary import Canary
+from scriptfleet_workers.offer import memory_offered_mb, promises_of
 from scriptfleet_workers.standing import Standing
 
 #: Without an answer of the broker for so long, this worker is not called ready.
@@ -23,6 +25,10 @@ class Body(Protocol):
     @property
     def queues(self) -> list[str]:
         """The queues that it serves."""
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What it offers to jobs that ask for it."""
 
     @property
     def slots(self) -> int:
@@ -73,6 +79,8 @@ class VitalSigns:
             cpu_percent=load.cpu_percent,
             memory_percent=load.memory_percent,
             started_at=self.started_at,
+            labels=self.body.labels,
+            memory_free_mb=memory_offered_mb(load.memory_free_mb, promises_of(runs)),
         )
 
     def why_not_alive(self) -> str:

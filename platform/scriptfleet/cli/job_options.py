@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scriptfleet.cli.amounts import count, duration, pair, priority, size
+from scriptfleet.cli.flow_options import add_flow, flow_of
 from scriptfleet.cli.http_options import add_http, refuse_without_http, request_of
 from scriptfleet.cli.retry_options import add_retry, retry_of
 from scriptfleet.cli.surroundings_options import add_isolation, add_surroundings, surroundings_of
@@ -56,7 +57,8 @@ def add_placement(parser: VerbParser) -> None:
     group.add_argument("--queue", help="the queue (else default)")
     group.add_argument("--priority", type=priority, metavar="0-9", help="9 goes first (else 5)")
     group.add_argument("--label", type=pair, action="append", metavar="NAME=VALUE", help="a mark (repeatable)")
-    group.add_argument("--group", help="the group it belongs to")
+    group.add_argument("--group", help="the group it belongs to; groups take turns")
+    add_flow(parser)
 
 
 def add_moments(parser: VerbParser) -> None:
@@ -116,7 +118,7 @@ def options_of(chosen: Namespace) -> dict[str, Any]:
     said = {name: getattr(chosen, name, None) for name in plain}
     labels = getattr(chosen, "label", None)
     said |= {"labels": dict(labels) if labels else None, "limits": _limits(chosen) or None, "retry": retry_of(chosen)}
-    said |= surroundings_of(chosen)
+    said |= surroundings_of(chosen) | flow_of(chosen)
     found = {name: value for name, value in said.items() if value is not None}
     return found | _moments(chosen)
 

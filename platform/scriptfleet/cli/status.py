@@ -16,6 +16,7 @@ from scriptfleet.domain.usage import Usage
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import told_plainly
 from scriptfleet.queues.fleet import FleetView, QueueDepth, WorkerInfo
+from scriptfleet.queues.waiting import why_waits
 
 
 def build(parser: VerbParser) -> None:
@@ -35,8 +36,8 @@ def execute(chosen: Namespace) -> int:
         _show_fleet(settings, chosen.as_json)
     else:
         known = look_up(settings, whole_id(settings, chosen.job))
-        reading = _last_reading(settings, known)
-        _show_job(known if reading is None else {**known, "now": reading}, chosen.as_json)
+        more = {"now": _last_reading(settings, known), "waits": _why_it_waits(settings, known)}
+        _show_job({**known, **{name: found for name, found in more.items() if found is not None}}, chosen.as_json)
     return 0
 
 
@@ -53,6 +54,17 @@ def _last_reading(settings: Settings, known: dict[str, Any]) -> dict[str, Any] |
         return None
     elapsed = {} if known["started_at"] is None else {"seconds": max(0.0, time.time() - known["started_at"])}
     return (json.loads(found) if found else {}) | elapsed
+
+
+def _why_it_waits(settings: Settings, known: dict[str, Any]) -> str | None:
+    """Say why a queued job has not started; None for others, and when nobody tells."""
+    if known["state"] != State.QUEUED:
+        return None
+    try:
+        return why_waits(Broker(settings), known["job_id"])
+    except BROKER_AWAY:
+        # look_up has said so.
+        return None
 
 
 def _now_facts(reading: dict[str, Any]) -> dict[str, str]:
@@ -82,6 +94,7 @@ def _show_job(known: dict[str, Any], as_json: bool) -> None:
             "name": clean_line(known["name"] or ""),
             "state": known["state"] + ask,
             "queue": "" if known["queue"] is None else f"{known['queue']}, priority {known['priority']}",
+            "waits": clean_line(known.get("waits", "")),
             "attempt": str(known["attempt"] or ""),
             "memory limit": _limit(known["metrics"]["memory_limit_mb"]),
             "worker": clean_line(known["worker"] or ""),
@@ -133,3 +146,5 @@ def _print_tables(workers: list[WorkerInfo], queues: dict[str, QueueDepth]) -> N
         print()
         counts = [(name, str(depth.waiting), str(depth.running), str(depth.delayed)) for name, depth in queues.items()]
         print_table(("queue*", "waiting>", "running>", "delayed>"), counts)
+        for name in (name for name, depth in queues.items() if depth.paused_at_ms is not None):
+            print(f"queue {name} is paused")

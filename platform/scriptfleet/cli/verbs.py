@@ -18,6 +18,7 @@ VERBS: Final = {
     "rerun": "submit a job again as a new one, with the same input or another",
     "retry": "submit jobs again as they were",
     "dead": "jobs that ended badly for good: ls, replay, rm, events",
+    "queues": "list queues; pause, resume and purge them",
     "schedule": "submit a script again and again: add, ls, rm",
     "up": "start a whole fleet in this terminal",
     "worker": "start a worker",

@@ -2,7 +2,7 @@
 
 import os
 
-from scriptfleet.cli.amounts import duration, percent
+from scriptfleet.cli.amounts import duration, pair, percent
 from scriptfleet.cli.celery_process import (
     add_log_level,
     add_worker_options,
@@ -16,6 +16,7 @@ from scriptfleet.cli.surroundings_options import add_warm, check_preload
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.cli.verbs import require
 from scriptfleet.config import environment_of
+from scriptfleet.errors import InvalidValue
 from scriptfleet.execution.cgroups.find import find_hierarchy
 from scriptfleet.execution.cgroups.method import Method
 
@@ -43,11 +44,19 @@ def build(parser: VerbParser) -> None:
         metavar="TIME",
         help="once told to stop, what runs may go on for so long (else 20s); then its jobs go to other workers",
     )
+    parser.add_argument(
+        "--label",
+        type=pair,
+        action="append",
+        metavar="NAME=VALUE",
+        help="offer this to jobs that --require it, such as gpu=a100 (repeatable)",
+    )
     add_fleet_options(parser)
     parser.show_examples(
         "scriptfleet worker",
         "scriptfleet worker --queues default,nightly --concurrency 8 --name big",
         "scriptfleet worker --warm --preload numpy,pandas --max-memory-percent 85",
+        "scriptfleet worker --label gpu=a100 --label zone=eu",
         "scriptfleet worker --redis redis://broker.example:6379/0",
     )
 
@@ -76,5 +85,13 @@ def host_environment(chosen: Namespace) -> dict[str, str]:
         "SCRIPTFLEET_MAX_MEMORY_PERCENT": chosen.max_memory_percent,
         "SCRIPTFLEET_MONITOR": chosen.monitor,
         "SCRIPTFLEET_DRAIN_SECONDS": chosen.drain_seconds,
+        "SCRIPTFLEET_WORKER_LABELS": _labels(chosen.label),
     }
     return {name: str(value) for name, value in said.items() if value is not None}
+
+
+def _labels(given: list[tuple[str, str]] | None) -> str | None:
+    for name, value in given or ():
+        if "," in f"{name}{value}":
+            raise InvalidValue("--label", f"{name}={value}", "a label without a comma")
+    return ",".join(f"{name}={value}" for name, value in given) if given else None

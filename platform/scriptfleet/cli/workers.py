@@ -117,8 +117,10 @@ def _show(worker: WorkerInfo, as_json: bool) -> None:
             "last seen": moment(worker.seen_at_ms / 1000),
             "queues": clean_line(", ".join(worker.queues)),
             "slots": f"{worker.slots}, {worker.running} in use",
+            "labels": clean_line(", ".join(f"{name}={value}" for name, value in sorted(worker.labels.items()))),
             "host CPU": _percent(worker.cpu_percent),
             "host memory": _percent(worker.memory_percent),
+            "for jobs": "" if worker.memory_free_mb is None else f"{worker.memory_free_mb:,.0f} MiB",
         }
     )
     for job_id in worker.jobs:

@@ -2,7 +2,8 @@
 
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import redis
@@ -40,6 +41,10 @@ class SignOfLife:
     memory_percent: float | None = None
     #: Wall clock of its start, seconds since the epoch.
     started_at: float | None = None
+    #: What it offers to jobs that ask for it.
+    labels: Mapping[str, str] = field(default_factory=dict)
+    #: What would be free if jobs that asked for memory used none, MiB; None where the machine does not say.
+    memory_free_mb: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,10 @@ class WorkerInfo:
     memory_percent: float | None = None
     #: Wall clock of its start, seconds since the epoch; None from a worker of an older version.
     started_at: float | None = None
+    #: What it offers to jobs that ask for it.
+    labels: dict[str, str] = field(default_factory=dict)
+    #: What it has for jobs that ask for memory, MiB, what is promised to some included; None where nobody says.
+    memory_free_mb: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +150,11 @@ class FleetView:
         return {queue.decode(): int(count) for queue, count in zip(told[::2], told[1::2], strict=True)}
 
 
+def own_list(worker: str) -> str:
+    """Give the list of messages that only this worker reads; the same in lua/placement.lua."""
+    return f"worker.{worker}"
+
+
 class Presence:
     """A worker's own entry in the list."""
 
@@ -166,6 +180,8 @@ class Presence:
             "jobs": ",".join(sign.jobs[:JOBS_NAMED]),
             "load": json.dumps([sign.cpu_percent, sign.memory_percent]),
             "started": "" if sign.started_at is None else sign.started_at,
+            "labels": json.dumps(dict(sign.labels)),
+            "memory_mb": "" if sign.memory_free_mb is None else round(sign.memory_free_mb, 1),
         }
         flat = [str(word) for pair in said.items() for word in pair]
         answer = self._scripts.call("presence", "tell", self._name, _LIFETIME_MS, ",".join(sign.queues), *flat)
@@ -217,6 +233,8 @@ def _worker(name: str, seen_at_ms: int, fields: dict[bytes, bytes]) -> WorkerInf
         cpu_percent=cpu_percent,
         memory_percent=memory_percent,
         started_at=float(started) if started else None,
+        labels=json.loads(said.get("labels", "{}")),
+        memory_free_mb=float(said["memory_mb"]) if said.get("memory_mb") else None,
     )
 
 

@@ -18,6 +18,11 @@ def lane_of(spec: JobSpec) -> str:
     return json.dumps(said, sort_keys=True, ensure_ascii=False, separators=(",", ":")) if said else ""
 
 
+def memory_asked_mb(lane: str) -> float:
+    """Give the memory that a job of the lane asks for, MiB; 0 for none."""
+    return float(json.loads(lane).get("m", 0.0)) if lane else 0.0
+
+
 def bounds_of(spec: JobSpec) -> str:
     """Give the bounds of the job's keys: jobs at once, jobs and milliseconds of the rate; empty without a key."""
     if spec.concurrency_key is None and spec.rate is None:

@@ -38,7 +38,11 @@ GROUPS = ("a", "b")
 BIG = "big"
 _KEY = {"concurrency_key": "k", "concurrency_limit": LIMIT}
 _RATE = {"rate_key": "r", "rate_limit": f"{STARTS}/1h"}
-_WISHES: dict[str, dict[str, Any]] = {"nothing": {}, "a key": _KEY, "a rate": _RATE, "both": _KEY | _RATE}
+_GPU = {"requires": {"gpu": "a100"}, "needs_memory_mb": 100.0}
+_WISHES: dict[str, dict[str, Any]] = {
+    **{"nothing": {}, "a key": _KEY, "a rate": _RATE, "both": _KEY | _RATE},
+    **{"a place": _GPU, "a place and a key": _GPU | _KEY},
+}
 DEAD = {State.FAILED, State.TIMED_OUT, State.OUT_OF_MEMORY, State.LOST, State.REJECTED}
 
 
@@ -87,10 +91,12 @@ class JobMachine(RuleBasedStateMachine):
         self.numbers = itertools.count()
         self.paused: set[str] = set()
         self.starts_of_rate = 0
-        self.say_that_a_worker_lives()
+        self.say_that_a_worker_lives(True)
 
-    def say_that_a_worker_lives(self) -> None:
-        sign = SignOfLife("h", 2, 0, [*QUEUES, BIG], "0.1")
+    @rule(has_gpu=st.booleans())
+    def say_that_a_worker_lives(self, has_gpu: bool) -> None:
+        labels = {"gpu": "a100"} if has_gpu else {}
+        sign = SignOfLife("h", 2, 0, [*QUEUES, BIG], "0.1", labels=labels, memory_free_mb=250.0)
         Presence(self.client.broker.redis, self.client.broker.keys, "worker-1").tell(sign)
         self.tick()
 
@@ -132,7 +138,7 @@ class JobMachine(RuleBasedStateMachine):
         Presence(self.client.broker.redis, self.client.broker.keys, "worker-1").leave()
         self.tick()
         LaneBooks(self.client.broker).check()
-        self.say_that_a_worker_lives()
+        self.say_that_a_worker_lives(True)
 
     @rule(target=jobs, job_id=jobs)
     def rerun(self, job_id: str) -> str:
@@ -161,7 +167,7 @@ class JobMachine(RuleBasedStateMachine):
             assert answer == "paused"
             return multiple()
         if answer == "waits":
-            assert "rate_key" in model.asked or "concurrency_key" in model.asked
+            assert model.asked.keys() & {"rate_key", "concurrency_key", "requires"}
             return multiple()
         assert isinstance(answer, Claim)
         self._started(model, answer)

@@ -166,3 +166,13 @@ def test_a_script_over_the_limit_is_refused_with_the_limit(tmp_path: Path) -> No
 def test_a_folder_without_a_script_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidValue, match=r"main\.py"):
         drafted(str(tmp_path))
+
+
+def test_what_a_job_asks_of_the_fleet_reaches_the_spec(script: str) -> None:
+    words = "--concurrency-key db --concurrency-limit 2 --rate-key api --rate-limit 10/1m"
+    words += " --require gpu=a100 --require zone= --needs-memory 4G"
+
+    spec = drafted(*words.split(), script).spec
+
+    assert (spec.concurrency_key, spec.concurrency_limit, spec.rate_key, spec.rate_limit) == ("db", 2, "api", "10/1m")
+    assert (spec.requires, spec.needs_memory_mb) == ({"gpu": "a100", "zone": ""}, 4096.0)

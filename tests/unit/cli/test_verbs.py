@@ -52,7 +52,9 @@ def test_completion_covers_every_verb(shell: str, capsys: pytest.CaptureFixture[
     assert "--idempotency-key" in printed
 
 
-@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"run", "completion", "schedule", "db", "workers", "dead"}))
+@pytest.mark.parametrize(
+    "verb", sorted(set(VERBS) - {"run", "completion", "schedule", "db", "workers", "dead", "queues"})
+)
 def test_every_verb_that_talks_to_the_fleet_takes_its_addresses(verb: str) -> None:
     options = parser_of(verb).format_help()
 

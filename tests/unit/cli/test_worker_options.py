@@ -36,3 +36,20 @@ def test_the_accounting_method_is_told_by_name() -> None:
 def test_preload_without_warm_is_refused() -> None:
     with pytest.raises(InvalidValue, match="--warm beside it"):
         worker.host_environment(chosen("--preload", "json"))
+
+
+def test_labels_are_told_as_one_list_and_read_back() -> None:
+    settings = load_settings(worker.host_environment(chosen("--label", "gpu=a100", "--label", "zone=")))
+
+    assert settings.worker_labels == {"gpu": "a100", "zone": ""}
+
+
+@pytest.mark.parametrize("said", ["gpu", "=a100", "gpu=a100,zone", f"{'g' * 65}=a"])
+def test_labels_that_cannot_be_are_refused_by_the_settings_name(said: str) -> None:
+    with pytest.raises(InvalidValue, match="SCRIPTFLEET_WORKER_LABELS"):
+        load_settings({"SCRIPTFLEET_WORKER_LABELS": said})
+
+
+def test_a_label_with_a_comma_is_refused_where_it_is_said() -> None:
+    with pytest.raises(InvalidValue, match="--label"):
+        worker.host_environment(chosen("--label", "gpu=a,b"))

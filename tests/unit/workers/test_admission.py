@@ -62,6 +62,7 @@ def test_cpu_is_what_was_busy_since_the_look_before(tmp_path: Path) -> None:
 
     assert found.cpu_percent == pytest.approx(100 * 75 / 100)
     assert found.memory_percent == pytest.approx(75)
+    assert found.memory_free_mb == pytest.approx(250 / 1024)
     assert load.look().cpu_percent is None
 
 

@@ -99,7 +99,7 @@ local function hold(lane, id)
   if asked.c then redis.call('SADD', held_key('c:' .. asked.c), id) end
   if asked.r then
     redis.call('ZADD', held_key('r:' .. asked.r), UNSTARTED, id)
-    redis.call('PERSIST', held_key('r:' .. asked.r))
+    redis.call('PEXPIRE', held_key('r:' .. asked.r), ms(BOUNDS_LIFE_MS))
   end
 end
 

@@ -23,8 +23,11 @@ end
 -- whether it does.
 local function hand_back(id, queue)
   if redis.call('ZREM', P .. 'admitted:' .. queue, id) == 0 then return false end
-  local f = redis.call('HMGET', job_key(id), 'state', 'prio', 'ready_at', 'lane')
+  local f = redis.call('HMGET', job_key(id), 'state', 'prio', 'ready_at', 'lane', 'placed')
   if f[1] ~= 'queued' then return false end
+  -- A worker's own list is short, and who reads it may be away for long: nothing is left in vain there.
+  local message = f[5] and message_of(id, own_list(f[5]))
+  if message then redis.call('LREM', P .. 'celery:' .. own_list(f[5]), 1, message) end
   give_back_holds(id, queue, now_ms())
   put_ready(id, queue, f[2], tonumber(f[3]), f[4] or '')
   return true
@@ -208,5 +211,5 @@ local function forget_worker(name)
       touched[f[2]] = true
     end
   end
-  redis.call('DEL', P .. 'celery:' .. own_list(name), P .. 'celery:_kombu.binding.' .. own_list(name))
+  redis.call('DEL', P .. 'celery:' .. own_list(name))
 end

@@ -23,7 +23,7 @@ local function read_worker(name)
   local f = redis.call('HMGET', P .. 'worker:' .. name, 'slots', 'queues', 'labels', 'memory_mb', 'state', 'running')
   if not f[1] or not f[2] then return nil end
   return { name = name, slots = tonumber(f[1]), queues = ',' .. f[2] .. ',', labels = cjson.decode(f[3] or '{}'),
-    memory_mb = tonumber(f[4] or 0), takes = (f[5] or 'ready') == 'ready', running = tonumber(f[6] or 0) }
+    memory_mb = tonumber(f[4] or '') or 0, takes = (f[5] or 'ready') == 'ready', running = tonumber(f[6] or 0) }
 end
 
 local function workers_now(at)
@@ -44,6 +44,8 @@ local function load_with(worker, asked)
   if asked.m and promised > worker.memory_mb then return nil end
   -- As many may wait there as run: one that waits is moved on after a while, when another has room; see tick.lua.
   if #placed / 2 >= 2 * worker.slots then return nil end
+  -- Messages of jobs that were cancelled lie there until it reads them.
+  if redis.call('LLEN', P .. 'celery:' .. own_list(worker.name)) >= 4 * worker.slots then return nil end
   return (math.max(worker.running, #placed / 2) + 1) / worker.slots
 end
 

@@ -69,11 +69,11 @@ for _, name in ipairs(redis.call('ZRANGE', P .. 'workers', 0, -1)) do
   end
 end
 
--- A job that waits for one worker goes to another that would start it at once.
-local function is_better_elsewhere(queue, lane, worker)
+-- A job that waits for one worker is taken from it when that takes no jobs now, or another would start it at once.
+local function is_better_elsewhere(queue, lane, name)
   if not needs_place(lane) then return false end
-  local best, full = place_for(queue, lane, at)
-  return best ~= nil and best ~= worker and full <= 1
+  local worker, best, full = read_worker(name), place_for(queue, lane, at)
+  return not worker or not worker.takes or (best ~= nil and best ~= name and full <= 1)
 end
 
 -- BRPOP is not atomic: a message taken by a worker that died at that moment is in no list any more.
@@ -81,15 +81,13 @@ local function resend_lost(queue)
   local admitted = P .. 'admitted:' .. queue
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', admitted, '-inf', ms(at - doubt), 'LIMIT', 0, most)) do
     local f = redis.call('HMGET', job_key(id), 'state', 'placed', 'lane')
-    local list = list_of(queue, f[2])
-    local message = message_of(id, list)
+    local message = message_of(id, list_of(queue, f[2]))
     if f[1] ~= 'queued' then
       redis.call('ZREM', admitted, id)
     elseif not message then
       hand_back(id, queue)
       resent = resent + 1
     elseif is_better_elsewhere(queue, f[3] or '', f[2]) then
-      redis.call('LREM', P .. 'celery:' .. list, 1, message)
       hand_back(id, queue)
     else
       redis.call('ZADD', admitted, ms(at), id)
