@@ -1,4 +1,7 @@
-"""What a worker occupies, idle after some jobs in every slot, with all its processes, beside plain Celery's pools."""
+"""What a worker occupies, idle after some jobs in every slot, with all its processes, beside plain Celery's pools.
+
+And what it occupies with a run in every slot, without the scripts themselves.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.celery_tasks import RUN
-from benchmarks.contender import celery_worker, fleet_worker
+from benchmarks.contender import FleetWorker, celery_worker, fleet_worker
 from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, at_most
 from benchmarks.server import Server, running_server
@@ -30,15 +33,18 @@ def measure(effort: Effort) -> list[Figure]:
 
 
 def _with_slots(server: Server, slots: int) -> list[Figure]:
-    with _idle_fleet(server, slots) as process:
-        ours = occupied(process)
+    with fleet_worker(server, slots) as worker:
+        _work_in_every_slot(worker, slots)
+        ours, busy = occupied(worker.process), _occupied_at_work(worker, slots)
     server.empty()
     peers = {}
     for pool in ("threads", "prefork") if slots <= _MOST_PREFORK else ("threads",):
         with _idle_celery(server, pool, slots) as process:
             peers[f"Celery {pool} -c {slots}"] = occupied(process)
         server.empty()
-    return [figure for peer, theirs in peers.items() for figure in _figures(slots, ours, peer, theirs)]
+    found = [figure for peer, theirs in peers.items() for figure in _figures(slots, ours, peer, theirs)]
+    name = f"worker -c {slots}, a run in every slot, PSS"
+    return [*found, Figure(name, busy["pss"], "MiB", _BUDGETS.get(slots), detail=busy)]
 
 
 def _figures(slots: int, ours: dict[str, float], peer: str, theirs: dict[str, float]) -> list[Figure]:
@@ -59,14 +65,27 @@ def _command(slots: int) -> list[str]:
     return ["sleep", f"{0.3 + slots / 50:g}"]
 
 
-@contextmanager
-def _idle_fleet(server: Server, slots: int) -> Iterator[psutil.Process]:
-    with fleet_worker(server, slots) as worker:
-        jobs = worker.client.submit_many([drafts.of_command(" ".join(_command(slots)))] * _jobs(slots))
+def _work_in_every_slot(worker: FleetWorker, slots: int) -> None:
+    jobs = worker.client.submit_many([drafts.of_command(" ".join(_command(slots)))] * _jobs(slots))
+    for job in jobs:
+        if (state := job.wait(_LIMIT_SECONDS)) is not State.SUCCEEDED:
+            raise BenchmarkFailed(f"job {job.id} ended as {state}")
+
+
+def _occupied_at_work(worker: FleetWorker, slots: int) -> dict[str, float]:
+    """Give what worker, launcher and shims occupy with a script in every slot; the scripts are not ours."""
+    (launcher,) = worker.process.children()
+    jobs = worker.client.submit_many([drafts.of_command("exec sleep 60")] * slots)
+    try:
+        until(lambda: len(_scripts(launcher)) == slots, "a script in every slot", within=_LIMIT_SECONDS)
+        return _occupied([worker.process, launcher, *launcher.children()])
+    finally:
         for job in jobs:
-            if (state := job.wait(_LIMIT_SECONDS)) is not State.SUCCEEDED:
-                raise BenchmarkFailed(f"job {job.id} ended as {state}")
-        yield worker.process
+            job.cancel()
+
+
+def _scripts(launcher: psutil.Process) -> list[psutil.Process]:
+    return [script for shim in launcher.children() for script in shim.children()]
 
 
 @contextmanager
@@ -80,7 +99,10 @@ def _idle_celery(server: Server, pool: str, slots: int) -> Iterator[psutil.Proce
 
 def occupied(process: psutil.Process) -> dict[str, float]:
     """Give MiB over the process and all below it; PSS counts a shared page once."""
-    family = [process, *process.children(recursive=True)]
+    return _occupied([process, *process.children(recursive=True)])
+
+
+def _occupied(family: list[psutil.Process]) -> dict[str, float]:
     rollups = [_rollup(one.pid) for one in family]
     pss, rss = (sum(found[field] for found in rollups) / 1024 for field in ("Pss", "Rss"))
     return {"pss": pss, "rss": rss, "processes": len(family)}

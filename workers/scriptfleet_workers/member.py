@@ -86,7 +86,7 @@ class Member:
         self._broker, self._settings = broker, settings
         keep_seconds = settings.result_hours * 3600
         self._inheritance = environment.on_fleet(own_environment(), settings.secret_prefixes, settings.allow_loader_env)
-        self._engine = Engine(method=Method(settings.monitor), warm_env=self._inheritance.clean)
+        self._engine = Engine(method=Method(settings.monitor), warm_env=self._inheritance.clean, is_for_many=slots > 1)
         self.active = ActiveRuns()
         self._admission = Admission.of(settings)
         self.way_out = Drain(settings.drain_seconds, lambda: self.stop_all(StopReason.SHUTDOWN))

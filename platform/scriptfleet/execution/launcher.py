@@ -18,8 +18,12 @@ _ROOT: Final = str(Path(__file__).parents[2])
 _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv[1]); "
     "from scriptfleet.execution.shim.launcher import main; "
-    "main(int(sys.argv[2]), sys.argv[3] == 'portable', sys.argv[4:])"
+    "main(int(sys.argv[2]), sys.argv[3], sys.argv[4:])"
 )
+
+
+class _NeverReady(EngineFailed):
+    """A shim that was asked for never said a word."""
 
 
 class Line:
@@ -92,13 +96,15 @@ class Launcher:
         preload: Sequence[str] | None = None,
         env: Mapping[str, str] | None = None,
         is_portable: bool = False,
+        is_for_many: bool = False,
     ) -> None:
         """With ``preload`` its shims run Python scripts in forks of an interpreter that has those modules.
 
         ``env`` is what they are imported in. With ``is_portable`` they do without what only Linux offers.
+        With ``is_for_many`` shims share more of their memory, and the first is ready some 20 ms later.
         """
         self._preload, self._env = preload, dict(env or {})
-        self._way = "portable" if is_portable else "linux"
+        self._way = "portable" if is_portable else "many" if is_for_many else "one"
         self._inherit = inherit_stdio
         self._starting = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
@@ -106,6 +112,13 @@ class Launcher:
 
     def new_shim(self) -> Line:
         """Have a shim forked and give the line to it. Raises EngineFailed."""
+        try:
+            return self._new_shim()
+        except _NeverReady:
+            # A launcher that was killed may take a request with it: the next one is started for the second try.
+            return self._new_shim()
+
+    def _new_shim(self) -> Line:
         ours, theirs = socket.socketpair()
         line = Line(ours)
         try:
@@ -192,6 +205,6 @@ def _greeted(line: Line) -> int:
     """Wait for a new shim's first word; give its pid. Raises EngineFailed."""
     hello = line.receive(_READY_SECONDS)
     if hello is None:
-        raise EngineFailed("a shim died before it was ready")
+        raise _NeverReady("a shim died before it was ready")
     pid: int = hello["pid"]
     return pid

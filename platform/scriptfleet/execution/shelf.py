@@ -1,5 +1,6 @@
 """Shims between runs: a shelf of idle ones under one launcher, and a shelf for each set of preloaded modules."""
 
+import os
 import threading
 import time
 from pathlib import Path
@@ -12,12 +13,14 @@ RUNS_PER_WARM_SHIM: Final = 100
 #: How often it is looked whether installed packages have changed.
 _LOOK_SECONDS: Final = 2.0
 _MOST_WARM_SHELVES: Final = 4
+#: Idle shims beyond this are let go: each takes a MiB, and is forked again in 2 ms when a run needs it.
+_MOST_IDLE: Final = max(8, 2 * (os.cpu_count() or 1))
 
 Preload = tuple[str, ...] | None
 
 
 class Shelf:
-    """Shims of one launcher: as many as there were runs at once."""
+    """Shims of one launcher: one for each run, and some idle ones."""
 
     def __init__(self, launcher: Launcher, runs_per_shim: int | None = None) -> None:
         self._launcher, self._runs_per_shim = launcher, runs_per_shim
@@ -38,12 +41,12 @@ class Shelf:
         self._launcher.start_ahead()
 
     def give_back(self, line: Line, is_sound: bool) -> None:
-        """Put a shim back; one that is broken, or has served its time, is let go."""
+        """Put a shim back; one that is broken, has served its time or is one too many is let go."""
         line.runs += 1
         is_worn = self._runs_per_shim is not None and line.runs >= self._runs_per_shim
         with self._guard:
             self._busy.discard(line)
-            if is_sound and not is_worn and not self._is_closed:
+            if is_sound and not is_worn and not self._is_closed and len(self._idle) < _MOST_IDLE:
                 self._idle.append(line)
                 return
         line.close()
@@ -83,13 +86,15 @@ class Shelf:
 class Shelves:
     """The cold shelf, and warm ones by what they have preloaded; replaced when installed packages change."""
 
-    def __init__(self, inherit_stdio: bool, env: dict[str, str], is_portable: bool = False) -> None:
+    def __init__(
+        self, inherit_stdio: bool, env: dict[str, str], is_portable: bool = False, is_for_many: bool = False
+    ) -> None:
         """``env`` is the environment in which warm interpreters import their modules.
 
-        With ``is_portable`` shims do without what only Linux offers.
+        With ``is_portable`` shims do without what only Linux offers; with ``is_for_many`` cold ones share more memory.
         """
         self._inherit, self._env, self._is_portable = inherit_stdio, env, is_portable
-        self.cold = Shelf(Launcher(inherit_stdio, is_portable=is_portable))
+        self.cold = Shelf(Launcher(inherit_stdio, is_portable=is_portable, is_for_many=is_for_many))
         self._guard = threading.Lock()
         self._warm: dict[tuple[str, ...], Shelf] = {}
         #: As they were when the first warm interpreter was asked for, and when that was last looked at.

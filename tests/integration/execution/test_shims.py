@@ -184,3 +184,30 @@ def test_an_engine_whose_interpreter_is_gone_says_so(tmp_path: Path, monkeypatch
     with pytest.raises(EngineFailed):
         engine.warm_up(1)
     engine.close()
+
+
+def test_idle_shims_beyond_a_few_are_let_go(own_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scriptfleet.execution.shelf._MOST_IDLE", 2)
+    before = set(children_of(os.getpid()))
+
+    own_engine.warm_up(5)
+
+    (launcher,) = set(children_of(os.getpid())) - before
+    eventually(lambda: len(children_of(launcher)) == 2)
+
+
+def test_a_rehearsed_launcher_is_as_it_was_before_and_its_shims_run_scripts(tmp_path: Path) -> None:
+    descriptors, outcomes = [], []
+    for is_for_many in (False, True):
+        engine = Engine(is_for_many=is_for_many)
+        before = set(children_of(os.getpid()))
+        engine.warm_up(2)
+        (launcher,) = set(children_of(os.getpid())) - before
+        descriptors.append(len(os.listdir(f"/proc/{launcher}/fd")))
+        assert len(children_of(launcher)) == 2
+        record = Bench(engine, tmp_path / str(is_for_many)).shell("sleep 0.01 & echo hello; wait")
+        outcomes.append((record.outcome, record.stdout.text, zombies_below(launcher)))
+        engine.close()
+
+    assert descriptors[0] == descriptors[1]
+    assert outcomes == [(State.SUCCEEDED, "hello\n", [])] * 2

@@ -13,6 +13,8 @@ _MS_RELATIME = 1 << 21
 _SAME_FLAGS = 1 | 2 | 4 | 8 | 16 | 1024 | 2048
 _ST_RELATIME = 4096
 _CAP_SYS_ADMIN = 21
+#: Loaded once, by the launcher: what a shim makes anew is memory of its own.
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 24, 36, 38
 
 
@@ -52,7 +54,7 @@ def give_up_administration() -> None:
 
 
 def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None, use_errno=True)
+    return _LIBC
 
 
 def _check(result: int, what: str) -> None:

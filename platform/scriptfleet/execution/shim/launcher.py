@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 _FD_BYTES = 4
 
 
-def main(line_fd: int, is_portable: bool = False, modules: Sequence[str] = ()) -> NoReturn:
+def main(line_fd: int, way: str, modules: Sequence[str] = ()) -> NoReturn:
     """Serve until the worker closes the line; with modules, or when not started bare, import those first.
 
-    With ``is_portable`` neither it nor its shims take in orphans, which only Linux offers.
+    The ``way`` is "one", "many" for rehearsed shims that share more of their memory and come some 20 ms later, or
+    "portable": then neither it nor its shims take in orphans, which only Linux offers.
     """
+    is_portable = way == "portable"
     line = socket(AF_UNIX, SOCK_STREAM, 0, line_fd)
     os.set_inheritable(line_fd, False)
     os.chdir("/")
@@ -37,6 +39,9 @@ def main(line_fd: int, is_portable: bool = False, modules: Sequence[str] = ()) -
     _ignore_terminal_signals()
     if not sys.flags.isolated:
         _import_and_tell(line, modules)
+    _note_children()
+    if way == "many":
+        _rehearse()
     wake_read = _wake_on_child()
     shims: set[int] = set()
     poller = select.poll()
@@ -107,10 +112,21 @@ def _next_descriptor(line: socket) -> int | None:
     raise ValueError("a request for a shim came without its descriptor")
 
 
+def _rehearse() -> None:
+    # A launcher for one run does without.
+    from scriptfleet.execution.shim.rehearsal import rehearse  # noqa: PLC0415
+
+    rehearse()
+
+
+def _note_children() -> None:
+    # A Python-level handler, which shims inherit, is what makes the kernel's signal write to the wake-up pipe.
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+
+
 def _wake_on_child() -> int:
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     return wake_read
 

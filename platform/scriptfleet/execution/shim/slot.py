@@ -33,22 +33,32 @@ class Slot:
         self._line, self._inbox, self._is_portable = line, wire.Inbox(), is_portable
         #: What was not told yet of the run's start, and when it is to be told at the latest.
         self._unsaid, self._say_at = b"", 0.0
-        self._wake_read, wake_write = os.pipe()
+        self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
-        os.set_blocking(wake_write, False)
-        # A Python-level handler is what makes the kernel's signal write to the wake-up pipe.
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        os.set_blocking(self._wake_write, False)
+        # The handler of SIGCHLD that writes to it is the launcher's, as it was at the fork.
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
 
     def serve(self) -> None:
         """Say hello, then serve until the worker closes the line."""
         if not self._is_portable:
             become_subreaper()
         self._tell({"event": "ready", "pid": os.getpid()})
-        while (messages := self._receive()) is not None:
-            for message in messages:
-                if message["op"] == "run" and not self._run(message):
-                    return
+        while self.serve_waiting():
+            continue
+
+    def serve_waiting(self) -> bool:
+        """Wait for messages and serve the runs among them; give False when the worker closed the line."""
+        messages = self._receive()
+        if messages is None:
+            return False
+        return all(self._run(message) for message in messages if message["op"] == "run")
+
+    def close(self) -> None:
+        """Hear of no more ends; the line is its owner's to close."""
+        signal.set_wakeup_fd(-1)
+        os.close(self._wake_read)
+        os.close(self._wake_write)
 
     def _run(self, request: dict[str, Any]) -> bool:
         """Run one request to its end; give False when the worker went away meanwhile."""
