@@ -29,10 +29,8 @@ def worker_command(queues: str, concurrency: int, name: str, log_level: str) -> 
     """Give the command of a worker. Raises InvalidValue for names that cannot be."""
     names = [check.queue_name(queue.strip(), "queues") for queue in queues.split(",")]
     check.queue_name(name, "worker name")
-    # Mingle and gossip make workers talk to each other at start and all the time; nothing here uses what they say.
-    quiet = ["--without-mingle", "--without-gossip", "--task-events"]
     served = ["--queues", ",".join(names), "--concurrency", str(concurrency), "--hostname", f"{name}@%h"]
-    return celery_command(WORKER_APP, "worker", *served, *quiet, "--loglevel", log_level)
+    return [python_executable(), "-m", "scriptfleet_workers", *served, "--loglevel", log_level]
 
 
 def beat_command(log_level: str) -> list[str]:

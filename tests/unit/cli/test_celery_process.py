@@ -4,11 +4,11 @@ from scriptfleet.cli.celery_process import worker_command
 from scriptfleet.errors import InvalidValue
 
 
-def test_a_worker_is_celerys_own_program_with_our_app() -> None:
+def test_a_worker_is_started_with_what_the_verb_was_told() -> None:
     command = worker_command("default, nightly", 3, "big", "info")
 
-    assert command[1:6] == ["-m", "celery", "--app", "scriptfleet_workers.app", "worker"]
-    said = dict(zip(command[6::2], command[7::2], strict=False))
+    assert command[1:3] == ["-m", "scriptfleet_workers"]
+    said = dict(zip(command[3::2], command[4::2], strict=True))
     assert (said["--queues"], said["--concurrency"], said["--hostname"]) == ("default,nightly", "3", "big@%h")
 
 
