@@ -4,6 +4,7 @@ import contextlib
 import os
 import select
 import signal
+from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 from scriptfleet.domain.limits import Limits
@@ -87,6 +88,13 @@ class Hierarchy(Protocol):
 def group_name(run: int) -> str:
     """Give the name of a group: this process's number and the run's, so that leftovers can be told."""
     return f"scriptfleet-{os.getpid()}-{run}"
+
+
+def remove_leftovers(base: str) -> None:
+    """Delete the groups below a folder that bear the number of a process that is no more."""
+    for folder in Path(base).glob("scriptfleet-*-*"):
+        if not Path("/proc", folder.name.split("-")[1]).exists():
+            remove_folder(str(folder))
 
 
 def read_text(path: str) -> str | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-from pathlib import Path
 from typing import Final
 
 from scriptfleet.domain.limits import Limits
@@ -13,6 +12,7 @@ from scriptfleet.execution.cgroups.group import (
     kill_members,
     read_text,
     remove_folder,
+    remove_leftovers,
     write_text,
 )
 from scriptfleet.execution.cgroups.kept_file import KeptFile
@@ -48,9 +48,7 @@ class Hierarchy2:
 
     def clean_up(self) -> None:
         """Delete groups that bear the number of a process that is no more."""
-        for folder in Path(self._base).glob("scriptfleet-*-*"):
-            if not Path("/proc", folder.name.split("-")[1]).exists():
-                remove_folder(str(folder))
+        remove_leftovers(self._base)
 
 
 class Group2:
