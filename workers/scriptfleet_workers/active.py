@@ -87,6 +87,8 @@ class ActiveRuns:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._runs: dict[str, ActiveRun] = {}
+        #: Why no run may go on any more, or come: the reason and the longest grace.
+        self._end: tuple[StopReason, float] | None = None
 
     @contextmanager
     def entered(self, claim: Claim, workspace: Workspace, asked_at: float) -> Iterator[ActiveRun]:
@@ -94,6 +96,9 @@ class ActiveRuns:
         run = ActiveRun(claim, workspace, asked_at)
         with self._guard:
             self._runs[claim.run_id] = run
+        if self._end is not None:
+            # It was claimed just before all were told to end.
+            run.stop(*self._end)
         try:
             yield run
         finally:
@@ -104,6 +109,12 @@ class ActiveRuns:
         """Give the runs as they are now."""
         with self._guard:
             return list(self._runs.values())
+
+    def stop_all(self, reason: StopReason, longest_grace: float) -> None:
+        """End every run, also those that were claimed and are not here yet."""
+        self._end = (reason, longest_grace)
+        for run in self.all():
+            run.stop(reason, longest_grace)
 
     def of_job(self, job_id: str) -> list[ActiveRun]:
         """Give the runs of a job; normally one at most."""

@@ -266,9 +266,8 @@ class Member:
             run.stop(reason, _LAST_GRACE_SECONDS if reason is StopReason.SHUTDOWN else None)
 
     def stop_all(self, reason: StopReason) -> None:
-        """End every run here."""
-        for run in self.active.all():
-            run.stop(reason, _LAST_GRACE_SECONDS)
+        """End every run here, for good: this worker leaves."""
+        self.active.stop_all(reason, _LAST_GRACE_SECONDS)
 
     def _surroundings(self) -> Surroundings:
         cache = SourceCache(self._settings.home / "cache", self._fetch, bundle.unpack)

@@ -104,16 +104,17 @@ class Runner:
         if isinstance(claim, str):
             log.info("not_claimed job=%s state=%s", job_id, claim)
             return NotClaimed(claim)
-        return self._see_through(Taken(claim, asked_at), goes_on)
+        return self.see_through(Taken(claim, asked_at), goes_on)
 
     def run_taken(self, taken: Taken, goes_on: GoesOn, events: TaskEvents) -> Taken | None:
         """See a job through that came without a message; give the one to go on with, if there is one."""
         events.started(taken.claim)
-        done = self._see_through(taken, goes_on)
+        done = self.see_through(taken, goes_on)
         events.ended(taken.claim, done.record)
         return done.next
 
-    def _see_through(self, taken: Taken, goes_on: GoesOn) -> Done:
+    def see_through(self, taken: Taken, goes_on: GoesOn) -> Done:
+        """Run a claimed job to its end and report it; where its slot ``goes_on``, claim the next of its queue then."""
         claim = taken.claim
         log.info("run_started job=%s run=%s attempt=%d", claim.job_id, claim.run_id, claim.attempt)
         workspace = self.workspaces.take(claim.run_id)

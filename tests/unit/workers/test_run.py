@@ -10,6 +10,7 @@ from typing import Any
 import redis
 
 from scriptfleet.config import load_settings
+from scriptfleet.domain.outcome import DRAINED, StopReason
 from scriptfleet.domain.state import State
 from scriptfleet.execution import environment
 from scriptfleet.execution.engine import Engine
@@ -18,6 +19,7 @@ from scriptfleet.execution.secret import secrets_of
 from scriptfleet.execution.workspace import Workspaces
 from scriptfleet.queues.claims import Claims
 from scriptfleet.queues.client import Client
+from scriptfleet.queues.drafts import of_command
 from scriptfleet.queues.events import OutputPublisher
 from scriptfleet.queues.live_output import LiveOutput
 from scriptfleet_workers.active import ActiveRuns
@@ -29,6 +31,10 @@ from scriptfleet_workers.tally import Tally
 from tests.broker_server import BrokerServer
 
 
+#: Of a queue that no worker has told its slots for; DEFAULT_WINDOW in queues/lua.
+WINDOW = 16
+
+
 class BrokenEngine(Engine):
     """An engine with a fault of its own, whose text quotes what it was given."""
 
@@ -36,14 +42,14 @@ class BrokenEngine(Engine):
         raise LookupError(f"no place for {plan.env}")
 
 
-def runner(url: str, folder: Path) -> tuple[Client, Runner]:
+def runner(url: str, folder: Path, engine_class: type[Engine] = BrokenEngine) -> tuple[Client, Runner]:
     own = {"SCRIPTFLEET_REDIS_URL": url, "SCRIPTFLEET_NAMESPACE": f"t{uuid.uuid4().hex[:8]}"}
     settings = load_settings(own | {"SCRIPTFLEET_HOME": str(folder)})
     client = Client(settings=settings)
     broker, active = client.broker, ActiveRuns()
     claims = Claims(broker.redis, broker.keys, "w1", 60)
     inheritance = environment.on_fleet({}, (), False)
-    engine = BrokenEngine(warm_env=inheritance.clean)
+    engine = engine_class(warm_env=inheritance.clean)
     around = Surroundings(engine, inheritance, secrets_of(settings), None)
     spool = Spool(folder / "spool")
     live = LivePump(LiveOutput(broker.redis, broker.keys), active, 60)
@@ -82,3 +88,38 @@ def test_a_claim_while_the_broker_is_away_leaves_the_job_to_be_sent_again(tmp_pa
     server.start()
     assert job.state() is State.QUEUED
     server.remove()
+
+
+def test_a_job_claimed_just_before_its_worker_ends_all_runs_goes_back_too(
+    redis_client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    client, runs = runner(redis_url, tmp_path, Engine)
+    job = client.submit_shell("sleep 60")
+    runs.active.stop_all(StopReason.SHUTDOWN, 0.0)
+
+    done = runs.run_job(job.id, lambda: False)
+    runs.around.engine.close()
+
+    assert isinstance(done, Done)
+    assert (done.record.outcome, done.record.usage.error_type) == (State.LOST, DRAINED)
+    assert job.state() is State.QUEUED
+
+
+def test_a_slot_that_goes_on_has_the_next_job_of_the_queue_when_its_run_is_over(
+    redis_client: redis.Redis, redis_url: str, tmp_path: Path
+) -> None:
+    client, runs = runner(redis_url, tmp_path, Engine)
+    jobs = client.submit_many(of_command(f"echo {number}") for number in range(40))
+
+    done = runs.run_job(jobs[0].id, lambda: True)
+    taken = [jobs[0].id]
+    while isinstance(done, Done) and done.next is not None:
+        taken.append(done.next.claim.job_id)
+        done = runs.see_through(done.next, lambda: True)
+    runs.around.engine.close()
+
+    states = {job.id: job.state() for job in jobs}
+    assert len(set(taken)) == len(taken)
+    assert set(taken) == {job_id for job_id, state in states.items() if state is State.SUCCEEDED}
+    # Those within the window have messages, and wait for them.
+    assert list(states.values()).count(State.QUEUED) == WINDOW
