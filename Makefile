@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help setup demo test faults cgroup2 check bench unit format pins clean
+.PHONY: help setup demo test faults upgrade cgroup2 check bench unit format pins clean
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
 
@@ -26,6 +26,9 @@ test: $(STAMP) ## Every test that needs no root; parts that are missing are star
 
 faults: $(STAMP) ## The fault suite with 1,000 jobs each and outages of a minute (half an hour; parts need root)
 	@$(BIN)/pytest -q tests/faults --faults-size full --timeout 1200
+
+upgrade: $(STAMP) ## Workers, server and client of an older commit beside this one's (1 min; needs git history)
+	@$(BIN)/pytest -q tests/upgrade
 
 cgroup2: $(STAMP) ## The engine on control groups v2, in an emulated machine (45 s; needs qemu)
 	@$(BIN)/python -m tests.emulated

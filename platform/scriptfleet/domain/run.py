@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
+from scriptfleet.errors import InvalidValue
 
 RECORD_VERSION = 1
 
@@ -21,6 +22,11 @@ class OutputTail:
         """Give plain JSON data."""
         return {"text": self.text, "cut_bytes": self.cut_bytes}
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read what to_dict wrote; names of a newer version are passed over."""
+        return cls(data["text"], data.get("cut_bytes", 0))
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
@@ -33,6 +39,11 @@ class Artifact:
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON data."""
         return {"name": self.name, "size_bytes": self.size_bytes, "sha256": self.sha256}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Read what to_dict wrote; names of a newer version are passed over."""
+        return cls(data["name"], data["size_bytes"], data["sha256"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,10 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
-        """Read what to_dict wrote."""
+        """Read what to_dict wrote; names of a newer worker are passed over, a newer version is refused by name."""
+        version = data.get("v", RECORD_VERSION)
+        if not isinstance(version, int) or version > RECORD_VERSION:
+            raise InvalidValue("record.v", version, f"a record of version {RECORD_VERSION} or older: upgrade this one")
         return cls(
             run_id=data["run_id"],
             job_id=data["job_id"],
@@ -94,11 +108,11 @@ class RunRecord:
             host=data["host"],
             outcome=State(data["outcome"]),
             usage=Usage.from_dict(data["usage"]),
-            stdout=OutputTail(**data["stdout"]),
-            stderr=OutputTail(**data["stderr"]),
+            stdout=OutputTail.from_dict(data["stdout"]),
+            stderr=OutputTail.from_dict(data["stderr"]),
             output_data=data.get("output_data"),
             curve=[(at, cpu, rss, pids) for at, cpu, rss, pids in data.get("curve", [])],
-            artifacts=[Artifact(**artifact) for artifact in data.get("artifacts", [])],
+            artifacts=[Artifact.from_dict(artifact) for artifact in data.get("artifacts", [])],
             reports_refused=data.get("reports_refused", 0),
             report_faults=list(data.get("report_faults", [])),
             queue=data.get("queue"),
