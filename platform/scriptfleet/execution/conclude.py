@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import logging
 import platform
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +28,8 @@ _MIB: Final = 1024 * 1024
 #: The kernel counts resident pages per CPU and adds up in batches: two readings of one number differ by so much.
 _COUNTER_KB: Final = 256
 _BLOCK_BYTES: Final = 512
+log = logging.getLogger("scriptfleet.output")
+
 _MOST_RESULT_BYTES: Final = 1024 * 1024
 
 
@@ -44,6 +47,9 @@ class Facts(NamedTuple):
 def conclude(who: Identity, spec: JobSpec, facts: Facts) -> RunRecord:
     """Make the record of a run that was started."""
     ended = facts.ended
+    for stream, count in (("stdout", ended.stdout), ("stderr", ended.stderr)):
+        if count.trouble:
+            log.warning("output_cut run=%s stream=%s reason=%s", who.run_id, stream, count.trouble)
     stdout, stderr = _tail(facts.stdout, ended.stdout), _tail(facts.stderr, ended.stderr)
     verdict = judge(ended.exit_code, ended.signal, ended.stopped, _detail(spec, ended.stopped), stderr.text)
     output_data, verdict = _output_data(facts.result, verdict)
