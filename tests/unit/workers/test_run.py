@@ -30,7 +30,6 @@ from scriptfleet_workers.spool import Spool
 from scriptfleet_workers.tally import Tally
 from tests.broker_server import BrokerServer
 
-
 #: Of a queue that no worker has told its slots for; DEFAULT_WINDOW in queues/lua.
 WINDOW = 16
 
