@@ -34,6 +34,10 @@ from tests.broker_server import BrokerServer
 WINDOW = 16
 
 
+#: Of a queue that no worker has told its slots for; DEFAULT_WINDOW in queues/lua.
+WINDOW = 16
+
+
 class BrokenEngine(Engine):
     """An engine with a fault of its own, whose text quotes what it was given."""
 
