@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,7 @@ ACCEPTED = "sqlite:////FOLDER/FILE.db or postgresql://USER@HOST:PORT/NAME"
 
 #: How long a writer waits for another one to commit, milliseconds.
 SQLITE_BUSY_TIMEOUT_MS = 10_000
+_LOCKED_SECONDS = 0.02
 POSTGRES_CONNECT_SECONDS = 5
 
 #: Classes of SQLSTATE that are about the values given: the same row is refused whenever it comes.
@@ -144,13 +147,24 @@ def _make_file(path: Path, shown: str) -> None:
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     # The driver would begin transactions late, at the first write: begin is said by _begin_sqlite instead.
     connection.isolation_level = None
-    for pragma in (
-        f"busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}",
-        "journal_mode = WAL",
-        "synchronous = NORMAL",
-        "foreign_keys = ON",
-    ):
+    connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
+    _write_ahead(connection)
+    for pragma in ("synchronous = NORMAL", "foreign_keys = ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: Any) -> None:
+    """Have the file written ahead of time. While another does the same it is locked, whatever the busy timeout."""
+    until = time.monotonic() + SQLITE_BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as fault:
+            if "locked" not in str(fault) or time.monotonic() > until:
+                raise
+            threading.Event().wait(_LOCKED_SECONDS)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
