@@ -1,9 +1,10 @@
 """The Lua scripts, loaded from queues/lua and called by name. Each is atomic; the shared parts are put before each."""
 
 from collections.abc import Sequence
+from functools import cache
 from hashlib import sha1
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
 import redis
 
@@ -14,16 +15,40 @@ NAMES = (
     *("pause", "purge", "epoch", "restore", "hand_back", "stuck", "revive", "load"),
     "delayed",
 )
-#: What all of them share, each part resting on those before it.
-PARTS = ("job", "lanes", "gates", "placement", "admission", "moves")
+#: These read or write a key or two: they share the first part alone.
+_PLAIN: Final = frozenset({"show", "epoch", "revive", "load", "delayed"})
+#: What the others share, each part resting on those before it.
+_SHARED: Final = ("job", "lanes", "admission", *(_LAZY := ("gates", "placement", "line")), "moves")
+#: What some of them need beside it.
+_MORE: Final = {
+    **dict.fromkeys(("submit", "restore", "reassert"), ("writing",)),
+    **dict.fromkeys(("presence", "tick"), ("workers",)),
+}
 
 
 def source_of(name: str) -> str:
-    """Give a script's whole text: its flags, the shared parts, its own part."""
-    folder = files("scriptfleet.queues") / "lua"
-    flags, _, own = (folder / f"{name}.lua").read_text().partition("\n")
-    shared = "\n".join((folder / f"{part}.lua").read_text() for part in PARTS)
-    return f"{flags}\n{shared}\n{own}"
+    """Give a script's whole text: its flags, the parts that it shares with others, its own part."""
+    flags, _, own = _text(name).partition("\n")
+    if name in _PLAIN:
+        return "\n".join((flags, _text("job"), own))
+    shared = [_made_on_demand(part) if part in _LAZY else _text(part) for part in _SHARED]
+    more = [_text(part) for part in _MORE.get(name, ())]
+    return "\n".join((flags, f"local {', '.join(_LAZY)}", *shared, *more, own))
+
+
+@cache
+def _text(name: str) -> str:
+    return (files("scriptfleet.queues") / "lua" / f"{name}.lua").read_text()
+
+
+def _made_on_demand(part: str) -> str:
+    """Wrap a part so that ``part()`` gives what it returns, and makes it when first called.
+
+    A server makes every function of a script anew for each call, which takes it longer than most calls' own work; jobs
+    that ask for nothing need a third of them.
+    """
+    made = f"made_{part}"
+    return f"local {made}\n{part} = function()\n{made} = {made} or (function()\n{_text(part)}end)()\nreturn {made}\nend"
 
 
 #: A script's name and its arguments.

@@ -60,7 +60,7 @@ def _checked(job_id: str) -> str:
 
 
 def job_arguments(job_id: str, spec: JobSpec, text: str, signature: str) -> list[str | int]:
-    """Give what the scripts are told of a job to write; ``text`` is the spec's own. See lua/moves.lua."""
+    """Give what the scripts are told of a job to write; ``text`` is the spec's own. See lua/writing.lua."""
     return [
         job_id,
         text,

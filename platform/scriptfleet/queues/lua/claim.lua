@@ -18,7 +18,7 @@ local function against(queue, lane)
     local placed = redis.call('HGET', job_key(id), 'placed')
     return placed and placed ~= worker and 'placed elsewhere' or nil
   end
-  return not way_for(queue, lane, id, worker, at) and 'waits' or nil
+  return not line().way_for(queue, lane, id, worker, at) and 'waits' or nil
 end
 
 local why_not = f[1] ~= 'queued' and f[1] or against(f[2], f[17] or '')

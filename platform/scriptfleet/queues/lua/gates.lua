@@ -9,6 +9,13 @@ local UNSTARTED = '+inf'
 -- Bounds that this script has noted: many jobs of one submit share them.
 local noted = {}
 
+local function gates_of(lane)
+  local asked, gates = asks(lane), {}
+  if asked.c then gates[1] = 'c:' .. asked.c end
+  if asked.r then gates[#gates + 1] = 'r:' .. asked.r end
+  return gates
+end
+
 local function bounds_in(text)
   local limit, count, window = string.match(text or '', '^(%d+) (%d+) (%d+)$')
   return tonumber(limit or 0), tonumber(count or 0), tonumber(window or 0)
@@ -53,7 +60,18 @@ local function note_due(gate, at)
   redis.call('ZADD', P .. 'rates_due', ms(tonumber(oldest[2]) + window), gate)
 end
 
-look = function(gate, queue)
+-- Opens the lane that has been parked at this gate for the longest.
+local function unpark(queue, gate)
+  local at_gate = P .. 'parked:' .. queue .. ':' .. gate
+  local lane = redis.call('ZPOPMIN', at_gate)[1]
+  if redis.call('EXISTS', at_gate) == 0 then redis.call('SREM', P .. 'parked_in:' .. gate, queue) end
+  if not lane then return end
+  redis.call('HDEL', P .. 'parked:' .. queue, lane)
+  local head = redis.call('ZRANGE', ready_key(queue, lane), 0, 0, 'WITHSCORES')
+  if head[2] then open_lane(queue, lane, tonumber(head[2])) end
+end
+
+local function look(gate, queue)
   local at = now_ms()
   if redis.call('SISMEMBER', P .. 'parked_in:' .. gate, queue) == 0 then return end
   if has_room(gate, nil, at) then
@@ -61,6 +79,19 @@ look = function(gate, queue)
   elseif string.sub(gate, 1, 1) == 'r' then
     note_due(gate, at)
   end
+end
+
+local function look_for(lane, queue)
+  for _, gate in ipairs(gates_of(lane)) do look(gate, queue) end
+end
+
+local function park(queue, lane, gate, at)
+  unlist(queue, lane)
+  redis.call('HSET', P .. 'parked:' .. queue, lane, gate)
+  redis.call('ZADD', P .. 'parked:' .. queue .. ':' .. gate, ms(at), lane)
+  redis.call('SADD', P .. 'parked_in:' .. gate, queue)
+  -- The lane may have been the only open one at its other gate.
+  look_for(lane, queue)
 end
 
 -- A gate has got room: in each queue the lane that waits longest may try.
@@ -71,7 +102,7 @@ local function open_gate(gate)
   end
 end
 
-local function open_due_gates(at)
+local function open_due(at)
   for _, gate in ipairs(redis.call('ZRANGEBYSCORE', P .. 'rates_due', '-inf', ms(at), 'LIMIT', 0, 20)) do
     redis.call('ZREM', P .. 'rates_due', gate)
     open_gate(gate)
@@ -138,3 +169,6 @@ local function set_bounds(lane, text)
     if before ~= now then open_gate(gate) end
   end
 end
+
+return { look_for = look_for, park = park, unpark = unpark, open_due = open_due, closed_gate = closed_gate, hold = hold,
+  hold_from_now = hold_from_now, release = release, set_bounds = set_bounds, bounds_of = bounds_of, gates_of = gates_of }

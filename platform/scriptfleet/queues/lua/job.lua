@@ -1,5 +1,5 @@
--- What all scripts share; the parts that queues/scripts.py lists are put before each. KEYS[1] is the prefix of every key
--- (see queues/keys.py).
+-- What all scripts share. KEYS[1] is the prefix of every key (see queues/keys.py); which other parts stand before a script,
+-- queues/scripts.py says. Those that return a table are made when first called for, as in gates().release(…).
 -- Fields of job:<id>: spec sig kind name argsrepr queue prio state rev submitted ready_at attempt losses
 --   claim worker started ended cancel record reported expires idem idem_hash reason first_start
 --   blob (sha256 of its bytes), ooms (attempts that ran out of memory and were followed by another),
@@ -23,18 +23,6 @@ end
 
 -- Whole milliseconds as text: Lua's own would print 1.7e+12.
 local function ms(n) return string.format('%.0f', n) end
-
--- How much of its memory limit the server uses, percent; 0 without a limit. Asked once a second at most: a submit is not
--- to wait for statistics.
-local function fullness()
-  local known = redis.call('GET', P .. 'fullness')
-  if known then return tonumber(known) end
-  local said = redis.call('INFO', 'memory')
-  local used, most = string.match(said, 'used_memory:(%d+)'), tonumber(string.match(said, 'maxmemory:(%d+)') or 0)
-  local share = most > 0 and math.floor(100 * tonumber(used) / most) or 0
-  redis.call('SET', P .. 'fullness', share, 'PX', 1000)
-  return share
-end
 
 local function job_key(id) return P .. 'job:' .. id end
 

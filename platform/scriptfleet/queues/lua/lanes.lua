@@ -11,8 +11,6 @@ local asked_by = { [''] = NOTHING }
 local touched = {}
 -- Lanes that this script found open, with the score they are listed under: many jobs of one submit share a lane.
 local listed_at = {}
--- Looks whether a gate has room for a lane more; see gates.lua.
-local look
 
 local function asks(lane)
   local found = asked_by[lane]
@@ -23,19 +21,18 @@ local function asks(lane)
   return found
 end
 
+-- What is held while it waits in Celery's lists is only handed on where somebody lives to take it.
+local function is_bound(lane)
+  local asked = asks(lane)
+  return asked.c ~= nil or asked.r ~= nil or asked.l ~= nil or asked.m ~= nil
+end
+
 -- A queue's name has no colon.
 local function ready_key(queue, lane) return P .. 'ready:' .. queue .. (lane == '' and '' or ':' .. lane) end
 
 local function open_key(queue, group) return P .. 'open:' .. queue .. (group == '' and '' or ':' .. group) end
 
 local function lane_of(id) return redis.call('HGET', job_key(id), 'lane') or '' end
-
-local function gates_of(lane)
-  local asked, gates = asks(lane), {}
-  if asked.c then gates[1] = 'c:' .. asked.c end
-  if asked.r then gates[#gates + 1] = 'r:' .. asked.r end
-  return gates
-end
 
 -- A group that comes, or comes back, stands behind those that were served as often as the queue's present: it gains
 -- nothing by leaving, and waits for one job of each other group at most.
@@ -62,33 +59,14 @@ local function close_lane(queue, lane)
   if lane ~= '' then redis.call('SREM', P .. 'lanes:' .. queue, lane) end
   if not gate then
     unlist(queue, lane)
-    for _, name in ipairs(gates_of(lane)) do look(name, queue) end
+    -- The lane may have been the only open one at its gates.
+    if is_bound(lane) then gates().look_for(lane, queue) end
     return
   end
   local at_gate = P .. 'parked:' .. queue .. ':' .. gate
   redis.call('HDEL', P .. 'parked:' .. queue, lane)
   redis.call('ZREM', at_gate, lane)
   if redis.call('EXISTS', at_gate) == 0 then redis.call('SREM', P .. 'parked_in:' .. gate, queue) end
-end
-
-local function park(queue, lane, gate, at)
-  unlist(queue, lane)
-  redis.call('HSET', P .. 'parked:' .. queue, lane, gate)
-  redis.call('ZADD', P .. 'parked:' .. queue .. ':' .. gate, ms(at), lane)
-  redis.call('SADD', P .. 'parked_in:' .. gate, queue)
-  -- The lane may have been the only open one at its other gate.
-  for _, name in ipairs(gates_of(lane)) do look(name, queue) end
-end
-
--- Opens the lane that has been parked at this gate for the longest.
-local function unpark(queue, gate)
-  local at_gate = P .. 'parked:' .. queue .. ':' .. gate
-  local lane = redis.call('ZPOPMIN', at_gate)[1]
-  if redis.call('EXISTS', at_gate) == 0 then redis.call('SREM', P .. 'parked_in:' .. gate, queue) end
-  if not lane then return end
-  redis.call('HDEL', P .. 'parked:' .. queue, lane)
-  local head = redis.call('ZRANGE', ready_key(queue, lane), 0, 0, 'WITHSCORES')
-  if head[2] then open_lane(queue, lane, tonumber(head[2])) end
 end
 
 local function put_ready(id, queue, prio, at, lane)
@@ -108,35 +86,4 @@ local function leave_lane(id, queue, lane)
   if lane ~= '' then redis.call('HINCRBY', P .. 'queue:' .. queue, 'in_lanes', -1) end
   if redis.call('EXISTS', ready_key(queue, lane)) == 0 then close_lane(queue, lane) end
   return true
-end
-
--- The lane whose turn it is and its first job: of the group served least, the lane with the first of all heads.
-local function first_in_line(queue)
-  while true do
-    local group = redis.call('ZRANGE', P .. 'groups:' .. queue, 0, 0)[1]
-    if not group then return nil end
-    local open = redis.call('ZRANGE', open_key(queue, group), 0, 1, 'WITHSCORES')
-    local lane = open[1]
-    local head = lane and redis.call('ZRANGE', ready_key(queue, lane), 0, 0, 'WITHSCORES') or NOTHING
-    if not lane then
-      redis.call('ZREM', P .. 'groups:' .. queue, group)
-    elseif not head[1] then
-      -- Emptied by a worker of an older version.
-      close_lane(queue, lane)
-    elseif open[4] and tonumber(head[2]) > tonumber(open[4]) then
-      -- Its first jobs have gone since it was listed: another lane's head comes before.
-      redis.call('ZADD', open_key(queue, group), head[2], lane)
-      listed_at[queue .. ':' .. lane] = nil
-    else
-      return lane, head[1], group
-    end
-  end
-end
-
--- Counts a job for its group. Virtual time is jobs served: the queue's present is that of the group served last.
-local function count_served(queue, group)
-  local groups = P .. 'groups:' .. queue
-  if redis.call('ZCARD', groups) < 2 then return end
-  redis.call('HSET', P .. 'queue:' .. queue, 'present', redis.call('ZSCORE', groups, group))
-  redis.call('ZINCRBY', groups, 1, group)
 end

@@ -8,8 +8,8 @@ end
 -- Frees what a job held since it was handed on.
 local function give_back_holds(id, queue, at)
   local f = redis.call('HMGET', job_key(id), 'lane', 'placed')
-  if f[1] then release(f[1], id, at) end
-  if f[2] then leave_place(id, queue, f[2]) end
+  if f[1] and is_bound(f[1]) then gates().release(f[1], id, at) end
+  if f[2] then placement().leave_place(id, queue, f[2]) end
 end
 
 local function leave_running(id, queue)
@@ -26,18 +26,11 @@ local function hand_back(id, queue)
   local f = redis.call('HMGET', job_key(id), 'state', 'prio', 'ready_at', 'lane', 'placed')
   if f[1] ~= 'queued' then return false end
   -- A worker's own list is short, and who reads it may be away for long: nothing is left in vain there.
-  local message = f[5] and message_of(id, own_list(f[5]))
+  local message = f[5] and line().message_of(id, own_list(f[5]))
   if message then redis.call('LREM', P .. 'celery:' .. own_list(f[5]), 1, message) end
   give_back_holds(id, queue, now_ms())
   put_ready(id, queue, f[2], tonumber(f[3]), f[4] or '')
   return true
-end
-
--- While a job lives it is found by its group and labels.
-local function mark(id, marks)
-  if marks == '' then return end
-  redis.call('HSET', job_key(id), 'marks', marks)
-  for _, name in ipairs(cjson.decode(marks)) do redis.call('SADD', P .. 'marked:' .. name, id) end
 end
 
 local function unmark(id, marks)
@@ -107,9 +100,9 @@ end
 
 -- A run holds the keys and the place of its job, also one that others were not asked about: it is there.
 local function hold_for_run(id, lane, claim, worker, at)
-  if lane == '' then return end
-  hold_from_now(lane, id, claim, at)
-  if needs_place(lane) then put_placed(id, lane, worker) end
+  if not is_bound(lane) then return end
+  gates().hold_from_now(lane, id, claim, at)
+  if placement().needs_place(lane) then placement().put_placed(id, lane, worker) end
 end
 
 local function start_run(id, queue, lane, claim, worker, lease, rev, at, first)
@@ -156,60 +149,4 @@ local function take(id, f, claim, worker, lease, at, keep_ms)
   return { 'claimed', id, queue, f[3], f[4], attempt, f[5], ms(at), first, f[8], f[9], f[10], f[11],
     f[6] or '0', f[12] or '0', f[13] or '', f[14] or '', f[15] or '', f[16] or '0', f[17] or '',
     f[18] or '' }
-end
-
--- What is said of a job to write, in this order: id, spec, sig, kind, name, argsrepr, queue, prio, not_before ms or 0,
---   expires ms or 0, idempotency key or '', hash of the spec, sha256 of its bytes or '', its marks or '', lane or '',
---   bounds or ''. See job_arguments in queues/submission.py.
-local JOB_ARGUMENTS = 16
-
-local function job_arguments(from)
-  local a = {}
-  for k = 1, JOB_ARGUMENTS do a[k] = ARGV[from + k - 1] end
-  return a
-end
-
--- Writes a job that the server does not know, all but its place in line: that is place_job's.
-local function write_job(a, rev, attempt, at)
-  local id, expires, key, blob = a[1], a[10], a[11], a[13]
-  redis.call('HSET', job_key(id), 'spec', a[2], 'sig', a[3], 'kind', a[4], 'name', a[5], 'argsrepr', a[6],
-    'queue', a[7], 'prio', a[8], 'rev', rev, 'submitted', ms(at), 'attempt', attempt, 'losses', 0)
-  redis.call('SADD', P .. 'queues', a[7])
-  if expires ~= '0' then redis.call('HSET', job_key(id), 'expires', expires) end
-  if blob ~= '' then redis.call('HSET', job_key(id), 'blob', blob) end
-  mark(id, a[14])
-  if a[15] ~= '' then redis.call('HSET', job_key(id), 'lane', a[15]) end
-  if a[16] ~= '' then
-    redis.call('HSET', job_key(id), 'bounds', a[16])
-    set_bounds(a[15], a[16])
-  end
-  if key ~= '' then
-    redis.call('HSET', job_key(id), 'idem', key, 'idem_hash', a[12])
-    redis.call('HSET', P .. 'idem:' .. key, 'id', id, 'hash', a[12])
-  end
-end
-
--- Puts a written job in line, or among the delayed; gives the state it has now.
-local function place_job(a, at)
-  local due = tonumber(a[9])
-  if due > at then to_delayed(a[1], due) return 'delayed' end
-  to_queued(a[1], a[7], a[8], at)
-  return 'queued'
-end
-
-local function lacks_bytes(a)
-  return a[13] ~= '' and redis.call('EXISTS', P .. 'blob:' .. a[13]) == 0
-end
-
--- A worker is gone: what was placed with it and has not started goes back in line, and its own list goes with it.
-local function forget_worker(name)
-  redis.call('ZREM', P .. 'workers', name)
-  for _, id in ipairs(redis.call('ZRANGE', P .. 'placed:' .. name, 0, -1)) do
-    local f = redis.call('HMGET', job_key(id), 'state', 'queue')
-    if f[1] == 'queued' then
-      hand_back(id, f[2])
-      touched[f[2]] = true
-    end
-  end
-  redis.call('DEL', P .. 'celery:' .. own_list(name))
 end

@@ -4,9 +4,9 @@
 local queue, claim, worker, lease, keep = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
 local at = now_ms()
 if is_paused(queue) then return { 'none' } end
-open_due_gates(at)
+if redis.call('EXISTS', P .. 'rates_due') == 1 then gates().open_due(at) end
 while true do
-  local id = pick(queue, worker, at)
+  local id = are_alike(queue) and pop_alike(queue, 1)[1] or line().pick(queue, worker, at)
   if not id then return { 'none' } end
   local f = claimable(id)
   if f[1] == 'queued' then

@@ -9,9 +9,6 @@ local function needs_place(lane)
   return asked.l ~= nil or asked.m ~= nil
 end
 
--- Queues' names have no '@', and those of workers have one.
-local function own_list(worker) return 'worker.' .. worker end
-
 local function has_labels(wanted, offered)
   for name, value in pairs(wanted or NOTHING) do
     if offered[name] ~= value then return false end
@@ -78,7 +75,7 @@ end
 
 -- A worker has room again: lanes that wait for one may try, those first that wait longest.
 local function try_places(queue, most)
-  for _ = 1, math.min(most, redis.call('ZCARD', P .. 'parked:' .. queue .. ':p')) do unpark(queue, 'p') end
+  for _ = 1, math.min(most, redis.call('ZCARD', P .. 'parked:' .. queue .. ':p')) do gates().unpark(queue, 'p') end
 end
 
 local function leave_place(id, queue, worker)
@@ -87,3 +84,6 @@ local function leave_place(id, queue, worker)
   try_places(queue, 4)
   touched[queue] = true
 end
+
+return { needs_place = needs_place, read_worker = read_worker, place_for = place_for, fits = fits,
+  put_placed = put_placed, try_places = try_places, leave_place = leave_place }

@@ -18,7 +18,7 @@ mark(id, ARGV[20])
 if lane ~= '' then
   redis.call('HSET', job_key(id), 'lane', lane, 'bounds', bounds)
   -- Where others have been submitted since, theirs are the newer bounds.
-  for _, gate in ipairs(gates_of(lane)) do bounds_of(gate, id, at) end
+  for _, gate in ipairs(gates().gates_of(lane)) do gates().bounds_of(gate, id, at) end
   hold_for_run(id, lane, claim, worker, at)
 end
 still_to_run(id, at)

@@ -1,7 +1,7 @@
 #!lua
 -- Writes a job again that the store knows as unfinished and this server does not know at all.
 -- ARGV: message template, keep ms, epoch, '1' when it was wiped and the restoring of that is not done yet, then what
---   job_arguments in moves.lua lists, attempt, losses, ooms, when its first run began in ms or 0, why it cannot run
+--   job_arguments in writing.lua lists, attempt, losses, ooms, when its first run began in ms or 0, why it cannot run
 --   again or '', then for one that runs: claim id, worker, lease ms, when this run began in ms.
 -- Gives the state it has now, 'known' when the server knows it and nothing was done, or 'over' when the server has
 -- another epoch or the restoring is done.

@@ -20,7 +20,7 @@ local function without_message(queue)
   local old = redis.call('ZRANGEBYSCORE', P .. 'admitted:' .. queue, '-inf', last, 'LIMIT', 0, most)
   for _, id in ipairs(old) do
     local f = redis.call('HMGET', job_key(id), 'state', 'placed')
-    if f[1] == 'queued' and not message_of(id, list_of(queue, f[2])) then found('message_lost', id) end
+    if f[1] == 'queued' and not line().message_of(id, list_of(queue, f[2])) then found('message_lost', id) end
   end
 end
 

@@ -1,6 +1,6 @@
 #!lua
 -- Writes any number of jobs, each whole or not at all; a job whose id or idempotency key is known is left as it is.
--- ARGV: message template, count, then for each job what job_arguments in moves.lua lists.
+-- ARGV: message template, count, then for each job what job_arguments in writing.lua lists.
 -- Gives for each job: id it has now, and 'new', 'same', 'conflict', or 'blob missing': nothing was written of a job whose
 -- bytes are not there.
 local template, at = ARGV[1], now_ms()

@@ -71,8 +71,8 @@ end
 
 -- A job that waits for one worker is taken from it when that takes no jobs now, or another would start it at once.
 local function is_better_elsewhere(queue, lane, name)
-  if not needs_place(lane) then return false end
-  local worker, best, full = read_worker(name), place_for(queue, lane, at)
+  if not placement().needs_place(lane) then return false end
+  local worker, best, full = placement().read_worker(name), placement().place_for(queue, lane, at)
   return not worker or not worker.takes or (best ~= nil and best ~= name and full <= 1)
 end
 
@@ -81,7 +81,7 @@ local function resend_lost(queue)
   local admitted = P .. 'admitted:' .. queue
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', admitted, '-inf', ms(at - doubt), 'LIMIT', 0, most)) do
     local f = redis.call('HMGET', job_key(id), 'state', 'placed', 'lane')
-    local message = message_of(id, list_of(queue, f[2]))
+    local message = line().message_of(id, list_of(queue, f[2]))
     if f[1] ~= 'queued' then
       redis.call('ZREM', admitted, id)
     elseif not message then
@@ -109,7 +109,7 @@ for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
   if slots[queue] then
     redis.call('SET', P .. 'window:' .. queue, slots[queue] * 2)
     resend_lost(queue)
-    try_places(queue, 20)
+    if redis.call('EXISTS', P .. 'parked:' .. queue) == 1 then placement().try_places(queue, 20) end
   elseif redis.call('DEL', P .. 'window:' .. queue) == 1 then
     hand_back_bound(queue)
   end
