@@ -152,8 +152,7 @@ def find_version2(proc_cgroup: str, mounts: str) -> Hierarchy2 | str:
 def _opened(base: str, home: str) -> Hierarchy2 | str:
     """Switch the controllers on for children; our own process is in ``home``."""
     try:
-        if not _is_switched_on(base):
-            home = _divide(base, home)
+        home = _home_now(base, home) if _is_switched_on(base) else _divide(base, home)
     except OSError as fault:
         return f"the v2 hierarchy at {base} is not ours to divide ({fault.strerror}): delegate it to this user"
     return Hierarchy2(base, home)
@@ -173,6 +172,12 @@ def _divide(base: str, home: str) -> str:
                 write_text(f"{home}/cgroup.procs", pid)
         write_text(f"{base}/cgroup.subtree_control", wanted)
     return home
+
+
+def _home_now(base: str, home: str) -> str:
+    """Give where this process is: another engine may have moved it into the leaf since its group was read."""
+    leaf = f"{base}/{_LEAF}"
+    return leaf if str(os.getpid()) in (read_text(f"{leaf}/cgroup.procs") or "").split() else home
 
 
 def _is_switched_on(base: str) -> bool:
