@@ -29,7 +29,8 @@ class BulkInsert:
     def __init__(self, statement: Insert, columns: Sequence[str], dialect: sa.Dialect) -> None:
         # As SQLAlchemy orders them.
         columns = [column.name for column in statement.table.c if column.name in columns]
-        self._statement, self._columns = statement, columns
+        self._columns = columns
+        self._text = str(statement.compile(dialect=dialect, column_keys=columns))
         self._json = frozenset(column.name for column in statement.table.c if isinstance(column.type, sa.JSON))
         self._of_postgres = _Postgres(statement, columns, dialect) if isinstance(statement, postgresql.Insert) else None
 
@@ -39,7 +40,9 @@ class BulkInsert:
             return
         said = self._of_postgres
         if said is None:
-            connection.execute(self._statement, rows)
+            # Straight to the driver: SQLAlchemy would look at each value of each row.
+            plain = [self._plain(row) for row in rows]
+            connection.exec_driver_sql(self._text, [tuple(map(row.get, self._columns)) for row in plain])
             return
         with closing(connection.connection.cursor()) as cursor:
             if len(rows) >= _LEAST_COPIED:
