@@ -101,19 +101,9 @@ class Fleet:
         queues: str = "default",
         env: dict[str, str] | None = None,
         inside: Sequence[str] = (),
+        app: str = "scriptfleet_workers.app",
     ) -> Process:
-        command = [
-            *inside,
-            *_CELERY,
-            "scriptfleet_workers.app",
-            "worker",
-            "-Q",
-            queues,
-            "-c",
-            str(slots),
-            "-n",
-            f"{name}@%h",
-        ]
+        command = [*inside, *_CELERY, app, "worker", "-Q", queues, "-c", str(slots), "-n", f"{name}@%h"]
         process = self.start(name, *command, "--without-mingle", "--without-gossip", "-E", "-l", "INFO", env=env)
         self.await_worker(name, process)
         return process

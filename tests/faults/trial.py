@@ -96,12 +96,14 @@ class Trial:
         """Submit all jobs under ids of our own."""
         self.folder.mkdir(exist_ok=True)
         self.job_ids = [new_job_id() for _ in range(self.size.jobs)]
-        made = [drafts.of_command(self._command(number, job_id)) for number, job_id in enumerate(self.job_ids)]
+        seconds = [BRIEF_SECONDS if number % ONE_IN else self.size.long_seconds for number in range(self.size.jobs)]
+        commands = [self.command(job_id, long) for job_id, long in zip(self.job_ids, seconds, strict=True)]
+        made = [drafts.of_command(command) for command in commands]
         self.fleet.client().submit_many(made, job_ids=self.job_ids)
 
-    def _command(self, number: int, job_id: str) -> str:
-        seconds = BRIEF_SECONDS if number % ONE_IN else self.size.long_seconds
-        return f"exec {sys.executable} -I -S {stamping_job.__file__} {self.folder / job_id} {seconds}"
+    def command(self, job_id: str, seconds: float) -> str:
+        """Give the command line of a job that takes so long."""
+        return f"exec {sys.executable} -I -S {stamping_job.__file__} {self.folder}/{job_id} {seconds}"
 
     def wait_for_runs(self, count: int) -> None:
         """Wait until so many jobs have started."""
