@@ -130,7 +130,7 @@ class Fleet:
             found = re.search(r"listening on (http://\S+)", process.log())
             return found[1] if found else ""
 
-        return Server(process, eventually(address, within=20))
+        return Server(process, eventually(address, within=40))
 
     def stop(self) -> None:
         for process in reversed(self.processes):

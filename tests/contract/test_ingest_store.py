@@ -364,6 +364,18 @@ def test_an_end_that_is_recorded_stands_when_the_server_forgot_it_and_had_the_jo
     }
 
 
+def test_a_run_whose_end_the_broker_lost_is_lost_once_another_has_ended_its_job(database: Database) -> None:
+    store = IngestStore(database)
+    told = [make.submitted(JOB), make.claimed(JOB, RUN, 2), make.claimed(JOB, SECOND, 2)]
+    one_by_one(store, [*told, make.finished(make.record(JOB, SECOND), 3)])
+
+    found = RunStore(database).get(RUN)
+    assert (found.outcome, found.usage.error_type, found.is_stale) == (State.LOST, "RunForgotten", False)
+    store.apply([make.finished(make.record(JOB, RUN, State.FAILED), stale=True)])
+    found = RunStore(database).get(RUN)
+    assert (found.outcome, found.is_stale) == (State.FAILED, True)
+
+
 def test_a_job_that_was_put_back_on_purpose_after_its_end_ends_anew(database: Database) -> None:
     again = [make.claimed(JOB, SECOND, 5), make.finished(make.record(JOB, SECOND, State.FAILED), 6)]
     one_by_one(IngestStore(database), [*ENDED, make.moved(JOB, 4, State.QUEUED), *again])

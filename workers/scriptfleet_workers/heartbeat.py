@@ -94,7 +94,9 @@ class Heartbeat:
 
     def _renew(self) -> None:
         now = time.monotonic()
-        due = {run.claim.run_id: run for run in self._active.all() if run.has_news() or run.renew_at <= now}
+        # A server that was away may have forgotten claims: all are told again before others take their jobs.
+        is_due = [run for run in self._active.all() if self._is_away or run.has_news() or run.renew_at <= now]
+        due = {run.claim.run_id: run for run in is_due}
         if not due:
             return
         granted = {run_id: run.lease_seconds for run_id, run in due.items()}

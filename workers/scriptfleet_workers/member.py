@@ -133,11 +133,12 @@ class Member:
             member._engine.warm_up(1, settings.warm_preload)
         member._live.start()
         member._orders.start()
+        # Before the first tick, which would rescue jobs whose reports lie there.
+        member._spool_rounds.once()
         member._heartbeat.start()
         if member._health is not None:
             member._health.start()
         member._events.start()
-        member._spool_rounds.once()
         member._spool_rounds.start()
         cls._current = member
         _settle_memory()

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from scriptfleet.domain.event import Event
 from scriptfleet.domain.run import RunRecord
-from scriptfleet.domain.state import FINAL
+from scriptfleet.domain.state import FINAL, State
 from scriptfleet.storage.bulk import BulkInsert, Insert
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.event_rows import Batch, Ended, JobPatch, to_rows
@@ -34,6 +34,8 @@ _OF_JOB = ("name", "kind", "queue")
 #: Known from a claim or from no event at all, so that a record never sets it.
 _NOT_IN_RECORD = frozenset({"run_id", "claimed_at", "began_at", *_OF_JOB})
 
+#: Error type of a run that the broker forgot.
+_FORGOTTEN = "RunForgotten"
 #: The columns of each kind of row of a run, as event_rows.py makes them.
 _RUN = ("run_id", "job_id", *_OF_JOB)
 _CLAIM = ("attempt", "worker", "claimed_at")
@@ -83,6 +85,7 @@ class IngestStore:
             self._claimed.write(connection, _sorted(batch.claimed))
             self._finished.write(connection, _sorted(batch.finished))
             self._lost.write(connection, _sorted(batch.lost))
+            _give_up_forgotten(connection, batch)
             _name_earlier_runs(connection, batch)
             for name, insert in self._ignoring.items():
                 insert.write(connection, _sorted(getattr(batch, name)))
@@ -116,6 +119,20 @@ def _ended(connection: sa.Connection, batch: Batch) -> dict[str, Ended]:
     is_over = jobs.c.job_id.in_(batch.jobs) & jobs.c.state.in_([str(state) for state in FINAL])
     found = connection.execute(sa.select(jobs.c.job_id, jobs.c.revision, jobs.c.last_run_id).where(is_over))
     return {row.job_id: Ended(row.revision, row.last_run_id) for row in found}
+
+
+def _give_up_forgotten(connection: sa.Connection, batch: Batch) -> None:
+    """End runs that are open while another has ended their job: the broker has forgotten them, with what they told.
+
+    Should their own end come after all, from a batch that was left lying, it takes the place of this.
+    """
+    if not batch.ended:
+        return
+    ended_at = sa.select(jobs.c.finished_at).where(jobs.c.job_id == runs.c.job_id).scalar_subquery()
+    message = "the broker lost what was told of its end"
+    lost = {"outcome": str(State.LOST), "success": False, "error_type": _FORGOTTEN, "error_message": message}
+    is_open = runs.c.job_id.in_(sorted(batch.ended)) & runs.c.outcome.is_(None)
+    connection.execute(sa.update(runs).where(is_open).values(finished_at=ended_at, **lost))
 
 
 def _fill_names(connection: sa.Connection, batch: Batch) -> None:
@@ -170,14 +187,17 @@ def _claimed_upsert(insert: Insert) -> Insert:
 
 
 def _lost_upsert(insert: Insert) -> Insert:
-    # A run that has an outcome keeps all it has: only the columns of a run still under way are open.
-    return _fill_gaps(insert, *_LOSS, only_open=True)
+    # A run that has an outcome of its own keeps all it has.
+    # Written out, since a bulk insert has no room for parameters of its own.
+    is_open = runs.c.outcome.is_(None) | (runs.c.error_type == sa.literal_column(f"'{_FORGOTTEN}'"))
+    chosen: dict[str, sa.ColumnElement[Any]] = {name: insert.excluded[name] for name in _LOSS}
+    chosen |= {name: sa.func.coalesce(runs.c[name], insert.excluded[name]) for name in _OF_JOB}
+    return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen, where=is_open)
 
 
-def _fill_gaps(insert: Insert, *names: str, only_open: bool = False) -> Insert:
+def _fill_gaps(insert: Insert, *names: str) -> Insert:
     chosen = {name: sa.func.coalesce(runs.c[name], insert.excluded[name]) for name in (*names, *_OF_JOB)}
-    where = runs.c.outcome.is_(None) if only_open else None
-    return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen, where=where)
+    return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen)
 
 
 def _finished_upsert(insert: Insert) -> Insert:
