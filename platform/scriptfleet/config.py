@@ -21,6 +21,8 @@ _RESULT_HOURS = 6.0
 RUN_INTERVAL_SECONDS = 0.1
 #: As those of jobs; see domain/check.py.
 _LONGEST_LABEL, _LONGEST_LABEL_VALUE = 64, 256
+#: A script's bytes stay as long.
+_SIGNATURE_HOURS = 7 * 24.0
 _DRAIN_SECONDS = 20.0
 #: Longer than the 30 s after which Celery tries again, at the latest, to reach a broker that is back.
 _DEAF_SECONDS = 60.0
@@ -63,8 +65,12 @@ class Settings(NamedTuple):
     database_url: str = ""
     #: First part of every key in Redis; two fleets on one server have two.
     namespace: str = "scriptfleet"
-    #: Signs and checks specs when set; the same on producers and workers.
+    #: Signs and checks specs, orders and facts when set; the same on producers, workers and results services.
     signing_key: str = ""
+    #: Hours after it is due within which a signed job may start; with no key it has no meaning.
+    signature_hours: float = _SIGNATURE_HOURS
+    #: On a fleet with a key, whether workers obey Celery's own remote control, which nobody can sign.
+    allow_celery_control: bool = False
     #: Largest script or bundle that is accepted, in bytes before compression.
     blob_max_bytes: int = _BLOB_MAX_BYTES
     #: Hours that a finished job's record and the end of its output stay in the broker.
@@ -135,6 +141,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         wait_replicas=_whole(given, "SCRIPTFLEET_WAIT_REPLICAS", 0, 16),
         namespace=given.get("SCRIPTFLEET_NAMESPACE") or "scriptfleet",
         signing_key=given.get("SCRIPTFLEET_SIGNING_KEY", ""),
+        signature_hours=_number(given, "SCRIPTFLEET_SIGNATURE_HOURS", _SIGNATURE_HOURS, 24 * 365),
+        allow_celery_control=_flag(given, "SCRIPTFLEET_ALLOW_CELERY_CONTROL"),
         blob_max_bytes=int(_number(given, "SCRIPTFLEET_BLOB_MAX_BYTES", _BLOB_MAX_BYTES, 1 << 29)),
         result_hours=_number(given, "SCRIPTFLEET_RESULT_HOURS", _RESULT_HOURS, 24 * 365),
         api_token=given.get("SCRIPTFLEET_API_TOKEN", ""),

@@ -9,6 +9,7 @@ ScriptfleetError
 ├── SubmitUncertain         the broker went away mid-submit: the job may exist, its id is known
 ├── WaitTimedOut            a job did not end in the time given to wait
 ├── BrokerUnreachable       Redis cannot be reached or refuses
+│   └── BrokerFull          Redis is near its memory limit and takes no new job
 ├── StoreUnreachable        the database cannot be reached or has another schema
 ├── BlobMissing             a script's bytes are not where they should be, or are not what was sent
 └── EngineFailed            the engine itself, not the script, could not go on
@@ -101,6 +102,16 @@ class BrokerUnreachable(ScriptfleetError, ConnectionError):
         self.url, self.reason = url, reason
         way = "start one with `scriptfleet up`, or name another with --redis or SCRIPTFLEET_REDIS_URL"
         super().__init__(f"no broker at {url}: {reason} ({way})")
+
+
+class BrokerFull(BrokerUnreachable):
+    """Redis is so near its memory limit that it takes no new job: those that are there are to end. Nothing was done."""
+
+    def __init__(self, url: str, percent: int) -> None:
+        self.percent = percent
+        super().__init__(url, f"{percent} % of its memory limit is in use")
+        way = "wait until jobs have ended, or give it more maxmemory"
+        self.args = (f"the broker at {url} takes no new job: {self.reason} ({way})",)
 
 
 class StoreUnreachable(ScriptfleetError):

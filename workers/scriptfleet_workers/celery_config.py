@@ -87,6 +87,8 @@ def celery_config(settings: Settings) -> dict[str, Any]:
         # A worker takes a message only when a slot is free (see intake.py), so no job waits behind a long one.
         "worker_disable_prefetch": True,
         "worker_send_task_events": True,
+        # Who can write to the broker could give orders this way, and nobody can sign them.
+        "worker_enable_remote_control": not settings.signing_key or settings.allow_celery_control,
         "worker_cancel_long_running_tasks_on_connection_loss": False,
         "worker_hijack_root_logger": True,
         "worker_redirect_stdouts": False,

@@ -116,7 +116,9 @@ def exposition(name: str, signs: VitalSigns, tally: Tally) -> Iterable[str]:
         yield from _family(f"scriptfleet_worker_{counted}_total", "counter", _MEANING[counted], counts)
     since = time.monotonic() - signs.canary.heard_at
     yield from _plain("scriptfleet_worker_canary_age_seconds", "Since a message was last read.", since)
-    yield from _plain("scriptfleet_worker_broker_memory_ratio", "Of the broker's memory limit.", signs.fullness / 100)
+    yield from _plain(
+        "scriptfleet_worker_broker_memory_ratio", "Of the broker's memory limit.", signs.pressure.fullness / 100
+    )
     yield from _plain("process_start_time_seconds", "Start, since the epoch.", signs.started_at)
     yield from _plain("process_resident_memory_bytes", "Resident memory.", _resident_bytes())
     cpu = {"": usage.ru_utime + usage.ru_stime}

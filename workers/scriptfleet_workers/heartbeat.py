@@ -33,10 +33,13 @@ class Heartbeat:
         presence: Presence,
         tell: Callable[[Presence], None],
         is_stop: Callable[[bytes, str], bool] = lambda text, job_id: True,
+        drops_samples: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``tell`` gives the sign of life; ``is_stop`` says whether a text is an order to stop a job."""
+        """``tell`` gives the sign of life; ``is_stop`` says whether a text is an order to stop a job;
+        ``drops_samples`` whether readings are left out.
+        """
         self._claims, self._active, self._presence = claims, active, presence
-        self._tell, self._is_stop = tell, is_stop
+        self._tell, self._is_stop, self._drops_samples = tell, is_stop, drops_samples
         self._rounds = Rounds("heartbeat", _EVERY_SECONDS, self._beat)
         self._is_away = False
 
@@ -100,7 +103,8 @@ class Heartbeat:
         if not due:
             return
         granted = {run_id: run.lease_seconds for run_id, run in due.items()}
-        wanted = [Renewal(run.claim.job_id, run_id, granted[run_id], _reading(run)) for run_id, run in due.items()]
+        read = (lambda run: "-") if self._drops_samples() else _reading
+        wanted = [Renewal(run.claim.job_id, run_id, granted[run_id], read(run)) for run_id, run in due.items()]
         for run_id, answer in self._claims.renew(wanted).items():
             run = due[run_id]
             if answer == "lost" or (answer == "gone" and not self._reassert(run, granted[run_id])):

@@ -1,14 +1,11 @@
-"""The step of Celery's consumer that decides when it asks for messages, and how it notes them on a full server."""
+"""The step of Celery's consumer that decides when it asks for messages."""
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import redis
 from celery import Celery, bootsteps
-from kombu.transport import virtual
 
-from scriptfleet_workers.broker_faults import is_full
 from scriptfleet_workers.member import Member
 
 log = logging.getLogger("scriptfleet.intake")
@@ -48,7 +45,6 @@ class Intake(bootsteps.StartStopStep):  # type: ignore[misc]
             return bool(has_room())
 
         channel.qos.can_consume = can_consume
-        channel.qos.append = _noting(channel.qos)
         # The loop asks for messages when it wakes; while all slots are busy there is nothing else to wake it at once.
         if consumer.hub is not None:
             consumer.hub.add_reader(Member.current().slot_bell.number, Member.current().slot_bell.heard)
@@ -71,26 +67,6 @@ def _put_back(channel: Any) -> None:
     except (redis.RedisError, OSError) as fault:
         # The tick misses the job and sends another message.
         log.warning("message_not_put_back reason=%s", fault)
-
-
-def _noting(qos: Any) -> Callable[[Any, str], None]:
-    """Give the channel's way to note a message that came, for a server that may be full.
-
-    There it can note nothing, and Celery would end the worker. The note is of no use for a job: one whose message is
-    lost is missed by the tick, and gets another.
-    """
-    note = qos.append
-
-    def append(message: Any, tag: str) -> None:
-        try:
-            note(message, tag)
-        except redis.ResponseError as fault:
-            if not is_full(fault):
-                raise
-            log.warning("message_not_noted tag=%s reason=%s", tag, fault)
-            virtual.QoS.append(qos, message, tag)  # type: ignore[no-untyped-call]
-
-    return append
 
 
 def register(app: Celery) -> None:

@@ -9,6 +9,7 @@ import redis
 from scriptfleet.execution.plain_file import open_plain
 from scriptfleet.queues.live_output import PIECE_BYTES, LiveOutput
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
+from scriptfleet_workers.pressure import Pressure
 from scriptfleet_workers.rounds import Rounds
 
 log = logging.getLogger("scriptfleet.live")
@@ -21,8 +22,8 @@ _MOST_PER_LOOK: Final = 8 * PIECE_BYTES
 class LivePump:
     """Passes on live output. Live output is for watching: when the broker is away it is left out, not kept."""
 
-    def __init__(self, live: LiveOutput, active: ActiveRuns, keep_seconds: float) -> None:
-        self._live, self._active, self._keep_seconds = live, active, keep_seconds
+    def __init__(self, live: LiveOutput, active: ActiveRuns, keep_seconds: float, pressure: Pressure) -> None:
+        self._live, self._active, self._keep_seconds, self._pressure = live, active, keep_seconds, pressure
         self._rounds = Rounds("live-output", _EVERY_SECONDS, self._look)
 
     def start(self) -> None:
@@ -38,12 +39,15 @@ class LivePump:
         if not any(run.sent.values()):
             return
         try:
-            self._live.write(_fresh(run))
+            if not self._pressure.keeps_output():
+                self._live.write(_fresh(run))
             self._live.end(run.claim.run_id, self._keep_seconds)
         except redis.RedisError as fault:
             log.warning("live_output_left_out run=%s reason=%s", run.claim.run_id, fault)
 
     def _look(self) -> None:
+        if self._pressure.keeps_output():
+            return
         pieces = [piece for run in self._active.all() if run.running for piece in _fresh(run)]
         if not pieces:
             return

@@ -44,6 +44,7 @@ from scriptfleet_workers.health import HealthServer
 from scriptfleet_workers.heartbeat import Heartbeat
 from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.orders import Orders
+from scriptfleet_workers.pressure import Pressure
 from scriptfleet_workers.reporter import Reporter
 from scriptfleet_workers.rounds import Rounds
 from scriptfleet_workers.run import Done, NotClaimed, Runner
@@ -90,22 +91,33 @@ class Member:
         self.active = ActiveRuns()
         self._admission = Admission.of(settings)
         self.way_out = Drain(settings.drain_seconds, lambda: self.stop_all(StopReason.SHUTDOWN))
-        self.standing, self.tally = Standing(self._admission, self.way_out.begun), Tally()
+        self.standing = Standing(self._admission, self.way_out.begun)
+        self.tally, self._pressure = Tally(), Pressure()
         self._turn = threading.local()
         # Jobs that are refused take no slot: a few at a time, so that a queue full of them starves nobody.
         self._refusals = ThreadPoolExecutor(1, thread_name_prefix="refusals")
-        self._claims = claims = Claims(broker.redis, broker.keys, name, keep_seconds)
-        self._live = LivePump(broker.live_output, self.active, keep_seconds)
+        self._claims = claims = Claims(broker.redis, broker.keys, name, keep_seconds, settings.signing_key)
+        self._live = LivePump(broker.live_output, self.active, keep_seconds, self._pressure)
         self._make_vital_parts(claims)
-        output = OutputPublisher(broker.redis, broker.keys)
+        output = OutputPublisher(broker.redis, broker.keys, settings.signing_key)
         keep = partial(broker.blobs.keep, seconds=keep_seconds)
-        self._reporter = Reporter(claims, output, keep, Spool(settings.home / "spool"), self.way_out.begun)
+        stop = (self.way_out.begun, self._pressure.keeps_output)
+        self._reporter = Reporter(claims, output, keep, Spool(settings.home / "spool"), *stop)
         self._spool_rounds = Rounds("spool", _SPOOL_SECONDS, self._reporter.send_spooled)
         self._folders = RunFolders(settings.home / "runs")
         around, workspaces = self._surroundings(), Workspaces(self._folders.path)
-        tell = (self._reporter, self._live)
         self._runner = Runner(
-            settings, workspaces, name, claims, around, self.active, *tell, limits.applied, self.tally
+            settings=settings,
+            workspaces=workspaces,
+            worker=name,
+            claims=claims,
+            around=around,
+            active=self.active,
+            reporter=self._reporter,
+            live=self._live,
+            limited=limits.applied,
+            tally=self.tally,
+            drops_samples=self._pressure.drops_samples,
         )
 
     def _make_vital_parts(self, claims: Claims) -> None:
@@ -113,9 +125,10 @@ class Member:
         broker, settings, key = self._broker, self._settings, self._settings.signing_key
         self._presence = Presence(broker.redis, broker.keys, self.name)
         self._canary = Canary(broker.redis, broker.keys, self._events.hostname, settings.deaf_seconds)
-        self._signs = VitalSigns(self, self.active, self._admission, self.standing, self._canary)
+        self._signs = VitalSigns(self, self.active, self._admission, self.standing, self._canary, self._pressure)
         self._orders = Orders(broker.redis, broker.keys, self.name, key, self, self.tally)
-        self._heartbeat = Heartbeat(claims, self.active, self._presence, self._tell, self._orders.is_stop)
+        heed = (self._tell, self._orders.is_stop, self._pressure.drops_samples)
+        self._heartbeat = Heartbeat(claims, self.active, self._presence, *heed)
         self._escape = Escape(self.way_out, self.active, self.leave)
         self._health: HealthServer | None = None
         if settings.worker_health_port is not None:

@@ -9,7 +9,8 @@ from scriptfleet.domain.state import State
 from scriptfleet.queues.claims import Claim
 
 #: Of the file's format.
-VERSION: Final = 1
+VERSION: Final = 2
+_READABLE: Final = (1, 2)
 
 
 class NotReadable(Exception):
@@ -35,6 +36,8 @@ class Report:
     is_out_of_memory: bool = False
     #: The lane of the next attempt, None for the one it was in.
     lane: str | None = None
+    #: Whether the broker has the record already: what is left to send is the run's output and artifacts.
+    is_told: bool = False
 
     @property
     def job_id(self) -> str:
@@ -56,7 +59,7 @@ class Report:
         try:
             said = json.loads(path.read_text())
             version = said.pop("version")
-            if version == VERSION:
+            if version in _READABLE:
                 said["state"], said["artifacts"] = State(said["state"]), tuple(said["artifacts"])
                 said["claim"] = Claim(**said["claim"])
                 return cls(**said)

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -52,6 +52,10 @@ class _Sending:
         self.streams = {name: Pieces(folder / name, OUTPUT_PIECE_BYTES) for name in ("stdout", "stderr")}
         self.artifacts = list(report.artifacts)
 
+    def has_files(self) -> bool:
+        """Tell whether there is output or an artifact."""
+        return bool(self.artifacts) or any((self.folder / name).exists() for name in self.streams)
+
 
 class Reporter:
     """Reports runs. All it sends may be sent twice: output pieces are numbered, a finish is fenced by the claim."""
@@ -63,10 +67,14 @@ class Reporter:
         keep: Callable[[bytes], None],
         spool: Spool,
         stopping: threading.Event,
+        keeps_output: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``keep`` stores an artifact; once ``stopping`` is set a report that cannot be sent goes to the spool."""
+        """``keep`` stores an artifact; once ``stopping`` is set a report that cannot be sent goes to the spool.
+
+        While it ``keeps_output``, output and artifacts go to the spool, and are sent when there is room for them.
+        """
         self._claims, self._output, self._keep = claims, output, keep
-        self._spool, self._stopping = spool, stopping
+        self._spool, self._stopping, self._keeps_output = spool, stopping, keeps_output
 
     def report(self, report: Report, folder: Path, goes_on: GoesOn = lambda: False) -> Taken | None:
         """Send the report of the run whose files lie in ``folder``; blocks until the broker has it, or the spool.
@@ -90,7 +98,9 @@ class Reporter:
             wait = min(wait * 2, _LONGEST_WAIT)
 
     def send_spooled(self) -> None:
-        """Send what earlier workers of this home could not."""
+        """Send what could not be sent, also by earlier workers of this home."""
+        if self._keeps_output():
+            return
         try:
             self._spool.send(self._send_late)
         except PASSING as fault:
@@ -104,7 +114,7 @@ class Reporter:
             self._stopping.wait(seconds)
 
     def _send(self, sending: _Sending) -> None:
-        self._send_files(sending)
+        is_kept_here = self._keeps_output() or not self._send_files(sending)
         report = sending.report
         ended = self._finish(sending)
         if ended is Finish.GONE:
@@ -112,6 +122,8 @@ class Reporter:
             log.warning("claim_reasserted job=%s run=%s kept=%s", report.job_id, report.run_id, is_kept)
             ended = self._claims.finish(_ending(report))
         _tell(report, ended)
+        if is_kept_here and sending.has_files():
+            self._spool.keep(replace(report, is_told=True), sending.folder)
 
     def _finish(self, sending: _Sending) -> Finish:
         """End the run; where its slot is to go on, take the next job on the same way."""
@@ -129,31 +141,41 @@ class Reporter:
     def _send_late(self, report: Report, folder: Path) -> None:
         # The job may have ended and been forgotten since: it is never brought back.
         try:
-            self._send_files(_Sending(report, folder))
-            _tell(report, self._claims.finish(_ending(report, is_late=True)))
+            if not self._send_files(_Sending(report, folder)):
+                raise redis.exceptions.OutOfMemoryError("the server is full again")
+            if not report.is_told:
+                _tell(report, self._claims.finish(_ending(report, is_late=True)))
         except redis.ResponseError as fault:
             if not is_refusal(fault):
                 raise
             raise Refused(f"the server does not take it: {fault}") from fault
 
-    def _send_files(self, sending: _Sending) -> None:
-        """Send output and artifacts; what a full server cannot take is left out, so that the outcome need not wait."""
+    def _send_files(self, sending: _Sending) -> bool:
+        """Send output and artifacts; tell whether the server had room for all of it."""
         for stream in list(sending.streams):
-            self._unless_full(partial(self._publish, sending, stream), "output", sending, stream)
+            if not self._is_taken(partial(self._publish, sending, stream), "output", sending, stream):
+                return False
             del sending.streams[stream]
         while sending.artifacts:
             sha256 = sending.artifacts[0]
-            self._unless_full(partial(self._keep_one, sending, sha256), "artifact", sending, sha256)
+            if not self._is_taken(partial(self._keep_one, sending, sha256), "artifact", sending, sha256):
+                return False
             sending.artifacts.pop(0)
+        return True
 
-    def _unless_full(self, send: Callable[[], None], what: str, sending: _Sending, name: str) -> None:
+    def _is_taken(self, send: Callable[[], None], what: str, sending: _Sending, name: str) -> bool:
+        run_id = sending.report.run_id
         try:
             send()
-        except (redis.ResponseError, OSError, BlobTooLarge) as fault:
-            if isinstance(fault, redis.ResponseError) and not is_full(fault):
+        except redis.ResponseError as fault:
+            if not is_full(fault):
                 raise
+            log.warning("%s_kept_here run=%s name=%s reason=%s", what, run_id, name, fault)
+            return False
+        except (OSError, BlobTooLarge) as fault:
             # Of a full disk or a file that its script replaced no other try would come to more.
-            log.warning("%s_left_out run=%s name=%s reason=%s", what, sending.report.run_id, name, fault)
+            log.warning("%s_left_out run=%s name=%s reason=%s", what, run_id, name, fault)
+        return True
 
     def _publish(self, sending: _Sending, stream: str) -> None:
         report, pieces = sending.report, sending.streams[stream]

@@ -6,7 +6,7 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -27,12 +27,12 @@ from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, th
 from scriptfleet.execution.workspace import Workspaces
 from scriptfleet.queues.claims import Claim, Claims
 from scriptfleet.queues.lane import lane_of
-from scriptfleet.queues.signing import is_genuine
+from scriptfleet.queues.signing import good_until, is_genuine
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
 from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.report import Report
 from scriptfleet_workers.reporter import GoesOn, Reporter, Taken
-from scriptfleet_workers.tally import RUNS, Tally
+from scriptfleet_workers.tally import JOBS_REFUSED, RUNS, Tally
 from scriptfleet_workers.task_events import TaskEvents
 
 log = logging.getLogger("scriptfleet.run")
@@ -91,6 +91,8 @@ class Runner:
     #: Gives a spec with the time limit that holds on this worker.
     limited: Callable[[JobSpec], JobSpec]
     tally: Tally
+    #: Tells whether the broker has no room for curves.
+    drops_samples: Callable[[], bool]
 
     def run_job(self, job_id: str, goes_on: GoesOn) -> Done | NotClaimed:
         """Claim the job and see it through; where its slot ``goes_on``, claim the next of its queue at its end."""
@@ -121,6 +123,8 @@ class Runner:
         with self.active.entered(claim, workspace, taken.asked_at) as active:
             spec, record = self._execute(active)
             active.over()
+            if self.drops_samples():
+                record = replace(record, curve=[])
             then = after(spec, claim, record)
             self.live.finish(active)
             onward = self.reporter.report(_report(claim, record, then), workspace.folder, goes_on)
@@ -147,6 +151,7 @@ class Runner:
         try:
             spec = self._spec(claim)
         except InvalidValue as fault:
+            self.tally.add(JOBS_REFUSED, fault.field)
             return None, not_started(who, State.REJECTED, "InvalidJob", str(fault), time.time())
         except Exception as fault:
             return None, _broken(who, fault, ())
@@ -157,13 +162,22 @@ class Runner:
             return spec, _broken(who, fault, active.workspace.reports.hidden)
 
     def _spec(self, claim: Claim) -> JobSpec:
-        if not is_genuine(self.settings.signing_key, claim.job_id, claim.spec, claim.signature):
-            raise InvalidValue("signature", claim.signature or "none", "one made with this fleet's signing key")
+        self._refuse_unsigned(claim)
         if not has_executor(claim.kind):
             expected = f"a kind that worker {self.worker} has: upgrade it, or install the package that has this one"
             raise InvalidValue("kind", claim.kind, expected)
         # The rule is the signed spec's own; the server only counts.
         return self.limited(_spec_of(claim.spec).after_out_of_memory(claim.out_of_memory))
+
+    def _refuse_unsigned(self, claim: Claim) -> None:
+        key, signature = self.settings.signing_key, claim.signature
+        if not is_genuine(key, claim.job_id, claim.spec, signature):
+            raise InvalidValue("signature", signature or "none", "one made with this fleet's signing key")
+        if key and claim.is_spent:
+            raise InvalidValue("replay", claim.job_id, "a job that was not run before: this one had ended")
+        if key and good_until(signature) < time.time():
+            expected = "one that is still good: submit the job again (SCRIPTFLEET_SIGNATURE_HOURS is how long one is)"
+            raise InvalidValue("signature age", signature, expected)
 
 
 def _spec_of(text: str) -> JobSpec:

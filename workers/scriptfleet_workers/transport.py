@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import redis
-from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport import TRANSPORT_ALIASES, virtual
 from kombu.transport import redis as kombu_redis
 
 from scriptfleet_workers.broker_faults import is_full
@@ -12,8 +12,33 @@ from scriptfleet_workers.broker_faults import is_full
 log = logging.getLogger("scriptfleet.intake")
 
 
+class QoS(kombu_redis.QoS):
+    """Notes of messages that came and were not acknowledged; of no use for a job, whose message the tick misses."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note a message. Where a full server takes no note, Celery would end the worker."""
+        try:
+            super().append(message, delivery_tag)  # type: ignore[no-untyped-call]
+        except redis.ResponseError as fault:
+            if not is_full(fault):
+                raise
+            log.warning("message_not_noted tag=%s reason=%s", delivery_tag, fault)
+            virtual.QoS.append(self, message, delivery_tag)  # type: ignore[no-untyped-call]
+
+    def restore_visible(self, *arguments: Any, **options: Any) -> None:
+        """Put back what others noted and did not acknowledge; on a full server, the next time."""
+        try:
+            super().restore_visible(*arguments, **options)  # type: ignore[no-untyped-call]
+        except redis.ResponseError as fault:
+            if not is_full(fault):
+                raise
+            log.warning("restoring_waits reason=%s", fault)
+
+
 class Channel(kombu_redis.Channel):
     """Goes on where a full server takes no note of a binding: lists and remote control are reached without."""
+
+    QoS = QoS
 
     def _queue_bind(self, exchange: Any, routing_key: Any, pattern: Any, queue: Any) -> None:
         try:

@@ -11,6 +11,7 @@ from scriptfleet_workers.active import ActiveRuns
 from scriptfleet_workers.admission import Admission
 from scriptfleet_workers.canary import Canary
 from scriptfleet_workers.offer import memory_offered_mb, promises_of
+from scriptfleet_workers.pressure import Pressure
 from scriptfleet_workers.standing import Standing
 
 #: Without an answer of the broker for so long, this worker is not called ready.
@@ -48,20 +49,21 @@ class VitalSigns:
         admission: Admission,
         standing: Standing,
         canary: Canary,
+        pressure: Pressure,
     ) -> None:
-        self.body, self.active, self.admission, self.standing, self.canary = body, active, admission, standing, canary
+        self.body, self.active, self.admission, self.standing = body, active, admission, standing
+        self.canary, self.pressure = canary, pressure
         self.started_at = time.time()
         #: CLOCK_MONOTONIC of the last sign that was given, and of the last that was answered.
         self.given_at = self.answered_at = time.monotonic()
-        #: How much of its memory limit the server used then, percent; 0 without a limit.
-        self.fullness = 0
 
     def give(self, presence: Presence) -> Told:
         """Say how this worker is; give what is ordered. Raises the client library's errors."""
         self.given_at = time.monotonic()
         throttled = self.admission.look()
         told = presence.tell(self._sign(throttled))
-        self.answered_at, self.fullness = time.monotonic(), told.fullness
+        self.answered_at = time.monotonic()
+        self.pressure.note(told.fullness)
         self.standing.note_deaf(self.canary.look(self.body.is_open()))
         return told
 

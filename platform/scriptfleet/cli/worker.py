@@ -2,7 +2,7 @@
 
 import os
 
-from scriptfleet.cli.amounts import duration, pair, percent
+from scriptfleet.cli.amounts import duration, pair, percent, port
 from scriptfleet.cli.celery_process import (
     add_log_level,
     add_worker_options,
@@ -51,6 +51,7 @@ def build(parser: VerbParser) -> None:
         metavar="NAME=VALUE",
         help="offer this to jobs that --require it, such as gpu=a100 (repeatable)",
     )
+    parser.add_argument("--health-port", type=port, metavar="N", help="serve /livez, /readyz and /metrics on loopback")
     add_fleet_options(parser)
     parser.show_examples(
         "scriptfleet worker",
@@ -86,6 +87,7 @@ def host_environment(chosen: Namespace) -> dict[str, str]:
         "SCRIPTFLEET_MONITOR": chosen.monitor,
         "SCRIPTFLEET_DRAIN_SECONDS": chosen.drain_seconds,
         "SCRIPTFLEET_WORKER_LABELS": _labels(chosen.label),
+        "SCRIPTFLEET_WORKER_HEALTH_PORT": chosen.health_port,
     }
     return {name: str(value) for name, value in said.items() if value is not None}
 

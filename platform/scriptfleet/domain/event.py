@@ -21,7 +21,7 @@ class EventType(StrEnum):
     #: run_id, record: a RunRecord; state: of the job now; stale: whether another claim owns the job by now;
     #: due: when its next attempt is, in ms, where the state is delayed.
     FINISHED = "finished"
-    #: run_id, stream (stdout or stderr), number (from 0), body: base64 of zlib.
+    #: run_id, stream (stdout or stderr), number (from 0), body: base64 of zlib, sig: its signature, or empty.
     OUTPUT = "output"
     #: state: the job moved without a run of its own ending: cancelled, expired, delayed, queued, lost;
     #: run_id where a run was lost by it.

@@ -11,6 +11,7 @@ from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.marks import marks_in
 from scriptfleet.queues.message import template
 from scriptfleet.queues.scripts import Scripts
+from scriptfleet.queues.signing import seal_record
 
 #: A young run's lease; it grows with the run's age, see lease_seconds.
 SHORTEST_LEASE_SECONDS: Final = 15.0
@@ -66,6 +67,8 @@ class Claim:
     #: Where the job waits, and the bounds of its keys; see queues/lane.py.
     lane: str = ""
     bounds: str = ""
+    #: Whether a job of this id and signature had ended before: somebody has written it again.
+    is_spent: bool = False
 
 
 class Finish(StrEnum):
@@ -128,10 +131,12 @@ class Tick:
 class Claims:
     """Claims jobs for one worker. Raises the client library's errors: the caller decides what an outage means."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, worker: str, keep_seconds: float) -> None:
+    def __init__(
+        self, client: redis.Redis, keys: Keys, worker: str, keep_seconds: float, signing_key: str = ""
+    ) -> None:
         self._client, self._keys, self._scripts = client, keys, Scripts(client, keys)
         self._worker, self._keep_ms = worker, round(keep_seconds * 1000)
-        self._template = template()
+        self._template, self._key = template(), signing_key
 
     def claim(self, job_id: str, run_id: str) -> Claim | str:
         """Take the job; or give the state, or 'gone', that stands against it."""
@@ -176,6 +181,7 @@ class Claims:
             *(self._template, self._keep_ms, LOSSES_ALLOWED if ending.is_loss else ""),
             *("1" if ending.is_late else "", ending.queue or "", "1" if ending.is_out_of_memory else ""),
             ending.lane or "",
+            seal_record(self._key, ending.job_id, ending.run_id, ending.record),
         )
 
     def _said_of_next(self, queue: str, run_id: str) -> tuple[str | int, ...]:
@@ -222,7 +228,7 @@ def _claimed(run_id: str, answer: list[bytes]) -> Claim | None:
 
 def _claim(run_id: str, answer: list[bytes]) -> Claim:
     _, job_id, queue, spec, signature, attempt, ready_ms, now_ms, first_ms, kind, name, display_args, prio = answer[:13]
-    expires_ms, losses, key, spec_hash, blob, out_of_memory, lane, bounds = answer[13:]
+    expires_ms, losses, key, spec_hash, blob, out_of_memory, lane, bounds, spent = answer[13:]
     return Claim(
         job_id=job_id.decode(),
         run_id=run_id,
@@ -245,4 +251,5 @@ def _claim(run_id: str, answer: list[bytes]) -> Claim:
         blob=blob.decode(),
         lane=lane.decode(),
         bounds=bounds.decode(),
+        is_spent=spent == b"1",
     )

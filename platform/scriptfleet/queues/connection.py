@@ -10,7 +10,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from scriptfleet.config import without_password
-from scriptfleet.errors import BrokerUnreachable, InvalidValue
+from scriptfleet.errors import BrokerFull, BrokerUnreachable, InvalidValue
 from scriptfleet.queues.sentinel import SentinelAddress, is_sentinel, parse_sentinel_url
 
 CONNECT_SECONDS: Final = 3.0
@@ -70,6 +70,8 @@ def told_plainly(url: str) -> Iterator[None]:
         raise BrokerUnreachable(without_password(url), f"login refused ({fault})") from fault
     except (redis.ConnectionError, redis.TimeoutError) as fault:
         raise BrokerUnreachable(without_password(url), reason_of(fault)) from fault
+    except redis.exceptions.OutOfMemoryError as fault:
+        raise BrokerFull(without_password(url), 100) from fault
     except redis.ResponseError as fault:
         raise BrokerUnreachable(without_password(url), answer_of(fault)) from fault
 

@@ -14,6 +14,7 @@ import redis
 
 from scriptfleet.domain.event import EVENT_VERSION, Event, EventType
 from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.signing import is_fact_genuine, seal_output
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,9 @@ _Entry = tuple[bytes, dict[bytes, bytes] | None]
 class EventReader:
     """Reads facts for one consumer of the group; each fact goes to one consumer until it is done or abandoned."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, consumer: str) -> None:
+    def __init__(self, client: redis.Redis, keys: Keys, consumer: str, signing_key: str = "") -> None:
+        """With a key, facts that were to be signed with it and are not are set aside."""
+        self._key = signing_key
         self._client, self._stream, self._consumer = client, keys("events"), consumer
         self._dead = keys("events", "dead")
         self._own_next: str | None = "0"
@@ -130,16 +133,21 @@ class EventReader:
                 self.done([entry_id.decode()])
                 continue
             try:
-                yield parsed(entry_id.decode(), fields)
+                event = parsed(entry_id.decode(), fields)
             except (KeyError, ValueError, TypeError, RecursionError) as fault:
                 self.bury(entry_id.decode(), f"not readable: {fault!r}")
+                continue
+            if is_fact_genuine(self._key, event.type, event.job_id, event.data):
+                yield event
+            else:
+                self.bury(event.entry_id, "not signed with this fleet's key")
 
 
 class OutputPublisher:
     """Sends the stored output of a run towards the store, in pieces."""
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
-        self._client, self._stream = client, keys("events")
+    def __init__(self, client: redis.Redis, keys: Keys, signing_key: str = "") -> None:
+        self._client, self._stream, self._key = client, keys("events"), signing_key
 
     def publish(
         self, job_id: str, run_id: str, stream: str, content: Iterable[bytes], at_ms: int, first: int = 0
@@ -148,6 +156,7 @@ class OutputPublisher:
         for number, piece in enumerate(content, first):
             body = base64.b64encode(zlib.compress(piece, 6)).decode()
             data = {"run_id": run_id, "stream": stream, "number": number, "body": body}
+            data["sig"] = seal_output(self._key, job_id, run_id, data)
             self._client.xadd(
                 self._stream,
                 {"v": EVENT_VERSION, "t": EventType.OUTPUT, "j": job_id, "r": 0, "at": at_ms, "d": json.dumps(data)},

@@ -37,6 +37,7 @@
 | {N}:workers | zset | worker names; score = last sign of life, ms |
 | {N}:worker:<name> | hash | what a worker says of itself |
 | {N}:orders:<name> | hash | orders to a worker: cordon (the last, or its end) and drain |
+| {N}:spent:<hour> | set | signed jobs that have ended, by the hour until which their signatures are good |
 | {N}:fullness | string | how much of its memory limit the server used a moment ago, percent |
 | {N}:celery:* |  | Celery's own keys: the lists of messages, bindings, events, remote control |
 | {N}:confirmed | string | written before each wait for replicas, so that there is something to wait for |

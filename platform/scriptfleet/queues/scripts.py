@@ -18,11 +18,13 @@ NAMES = (
 #: These read or write a key or two: they share the first part alone.
 _PLAIN: Final = frozenset({"show", "epoch", "revive", "load", "delayed"})
 #: What the others share, each part resting on those before it.
-_SHARED: Final = ("job", "lanes", "admission", *(_LAZY := ("gates", "placement", "line")), "moves")
+_SHARED: Final = ("job", "lanes", "admission", *(_LAZY := ("gates", "placement", "line", "spent")), "moves")
 #: What some of them need beside it.
 _MORE: Final = {
-    **dict.fromkeys(("submit", "restore", "reassert"), ("writing",)),
-    **dict.fromkeys(("presence", "tick"), ("workers",)),
+    **dict.fromkeys(("restore", "reassert"), ("writing",)),
+    "submit": ("writing", "fullness"),
+    "presence": ("workers", "fullness"),
+    "tick": ("workers",),
 }
 
 

@@ -14,7 +14,14 @@ from redis.sentinel import MasterNotFoundError
 from scriptfleet.config import without_password
 from scriptfleet.domain.ids import new_job_id
 from scriptfleet.domain.job import JobSpec
-from scriptfleet.errors import BlobMissing, BrokerUnreachable, IdempotencyConflict, InvalidValue, SubmitUncertain
+from scriptfleet.errors import (
+    BlobMissing,
+    BrokerFull,
+    BrokerUnreachable,
+    IdempotencyConflict,
+    InvalidValue,
+    SubmitUncertain,
+)
 from scriptfleet.queues.connection import answer_of, reason_of, told_plainly
 from scriptfleet.queues.drafts import Draft
 from scriptfleet.queues.job_handle import Job
@@ -31,6 +38,8 @@ _TRY_SECONDS: Final = 1.5
 #: How long the replicas have to confirm a submit, where their confirmation is asked for.
 _CONFIRM_MS: Final = 1_000
 _PER_CALL: Final = 100
+#: From so much of the server's memory limit on, percent, it takes no new job; the same in lua/submit.lua.
+FULL_PERCENT: Final = 90
 _BLOBS_REMEMBERED: Final = 256
 
 _Wanted = tuple[str, Draft]
@@ -118,15 +127,22 @@ class Submitter:
         flat: list[str | int] = [self._template, len(jobs)]
         for job_id, draft in jobs.values():
             text = draft.spec.to_json()
-            flat += job_arguments(job_id, draft.spec, text, sign(self._broker.settings.signing_key, job_id, text))
+            flat += job_arguments(job_id, draft.spec, text, self._signature(job_id, draft.spec, text))
         answer = self._call_until_answered(next(iter(jobs.values()))[0], flat)
         missing: dict[int, _Wanted] = {}
         for at, found_id, how in zip(jobs, answer[::2], answer[1::2], strict=True):
+            if how == b"full":
+                raise BrokerFull(without_password(self._broker.url), int(found_id))
             if how == b"blob missing":
                 missing[at] = jobs[at]
             else:
                 answers[at] = found_id.decode(), how
         return missing
+
+    def _signature(self, job_id: str, spec: JobSpec, text: str) -> str:
+        settings = self._broker.settings
+        due = max(time.time(), spec.not_before or 0.0)
+        return sign(settings.signing_key, job_id, text, due + settings.signature_hours * 3600)
 
     def _refuse_conflict(self, jobs: list[_Wanted], answers: dict[int, _Answer]) -> None:
         for at, (job_id, how) in answers.items():
@@ -137,14 +153,23 @@ class Submitter:
     def _handles(self, answers: dict[int, _Answer]) -> list[Job]:
         return [Job(job_id, self._broker) for _, (job_id, how) in sorted(answers.items()) if how != b"conflict"]
 
-    def _put(self, wanted: list[Draft], is_new_only: bool) -> None:
-        by_name = {_sha256(draft.spec): draft for draft in wanted if draft.content is not None}
+    def _put(self, drafts: list[Draft], is_new_only: bool) -> None:
+        by_name = {_sha256(draft.spec): draft for draft in drafts if draft.content is not None}
         with self._lock:
             seen = self._seen.keys() & by_name.keys() if is_new_only else set()
+        wanted = [draft for sha256, draft in by_name.items() if sha256 not in seen]
         with told_plainly(self._broker.url):
-            for draft in [draft for sha256, draft in by_name.items() if sha256 not in seen]:
+            if wanted:
+                self._refuse_full()
+            for draft in wanted:
                 # How much longer a job far ahead needs them is the submit's affair; see lua/moves.lua.
                 self._remember(self._broker.blobs.put(draft.spec.name, draft.content or b""))
+
+    def _refuse_full(self) -> None:
+        # Bytes go first, and must not fill what the job itself would be refused for. Who works there looks each second.
+        percent = int(self._broker.redis.get(self._broker.keys("fullness")) or 0)
+        if percent >= FULL_PERCENT:
+            raise BrokerFull(without_password(self._broker.url), percent)
 
     def _remember(self, sha256: str) -> None:
         with self._lock:
@@ -180,6 +205,8 @@ class Submitter:
         return answer
 
     def _unreachable(self, fault: Exception) -> BrokerUnreachable:
+        if isinstance(fault, redis.exceptions.OutOfMemoryError):
+            return BrokerFull(without_password(self._broker.url), 100)
         reason = answer_of(fault) if isinstance(fault, redis.ResponseError) else reason_of(fault)
         return BrokerUnreachable(without_password(self._broker.url), reason)
 

@@ -38,6 +38,7 @@ PROBLEMS: dict[type[errors.ScriptfleetError], Problem] = {
     errors.SubmitUncertain: Problem(HTTPStatus.BAD_GATEWAY, "submit_uncertain", "The broker gave no answer"),
     errors.WaitTimedOut: Problem(HTTPStatus.GATEWAY_TIMEOUT, "wait_timed_out", "The job is still going"),
     errors.BrokerUnreachable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "broker_unreachable", "The broker is away"),
+    errors.BrokerFull: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "broker_full", "The broker takes no new job"),
     errors.StoreUnreachable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unreachable", "The database is unusable"),
     errors.BlobMissing: Problem(HTTPStatus.GONE, "blob_missing", "The script's bytes are gone"),
     errors.EngineFailed: Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "engine_failed", "The engine failed"),

@@ -67,7 +67,8 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     client, keys, broker = connect(settings.broker_url()), Keys(settings.namespace), Broker(settings)
     registry = new_registry()
     # The same name after a restart on this port: what it left unfinished is taken up at once.
-    reader = EventReader(client, keys, f"{socket.gethostname()}-{listener.getsockname()[1]}")
+    consumer = f"{socket.gethostname()}-{listener.getsockname()[1]}"
+    reader = EventReader(client, keys, consumer, settings.signing_key)
     ingest = Ingest(reader, IngestStore(database, settings.secret_prefixes), RunMetrics(registry).observe)
     restore, loads = _restore(broker, database, reader), Loads(broker)
     registry.register(FleetMetrics(FleetView(client, keys), ingest))

@@ -21,6 +21,12 @@ def test_each_option_is_the_setting_that_the_workers_process_reads() -> None:
     assert (settings.max_cpu_percent, settings.max_memory_percent) == (90.0, 75.5)
 
 
+def test_how_it_leaves_and_is_probed_are_settings_too() -> None:
+    settings = load_settings(worker.host_environment(chosen("--drain-seconds", "2m", "--health-port", "8081")))
+
+    assert (settings.drain_seconds, settings.worker_health_port) == (120.0, 8081)
+
+
 def test_warm_alone_is_an_interpreter_that_is_merely_running() -> None:
     assert load_settings(worker.host_environment(chosen("--warm"))).warm_preload == ()
 

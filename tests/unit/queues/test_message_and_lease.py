@@ -6,7 +6,7 @@ from scriptfleet.queues.claims import LONGEST_LEASE_SECONDS, SHORTEST_LEASE_SECO
 from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.message import task_name, template
 from scriptfleet.queues.scripts import NAMES, source_of
-from scriptfleet.queues.signing import is_genuine, sign
+from scriptfleet.queues.signing import good_until, is_genuine, sign
 
 
 def test_the_template_has_every_mark_unquoted() -> None:
@@ -47,9 +47,11 @@ def test_all_keys_of_a_fleet_lie_in_one_slot_of_a_cluster() -> None:
 
 
 def test_a_signature_holds_for_its_own_job_and_spec_alone() -> None:
-    signature = sign("key", "job-1", "spec")
+    signature = sign("key", "job-1", "spec", 1000.5)
 
     assert is_genuine("key", "job-1", "spec", signature)
+    assert good_until(signature) == 1000.5
+    assert not is_genuine("key", "job-1", "spec", signature.replace("1000500", "2000500"))
     assert not is_genuine("key", "job-2", "spec", signature)
     assert not is_genuine("key", "job-1", "other", signature)
     assert not is_genuine("other", "job-1", "spec", signature)
@@ -57,7 +59,7 @@ def test_a_signature_holds_for_its_own_job_and_spec_alone() -> None:
 
 
 def test_without_a_key_every_spec_is_taken() -> None:
-    assert sign("", "job-1", "spec") == ""
+    assert sign("", "job-1", "spec", 1000) == ""
     assert is_genuine("", "job-1", "spec", "")
 
 

@@ -4,7 +4,6 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -70,15 +69,22 @@ def run_folder(tmp_path: Path, stdout: bytes) -> Path:
     return folder
 
 
-def test_a_full_server_gets_the_outcome_at_once_without_the_output(broker: BrokerServer, tmp_path: Path) -> None:
+def test_a_full_server_gets_the_outcome_at_once_and_the_output_later(broker: BrokerServer, tmp_path: Path) -> None:
     parts = Parts(broker.url, tmp_path)
-    report = replace(parts.claimed(), artifacts=("0" * 64,))
+    report = parts.claimed()
     parts.redis.config_set("maxmemory", 1)
 
     parts.reporter.report(report, run_folder(tmp_path, b"much"))
 
     assert parts.state(report) == "succeeded"
     assert (len(parts.facts("output")), len(parts.facts("finished"))) == (0, 1)
+    parts.reporter.send_spooled()
+    assert parts.facts("output") == []
+    parts.redis.config_set("maxmemory", 0)
+    parts.reporter.send_spooled()
+    assert (len(parts.facts("output")), len(parts.facts("finished"))) == (1, 1)
+    parts.reporter.send_spooled()
+    assert len(parts.facts("output")) == 1
 
 
 def test_reading_goes_on_at_the_piece_that_failed(tmp_path: Path) -> None:

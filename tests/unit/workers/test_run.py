@@ -24,6 +24,7 @@ from scriptfleet.queues.events import OutputPublisher
 from scriptfleet.queues.live_output import LiveOutput
 from scriptfleet_workers.active import ActiveRuns
 from scriptfleet_workers.live import LivePump
+from scriptfleet_workers.pressure import Pressure
 from scriptfleet_workers.reporter import Reporter
 from scriptfleet_workers.run import Done, NotClaimed, Runner
 from scriptfleet_workers.spool import Spool
@@ -55,11 +56,13 @@ def runner(url: str, folder: Path, engine_class: type[Engine] = BrokenEngine) ->
     engine = engine_class(warm_env=inheritance.clean)
     around = Surroundings(engine, inheritance, secrets_of(settings), None)
     spool = Spool(folder / "spool")
-    live = LivePump(LiveOutput(broker.redis, broker.keys), active, 60)
+    live = LivePump(LiveOutput(broker.redis, broker.keys), active, 60, Pressure())
     stopping = threading.Event()
     reporter = Reporter(claims, OutputPublisher(broker.redis, broker.keys), lambda _: None, spool, stopping)
     folders = Workspaces(folder / "runs")
-    return client, Runner(settings, folders, "w1", claims, around, active, reporter, live, lambda spec: spec, Tally())
+    return client, Runner(
+        settings, folders, "w1", claims, around, active, reporter, live, lambda spec: spec, Tally(), lambda: False
+    )
 
 
 def test_after_a_fault_of_the_worker_the_job_is_tried_again_and_its_secret_is_not_told(

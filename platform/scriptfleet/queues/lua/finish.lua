@@ -2,7 +2,8 @@
 -- Ends a run. ARGV: job, claim id, record (JSON), state of the job now, delay ms, message template, keep ms,
 --   losses allowed or '' when giving it back is no loss, '1' for a late report: of a run that ended long ago,
 --   queue of another attempt or '' for the one it is in, '1' for another attempt after out of memory,
---   lane of another attempt or '' for the one it is in.
+--   lane of another attempt or '' for the one it is in,
+--   signature of the record or ''.
 -- State 'delayed' means another attempt after the delay; 'queued' gives the job back at once.
 -- Gives 'done', 'gone' when the server knows nothing of the job and nothing was done, or 'stale' when another claim owns
 -- the job by now, or the report is late and the job forgotten: the record is kept, the job is not touched.
@@ -14,7 +15,7 @@ local function told(rev, stale)
   -- The record goes in as it came: through cjson an empty list would turn into an object.
   local when = state == 'delayed' and ',"due":' .. ms(at + delay) or ''
   local data = '{"run_id":' .. cjson.encode(claim) .. ',"state":' .. cjson.encode(state) .. when ..
-    ',"stale":' .. stale .. ',"record":' .. record .. '}'
+    ',"stale":' .. stale .. ',"sig":' .. cjson.encode(ARGV[13]) .. ',"record":' .. record .. '}'
   emit('finished', id, rev, at, data)
 end
 

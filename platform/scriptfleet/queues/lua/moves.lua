@@ -48,7 +48,8 @@ end
 local function close(id, state, at, keep_ms)
   redis.call('HSET', job_key(id), 'state', state, 'ended', ms(at))
   redis.call('PEXPIRE', job_key(id), keep_ms)
-  local f = redis.call('HMGET', job_key(id), 'idem', 'marks')
+  local f = redis.call('HMGET', job_key(id), 'idem', 'marks', 'sig')
+  if f[3] and f[3] ~= '' then spent().spend(id, f[3]) end
   if f[1] then redis.call('PEXPIRE', P .. 'idem:' .. f[1], keep_ms) end
   if f[2] then unmark(id, f[2]) end
   if DEAD[state] then bury(id, at, keep_ms) end
@@ -148,5 +149,5 @@ local function take(id, f, claim, worker, lease, at, keep_ms)
   local attempt = start_run(id, queue, f[17] or '', claim, worker, lease, rev, at, first)
   return { 'claimed', id, queue, f[3], f[4], attempt, f[5], ms(at), first, f[8], f[9], f[10], f[11],
     f[6] or '0', f[12] or '0', f[13] or '', f[14] or '', f[15] or '', f[16] or '0', f[17] or '',
-    f[18] or '' }
+    f[18] or '', f[4] and f[4] ~= '' and spent().is_spent(id, f[4]) and '1' or '0' }
 end

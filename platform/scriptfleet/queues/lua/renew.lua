@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Renews leases. ARGV: worker, then for each run: job, claim id, lease ms, reading (JSON or '').
+-- Renews leases. ARGV: worker, then for each run: job, claim id, lease ms, reading (JSON, '' for
+--   the last one to stay, or '-' for none).
 -- Gives for each: 'kept', 'cancel' (kept, and somebody wants it stopped), 'lost' (another claim, or ended) or 'gone'
 -- (the server knows nothing of the job).
 local worker, at, answer = ARGV[1], now_ms(), {}
@@ -18,7 +19,8 @@ for n = 2, #ARGV, 4 do
     answer[#answer + 1] = 'lost'
   else
     redis.call('ZADD', P .. 'leases', ms(at + lease), id)
-    if reading ~= '' then redis.call('HSET', P .. 'live', id, reading) end
+    if reading == '-' then redis.call('HDEL', P .. 'live', id)
+    elseif reading ~= '' then redis.call('HSET', P .. 'live', id, reading) end
     answer[#answer + 1] = f[3] and 'cancel' or 'kept'
   end
 end

@@ -2,9 +2,10 @@
 -- Writes any number of jobs, each whole or not at all; a job whose id or idempotency key is known is left as it is.
 -- ARGV: message template, count, then for each job what job_arguments in writing.lua lists.
 -- Gives for each job: id it has now, and 'new', 'same', 'conflict', or 'blob missing': nothing was written of a job whose
--- bytes are not there.
+-- bytes are not there. Or how full the server is and 'full': from FULL_PERCENT of its memory limit on no new job is
+-- written, so that those that are there can end.
 local template, at = ARGV[1], now_ms()
-local answer, touched = {}, {}
+local answer, touched, FULL_PERCENT = {}, {}, 90
 
 local function known(id, key, hash)
   if key ~= '' then
@@ -17,6 +18,7 @@ end
 for n = 0, tonumber(ARGV[2]) - 1 do
   local a = job_arguments(3 + n * JOB_ARGUMENTS)
   local held, how = known(a[1], a[11], a[12])
+  if not held and fullness() >= FULL_PERCENT then held, how = fullness(), 'full' end
   if not held and lacks_bytes(a) then held, how = a[1], 'blob missing' end
   if not held then
     write_job(a, 1, 0, at)
@@ -27,7 +29,7 @@ for n = 0, tonumber(ARGV[2]) - 1 do
     emit('submitted', a[1], 1, at, cjson.encode({ spec = a[2], sig = a[3], state = state, due = due }))
     held, how = a[1], 'new'
   end
-  answer[#answer + 1] = held
+  answer[#answer + 1] = tostring(held)
   answer[#answer + 1] = how
 end
 for queue in pairs(touched) do admit(queue, template, at) end
