@@ -86,12 +86,11 @@ class Service:
 @contextmanager
 def running(database: Database, token: str = "") -> Iterator[Service]:
     """Serve until the end of the block."""
-    fleet, ingest, registry = ScriptedFleet(), ScriptedIngest(), new_registry()
-    metrics = RunMetrics(registry)
-    registry.register(FleetMetrics(fleet, ingest))
-    registry.register(LoadMetrics(fleet))
+    fleet, ingest = ScriptedFleet(), ScriptedIngest()
+    parts = parts_of(database, fleet, ingest)
+    metrics = RunMetrics(parts.registry)
     settings = Settings(Path("/nowhere"), api_token=token)
-    app = create_app(settings, Parts(database, Health(database, fleet, ingest), registry, fleet))
+    app = create_app(settings, parts)
     listener = listen("127.0.0.1", 0)
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -104,3 +103,11 @@ def running(database: Database, token: str = "") -> Iterator[Service]:
         server.should_exit = True
         thread.join(10)
         listener.close()
+
+
+def parts_of(database: Database, fleet: ScriptedFleet, ingest: ScriptedIngest) -> Parts:
+    """Give what a service stands on."""
+    registry = new_registry()
+    registry.register(FleetMetrics(fleet, ingest))
+    registry.register(LoadMetrics(fleet))
+    return Parts(database, Health(database, fleet, ingest), registry, fleet)

@@ -2,14 +2,17 @@
 
 from dataclasses import dataclass
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from scriptfleet import __version__
 from scriptfleet.config import Settings
+from scriptfleet.domain.role import Role
 from scriptfleet.results import errors
-from scriptfleet.results.access import Access
+from scriptfleet.results.access.guard import Access
+from scriptfleet.results.access.needs import needs
 from scriptfleet.results.headers import SafeHeaders
 from scriptfleet.results.health import Health, health_routes
 from scriptfleet.results.load import Loads, load_routes
@@ -38,11 +41,20 @@ class Parts:
 
 def create_app(settings: Settings, parts: Parts) -> ASGIApp:
     """Make the web application."""
+    app = create_routes(settings, parts)
+    app.add_middleware(Access, token=settings.api_token)
+    # Around all of it: the answer to a fault of ours is made outside of what add_middleware() adds.
+    return SafeHeaders(app)
+
+
+def create_routes(settings: Settings, parts: Parts) -> FastAPI:
+    """Make all routes; each says which role it needs."""
     app = FastAPI(
         title="Scriptfleet",
         version=__version__,
         description=_DESCRIPTION,
-        openapi_url="/api/v1/openapi.json",
+        # Made below, where it needs a role.
+        openapi_url=None,
         # They would load scripts from another site.
         docs_url=None,
         redoc_url=None,
@@ -54,7 +66,16 @@ def create_app(settings: Settings, parts: Parts) -> ASGIApp:
     app.include_router(health_routes(parts.health))
     app.include_router(metrics_routes(parts.registry))
     app.include_router(page_routes(pages))
+    app.include_router(_description_route(app))
     errors.install(app, pages.problem)
-    app.add_middleware(Access, token=settings.api_token)
-    # Around all of it: the answer to a fault of ours is made outside of what add_middleware() adds.
-    return SafeHeaders(app)
+    return app
+
+
+def _description_route(app: FastAPI) -> APIRouter:
+    router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+
+    @router.get("/api/v1/openapi.json")
+    def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
+
+    return router

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from scriptfleet import errors
+from scriptfleet.results.access.needs import RoleTooLow
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ _UNPROCESSABLE = HTTPStatus(422)
 PROBLEMS: dict[type[errors.ScriptfleetError], Problem] = {
     errors.InvalidValue: Problem(_UNPROCESSABLE, "invalid_value", "A value cannot be accepted"),
     errors.BlobTooLarge: Problem(HTTPStatus(413), "blob_too_large", "The script is too large"),
+    RoleTooLow: Problem(HTTPStatus.FORBIDDEN, "role_too_low", "The token does not allow this"),
     errors.JobNotFound: Problem(HTTPStatus.NOT_FOUND, "job_not_found", "No such job"),
     errors.RunNotFound: Problem(HTTPStatus.NOT_FOUND, "run_not_found", "No such run"),
     errors.IdempotencyConflict: Problem(HTTPStatus.CONFLICT, "idempotency_conflict", "The key stands for another job"),

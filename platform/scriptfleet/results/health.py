@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from scriptfleet.errors import BrokerUnreachable, StoreUnreachable
+from scriptfleet.results.access.needs import open_to_all
 from scriptfleet.storage.engine import Database
 
 _BROKER_FAULTS = (redis.RedisError, BrokerUnreachable)
@@ -78,7 +79,7 @@ class Health:
 
 def health_routes(health: Health) -> APIRouter:
     """Give the routes for orchestrators; they need no token, and tell what is wrong only to who has it."""
-    router = APIRouter(tags=["health"])
+    router = APIRouter(tags=["health"], dependencies=[open_to_all])
 
     @router.get("/healthz", summary="Whether the process lives")
     def healthz() -> dict[str, str]:
@@ -86,7 +87,7 @@ def health_routes(health: Health) -> APIRouter:
 
     @router.get("/readyz", summary="Whether database, broker and ingest work", responses={503: {}})
     def readyz(request: Request) -> JSONResponse:
-        troubles, is_trusted = health.troubles(), bool(request.state.is_trusted)
+        troubles, is_trusted = health.troubles(), request.state.actor is not None
         is_ready = not any(troubles.values())
         shown = {name: (trouble if is_trusted else "not ok") if trouble else "ok" for name, trouble in troubles.items()}
         body: dict[str, object] = {"status": "ready" if is_ready else "not ready", "parts": shown}

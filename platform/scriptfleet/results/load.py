@@ -10,8 +10,10 @@ from prometheus_client.registry import Collector
 from pydantic import BaseModel, Field
 
 from scriptfleet.domain import check
+from scriptfleet.domain.role import Role
 from scriptfleet.errors import BrokerUnreachable
 from scriptfleet.queues.load import QueueLoad
+from scriptfleet.results.access.needs import needs
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class LoadList(BaseModel):
 
 def load_routes(loads: Loads) -> APIRouter:
     """Give the routes under /api/v1/queues."""
-    router = APIRouter(prefix="/api/v1", tags=["queues"])
+    router = APIRouter(prefix="/api/v1", tags=["queues"], dependencies=[needs(Role.VIEWER)])
 
     @router.get("/load", summary="How busy each queue is")
     def all_loads() -> LoadList:

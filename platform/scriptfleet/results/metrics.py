@@ -15,7 +15,9 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from scriptfleet.domain.role import Role
 from scriptfleet.errors import BrokerUnreachable
+from scriptfleet.results.access.needs import needs
 from scriptfleet.storage.ingest_store import FinishedRun
 from scriptfleet.storage.storable import is_finite
 
@@ -141,7 +143,7 @@ class FleetMetrics(Collector):
 
 def metrics_routes(registry: CollectorRegistry) -> APIRouter:
     """Give the route that Prometheus scrapes."""
-    router = APIRouter()
+    router = APIRouter(dependencies=[needs(Role.VIEWER)])
 
     @router.get("/metrics", tags=["health"], response_class=Response, summary="Numbers for Prometheus")
     def metrics(request: Request) -> Response:

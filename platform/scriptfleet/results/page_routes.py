@@ -8,9 +8,11 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict
 
+from scriptfleet.domain.role import Role
 from scriptfleet.domain.state import FINAL, State
 from scriptfleet.queues.rerun import rerun_of
 from scriptfleet.results import shown
+from scriptfleet.results.access.needs import needs
 from scriptfleet.results.errors import Problem
 from scriptfleet.storage.event_rows import STREAMS
 from scriptfleet.storage.job_store import JobRow, JobStore
@@ -105,7 +107,7 @@ class Pages:
 
 def page_routes(pages: Pages) -> APIRouter:
     """Give the routes of the pages and their style sheet."""
-    router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+    router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, dependencies=[needs(Role.VIEWER)])
     style = (_FOLDER / "style.css").read_bytes()
 
     @router.get("/")

@@ -6,6 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import StreamingResponse
 
+from scriptfleet.domain.role import Role
+from scriptfleet.results.access.needs import needs
 from scriptfleet.results.models import (
     JobDetail,
     JobPage,
@@ -27,7 +29,11 @@ _PROBLEM = {"description": "A problem, as application/problem+json with a stable
 
 def rest_routes(jobs: JobStore, runs: RunStore, secret_prefixes: Sequence[str] = ()) -> APIRouter:
     """Give the routes under /api/v1; ``secret_prefixes`` mark further variables that are not shown."""
-    router = APIRouter(prefix="/api/v1", responses=dict.fromkeys((401, 404, 422, 503), _PROBLEM))
+    router = APIRouter(
+        prefix="/api/v1",
+        responses=dict.fromkeys((401, 403, 404, 422, 503), _PROBLEM),
+        dependencies=[needs(Role.VIEWER)],
+    )
     _add_job_routes(router, jobs, runs, secret_prefixes)
     _add_run_routes(router, runs)
     return router

@@ -21,7 +21,7 @@ from scriptfleet.queues.fleet import FleetView
 from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.load import Loads
 from scriptfleet.queues.restoring import Restoring
-from scriptfleet.results.access import check_bind
+from scriptfleet.results.access.guard import check_bind
 from scriptfleet.results.app import Parts, create_app
 from scriptfleet.results.health import Health
 from scriptfleet.results.ingest import Ingest

@@ -6,7 +6,7 @@ import pytest
 
 from scriptfleet.config import Settings
 from scriptfleet.errors import InvalidValue
-from scriptfleet.results.access import check_bind, is_loopback
+from scriptfleet.results.access.guard import check_bind, is_loopback
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST.", "127.0.0.1", "127.8.9.1", "::1"])

@@ -1,4 +1,4 @@
-"""Who may ask. Without a token only this machine; with one, whoever has it. Roles are to come."""
+"""Who may ask. Without a token only this machine; with one, whoever has it."""
 
 import base64
 import binascii
@@ -10,11 +10,12 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from scriptfleet.config import Settings
+from scriptfleet.domain.role import Actor, Role
 from scriptfleet.errors import InvalidValue
 from scriptfleet.results.errors import HOST_REFUSED, UNAUTHORIZED, answer
 
 #: Open to all, so that an orchestrator needs no token to know whether the process lives. They ask
-#: ``request.state.is_trusted`` before they tell more than that.
+#: ``request.state.actor`` before they tell more than that.
 OPEN_PATHS = frozenset({"/healthz", "/readyz"})
 
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="Scriptfleet", charset="UTF-8"'}
@@ -42,6 +43,7 @@ class Access:
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app, self._token = app, token.encode()
+        self._actor = Actor("environment" if token else "local", Role.ADMIN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401 or 403."""
@@ -50,7 +52,7 @@ class Access:
             return
         headers = Headers(scope=scope)
         is_trusted = not self._token or self._has_token(headers)
-        scope.setdefault("state", {})["is_trusted"] = is_trusted
+        scope.setdefault("state", {})["actor"] = self._actor if is_trusted else None
         if not is_trusted and scope["path"] not in OPEN_PATHS:
             refused = answer(
                 UNAUTHORIZED, "Authorization: send `Bearer TOKEN`, or Basic with it as password", _CHALLENGE
