@@ -132,8 +132,5 @@ class Slot:
             return
 
     def _drain_wakeups(self) -> None:
-        try:
-            while os.read(self._wake_read, 4096):
-                pass
-        except BlockingIOError:
-            return
+        # The pipe's end that signals write to never closes; what is left over wakes the poll again.
+        os.read(self._wake_read, 4096)
