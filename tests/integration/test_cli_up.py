@@ -273,6 +273,19 @@ def test_ctrl_c_lets_a_running_job_finish_and_store_its_end(tmp_path: Path) -> N
     assert [(row["job_id"], row["state"]) for row in listed] == [(job, "succeeded")]
 
 
+def test_a_job_that_outlasts_the_end_goes_back_into_line(tmp_path: Path) -> None:
+    up = Up(tmp_path / "home")
+    up.wait_until_up()
+    job = submit(up, str(EXAMPLES / "sleeps.py"), "90")
+    eventually(lambda: '"running"' in scriptfleet("status", "--json", job, home=up.home).stdout)
+
+    assert up.end() == 0, up.screen()
+
+    assert "is killed" not in up.screen()
+    listed = json.loads(scriptfleet("ps", "--json", home=up.home).stdout)
+    assert [(row["job_id"], row["state"]) for row in listed] == [(job, "queued")]
+
+
 def test_a_second_ctrl_c_does_not_wait_for_running_jobs(tmp_path: Path) -> None:
     up = Up(tmp_path / "home")
     up.wait_until_up()

@@ -28,8 +28,10 @@ from scriptfleet.storage.migrate import upgrade
 _LISTENING: Final = re.compile(r"^listening on (\S+)$", re.MULTILINE)
 _READY_SECONDS: Final = 60.0
 _WATCH_SECONDS: Final = 0.1
-#: How long each may take to end before it is killed; runs of the worker may finish in its time.
+#: How long each may take to end before it is killed; runs of the worker may finish in its time, then it ends them.
 WORKER_SECONDS, _OTHERS_SECONDS, _BROKER_SECONDS = 10.0, 5.0, 20.0
+#: For the worker to end the runs that are left, and to give their jobs back.
+_LAST_SECONDS: Final = 8.0
 _BACKLOG_SECONDS: Final = 5.0
 
 
@@ -97,7 +99,7 @@ class Fleet:
     def stop(self) -> None:
         """End everything in order, so that what ran is stored; a second signal makes it hurry."""
         self._end(self._beat, _OTHERS_SECONDS)
-        self._end(self._worker, WORKER_SECONDS, Unfinished(self.settings, self.worker_name))
+        self._end(self._worker, WORKER_SECONDS + _LAST_SECONDS, Unfinished(self.settings, self.worker_name))
         self._wait_until_stored()
         self._end(self._server, _OTHERS_SECONDS)
         if self._embedded_broker is not None:
@@ -114,7 +116,7 @@ class Fleet:
         return Process(
             name,
             command,
-            environment_of(self.settings),
+            environment_of(self.settings) | {"SCRIPTFLEET_DRAIN_SECONDS": str(WORKER_SECONDS)},
             self._home.log_file(name),
             self._home.folder,
             when_orphaned=when_orphaned,
