@@ -23,6 +23,7 @@ def fill(database: Database) -> None:
             "nightly.sh" if at % 2 == 0 else "hourly.sh",
             queue="night" if at % 2 == 0 else "default",
             group="ops" if at < 5 else None,
+            labels={"team": "x", "half": "first" if at < 5 else "second"},
             schedule="every-hour" if at % 2 else None,
         )
         outcome = State.SUCCEEDED if at % 2 == 0 else State.FAILED
@@ -67,6 +68,10 @@ def test_jobs_are_found_by_each_filter(database: Database, which: JobFilter, cou
         (RunFilter(kind="shell", queue="default"), 5),
         (RunFilter(worker="worker-1@host-1"), 11),
         (RunFilter(job_id="early"), 1),
+        (RunFilter(group_name="ops"), 5),
+        (RunFilter(label=("team", "x")), 10),
+        (RunFilter(label=("half", "first"), name="hourly.sh"), 2),
+        (RunFilter(label=("team", "first")), 0),
         (RunFilter(since=FIRST + 600), 1),
     ],
 )

@@ -39,6 +39,9 @@ def test_jobs_that_ended_before_go_with_all_that_belongs_to_them(database: Datab
         "tails": 1,
         "schedules": 0,
         "brokers": 0,
+        "labels": 0,
+        "retention_policies": 0,
+        "run_alerts": 0,
     }
 
 

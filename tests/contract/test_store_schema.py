@@ -65,6 +65,33 @@ def test_rows_from_before_a_column_existed_stay_and_show_null(empty_database_url
     database.close()
 
 
+BEFORE_GROUPS_OF_RUNS = [revision for revision in EARLIER if revision < "0005"]
+
+
+@pytest.mark.parametrize("revision", BEFORE_GROUPS_OF_RUNS)
+def test_runs_and_labels_from_before_are_found_by_group_and_label(empty_database_url: str, revision: str) -> None:
+    upgrade_to(empty_database_url, revision)
+    database = open_store(empty_database_url)
+    values = '5.0, \'succeeded\', 1, 1, 1, \'{"team": "x", "region": "eu"}\', \'nightly\''
+    with database.writing() as connection:
+        for job_id, given in (("j1", values), ("j2", "6.0, 'succeeded', 1, 1, 1, NULL, NULL"), ("j3", values)):
+            connection.exec_driver_sql(
+                "INSERT INTO jobs (submitted_at, state, revision, attempt, run_revision, labels, group_name, job_id) "
+                f"VALUES ({given}, '{job_id}')"
+            )
+            connection.exec_driver_sql(f"INSERT INTO runs (run_id, job_id) VALUES ('run-{job_id}', '{job_id}')")
+        connection.exec_driver_sql("UPDATE jobs SET labels = 'null' WHERE job_id = 'j3'")
+
+    migrate.upgrade(empty_database_url)
+
+    with database.reading() as connection:
+        groups = connection.execute(sa.text("SELECT run_id, group_name FROM runs ORDER BY run_id")).all()
+        found = connection.execute(sa.text("SELECT job_id, name, value FROM labels ORDER BY name")).all()
+    assert groups == [("run-j1", "nightly"), ("run-j2", None), ("run-j3", "nightly")]
+    assert found == [("j1", "region", "eu"), ("j1", "team", "x")]
+    database.close()
+
+
 def upgrade_to(url: str, revision: str) -> None:
     """Bring a database to an earlier schema, as the version of its time did."""
     database = open_store(url)

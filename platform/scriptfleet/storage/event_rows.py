@@ -96,6 +96,7 @@ class Batch:
     curves: dict[str, Row] = field(default_factory=dict)
     tails: dict[tuple[str, str], Row] = field(default_factory=dict)
     outputs: dict[tuple[str, str, int], Row] = field(default_factory=dict)
+    labels: dict[tuple[str, str], Row] = field(default_factory=dict)
     #: The records behind ``finished``.
     records: dict[str, RunRecord] = field(default_factory=dict)
     secret_prefixes: Sequence[str] = ()
@@ -146,6 +147,13 @@ def _submitted(batch: Batch, event: Event) -> None:
     patch.spec, patch.submitted_at = _kept(spec, text, batch.secret_prefixes), _seconds(event)
     patch.is_spec_whole, patch.signature = patch.spec == text, storable.text(event.data.get("sig"))
     patch.move(event, state)
+    _keep_labels(batch, patch)
+
+
+def _keep_labels(batch: Batch, patch: JobPatch) -> None:
+    if isinstance(patch.labels, dict):
+        for name, value in patch.labels.items():
+            batch.labels[patch.job_id, name] = {"job_id": patch.job_id, "name": name, "value": str(value)}
 
 
 def _kept(spec: dict[str, Any], text: str, secret_prefixes: Sequence[str]) -> str:
@@ -168,6 +176,7 @@ def _claimed(batch: Batch, event: Event) -> None:
         patch.take_run(event, run_id, attempt)
     patch.started_at = moment if patch.started_at is None else min(patch.started_at, moment)
     batch.claimed[run_id] = {**_run(run_id, patch), "attempt": attempt, "worker": worker, "claimed_at": moment}
+    batch.claimed[run_id]["began_at"] = moment
 
 
 def _finished(batch: Batch, event: Event) -> None:
@@ -191,6 +200,12 @@ def _finished(batch: Batch, event: Event) -> None:
     _keep_tails(batch, record, run_id)
     if curve:
         batch.curves[run_id] = {"run_id": run_id, "packed": curve}
+
+
+def began_at(claimed_at: object, row: Row) -> object:
+    """Give the moment that a run is listed by, from when it was claimed and the row of its record."""
+    known = (row["started_at"], claimed_at, row["finished_at"])
+    return next(moment for moment in known if moment is not None)
 
 
 def _finished_row(record: RunRecord, is_stale: object, moment: float) -> Row:
@@ -252,6 +267,7 @@ def _moved(batch: Batch, event: Event) -> None:
             **_run(run_id, patch),
             "outcome": str(State.LOST),
             "finished_at": _seconds(event),
+            "began_at": _seconds(event),
             "success": False,
             "error_type": "WorkerLost",
             "error_message": reason,
@@ -276,7 +292,7 @@ _READERS: dict[EventType, Callable[[Batch, Event], None]] = {
 
 
 def _run(run_id: str, patch: JobPatch) -> Row:
-    return {"run_id": run_id, "job_id": patch.job_id, "name": None, "kind": None, "queue": None}
+    return {"run_id": run_id, "job_id": patch.job_id, "name": None, "kind": None, "queue": None, "group_name": None}
 
 
 def _seconds(event: Event) -> float:

@@ -11,9 +11,9 @@ from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import FINAL, State
 from scriptfleet.storage.bulk import BulkInsert, Insert
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.event_rows import Batch, Ended, JobPatch, to_rows
+from scriptfleet.storage.event_rows import Batch, Ended, JobPatch, began_at, to_rows
 from scriptfleet.storage.row import Row
-from scriptfleet.storage.tables import curves, jobs, outputs, runs, tails
+from scriptfleet.storage.tables import curves, jobs, labels, outputs, runs, tails
 
 _SPEC = (
     "kind",
@@ -30,7 +30,7 @@ _SPEC = (
 )
 _STATE = ("state", "revision", "finished_at", "reason", "due_at")
 _LAST_RUN = ("attempt", "last_run_id", "run_revision")
-_OF_JOB = ("name", "kind", "queue")
+_OF_JOB = ("name", "kind", "queue", "group_name")
 #: Known from a claim or from no event at all, so that a record never sets it.
 _NOT_IN_RECORD = frozenset({"run_id", "claimed_at", "began_at", *_OF_JOB})
 
@@ -38,8 +38,8 @@ _NOT_IN_RECORD = frozenset({"run_id", "claimed_at", "began_at", *_OF_JOB})
 _FORGOTTEN = "RunForgotten"
 #: The columns of each kind of row of a run, as event_rows.py makes them.
 _RUN = ("run_id", "job_id", *_OF_JOB)
-_CLAIM = ("attempt", "worker", "claimed_at")
-_LOSS = ("outcome", "finished_at", "success", "error_type", "error_message")
+_CLAIM = ("attempt", "worker", "claimed_at", "began_at")
+_LOSS = ("outcome", "finished_at", "began_at", "success", "error_type", "error_message")
 _RECORD = tuple(column.name for column in runs.c if column.name not in {*_NOT_IN_RECORD, "job_id"})
 
 
@@ -60,11 +60,11 @@ class IngestStore:
         self._database, self._secret_prefixes = database, secret_prefixes
         self._jobs = self._bulk(jobs, _jobs_upsert, [column.name for column in jobs.c])
         self._claimed = self._bulk(runs, _claimed_upsert, [*_RUN, *_CLAIM])
-        self._finished = self._bulk(runs, _finished_upsert, [*_RUN, *_RECORD, "claimed_at"])
+        self._finished = self._bulk(runs, _finished_upsert, [*_RUN, *_RECORD, "claimed_at", "began_at"])
         self._lost = self._bulk(runs, _lost_upsert, [*_RUN, *_LOSS])
         self._ignoring = {
             table.name: self._bulk(table, _ignore_repeats, [column.name for column in table.c])
-            for table in (curves, tails, outputs)
+            for table in (curves, tails, outputs, labels)
         }
 
     def apply(self, events: Sequence[Event]) -> list[FinishedRun]:
@@ -156,6 +156,7 @@ def _join_claims(batch: Batch, seen: set[str]) -> None:
     for run_id, row in batch.finished.items():
         claim = None if run_id in seen else batch.claimed.pop(run_id, None)
         row["claimed_at"] = claim["claimed_at"] if claim else None
+        row["began_at"] = began_at(row["claimed_at"], row)
 
 
 def _name_earlier_runs(connection: sa.Connection, batch: Batch) -> None:
@@ -183,7 +184,9 @@ def _jobs_upsert(insert: Insert) -> Insert:
 
 
 def _claimed_upsert(insert: Insert) -> Insert:
-    return _fill_gaps(insert, *_CLAIM)
+    # The record may have come first, of a run that never started.
+    began = sa.func.coalesce(runs.c.started_at, runs.c.claimed_at, insert.excluded.claimed_at)
+    return _fill_gaps(insert, *_CLAIM, began_at=began)
 
 
 def _lost_upsert(insert: Insert) -> Insert:
@@ -191,12 +194,13 @@ def _lost_upsert(insert: Insert) -> Insert:
     # Written out, since a bulk insert has no room for parameters of its own.
     is_open = runs.c.outcome.is_(None) | (runs.c.error_type == sa.literal_column(f"'{_FORGOTTEN}'"))
     chosen: dict[str, sa.ColumnElement[Any]] = {name: insert.excluded[name] for name in _LOSS}
+    chosen["began_at"] = sa.func.coalesce(runs.c.started_at, runs.c.claimed_at, insert.excluded.finished_at)
     chosen |= {name: sa.func.coalesce(runs.c[name], insert.excluded[name]) for name in _OF_JOB}
     return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen, where=is_open)
 
 
-def _fill_gaps(insert: Insert, *names: str) -> Insert:
-    chosen = {name: sa.func.coalesce(runs.c[name], insert.excluded[name]) for name in (*names, *_OF_JOB)}
+def _fill_gaps(insert: Insert, *names: str, **other: sa.ColumnElement[Any]) -> Insert:
+    chosen = {name: sa.func.coalesce(runs.c[name], insert.excluded[name]) for name in (*names, *_OF_JOB)} | other
     return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen)
 
 
@@ -208,6 +212,7 @@ def _finished_upsert(insert: Insert) -> Insert:
     chosen |= {name: sa.func.coalesce(runs.c[name], new[name]) for name in _OF_JOB}
     chosen["queue"] = sa.func.coalesce(new.queue, runs.c.queue)
     chosen["claimed_at"] = sa.func.coalesce(runs.c.claimed_at, new.claimed_at)
+    chosen["began_at"] = sa.func.coalesce(new.started_at, chosen["claimed_at"], new.finished_at)
     # The record that came in time is the one that counts, should the same run have reported twice.
     is_better = runs.c.is_stale.is_(None) | (runs.c.is_stale & ~new.is_stale)
     return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen, where=is_better)

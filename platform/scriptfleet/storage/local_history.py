@@ -14,7 +14,7 @@ from typing import Final
 
 from scriptfleet.domain.event import Event
 from scriptfleet.errors import StoreUnreachable
-from scriptfleet.storage.event_rows import Batch, JobPatch, to_rows
+from scriptfleet.storage.event_rows import Batch, JobPatch, began_at, to_rows
 from scriptfleet.storage.old_rows import FORGET
 from scriptfleet.storage.row import Row
 
@@ -34,7 +34,7 @@ _MERGE: Final = ", ".join(
     for name in names
 )
 #: Columns that hold JSON text.
-JSON_COLUMNS: Final = frozenset({"labels", "custom", "output_data", "artifacts"})
+JSON_COLUMNS: Final = frozenset({"labels", "custom", "output_data", "artifacts", "last_result", "details"})
 
 
 class LocalHistory:
@@ -56,6 +56,7 @@ class LocalHistory:
             for patch in batch.jobs.values():
                 _insert(connection, "jobs", [vars(patch)], f"ON CONFLICT (job_id) DO UPDATE SET {_MERGE}")
             _insert(connection, "runs", _runs(batch))
+            _insert(connection, "labels", list(batch.labels.values()), "ON CONFLICT DO NOTHING")
             for name in ("curves", "tails", "outputs"):
                 _insert(connection, name, list(getattr(batch, name).values()))
         return True
@@ -120,11 +121,14 @@ def _runs(batch: Batch) -> list[Row]:
     for rows in (batch.claimed, batch.finished):
         for run_id, row in rows.items():
             found[run_id] = {**found.get(run_id, {}), **row, **_of_job(batch.jobs[str(row["job_id"])])}
+    for row in found.values():
+        if "started_at" in row:
+            row["began_at"] = began_at(row.get("claimed_at"), row)
     return list(found.values())
 
 
 def _of_job(patch: JobPatch) -> Row:
-    return {"name": patch.name, "kind": patch.kind, "queue": patch.queue}
+    return {"name": patch.name, "kind": patch.kind, "queue": patch.queue, "group_name": patch.group_name}
 
 
 def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Mapping[str, object]], more: str = "") -> None:

@@ -42,7 +42,6 @@ CREATE TABLE runs (
 	claimed_at DOUBLE, 
 	started_at DOUBLE, 
 	finished_at DOUBLE, 
-	began_at DOUBLE GENERATED ALWAYS AS (coalesce(started_at, claimed_at, finished_at)) STORED, 
 	start_time TEXT, 
 	end_time TEXT, 
 	execution_time_seconds DOUBLE, 
@@ -90,13 +89,9 @@ CREATE TABLE runs (
 	custom JSON, 
 	output_data JSON, 
 	stdout_cut_bytes BIGINT, 
-	stderr_cut_bytes BIGINT, cpu_throttled_seconds DOUBLE, cpu_stalled_seconds DOUBLE, memory_stalled_seconds DOUBLE, io_stalled_seconds DOUBLE, artifacts JSON, 
+	stderr_cut_bytes BIGINT, cpu_throttled_seconds DOUBLE, cpu_stalled_seconds DOUBLE, memory_stalled_seconds DOUBLE, io_stalled_seconds DOUBLE, artifacts JSON, group_name TEXT, began_at DOUBLE, 
 	CONSTRAINT pk_runs PRIMARY KEY (run_id)
 );
-CREATE INDEX ix_runs_began_at ON runs (began_at, run_id);
-CREATE INDEX ix_runs_job_id ON runs (job_id, began_at, run_id);
-CREATE INDEX ix_runs_name ON runs (name, began_at, run_id);
-CREATE INDEX ix_runs_outcome ON runs (outcome, began_at, run_id);
 CREATE TABLE curves (
 	run_id TEXT NOT NULL, 
 	packed BLOB NOT NULL, 
@@ -137,4 +132,40 @@ CREATE TABLE brokers (
 	wiped_at DOUBLE, 
 	CONSTRAINT pk_brokers PRIMARY KEY (namespace)
 );
-INSERT INTO alembic_version VALUES ('0004');
+CREATE TABLE labels (
+	job_id TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	value TEXT NOT NULL, 
+	CONSTRAINT pk_labels PRIMARY KEY (job_id, name)
+);
+CREATE INDEX ix_labels_name ON labels (name, value, job_id);
+CREATE INDEX ix_runs_job_id ON runs (job_id, began_at, run_id);
+CREATE INDEX ix_runs_began_at ON runs (began_at, run_id);
+CREATE INDEX ix_runs_outcome ON runs (outcome, began_at, run_id);
+CREATE INDEX ix_jobs_group_name ON jobs (group_name, submitted_at, job_id);
+CREATE INDEX ix_jobs_finished_at ON jobs (finished_at, job_id);
+CREATE INDEX ix_runs_name ON runs (name, began_at, run_id, execution_time_seconds, cpu_max, cpu_avg, user_time_seconds, system_time_seconds, memory_max_mb, queue_wait_seconds);
+CREATE INDEX ix_runs_group_name ON runs (group_name, began_at, run_id);
+CREATE INDEX ix_runs_worker ON runs (worker, began_at, run_id);
+CREATE TABLE retention_policies (
+	name TEXT NOT NULL, 
+	retention_days DOUBLE NOT NULL, 
+	archive_path TEXT, 
+	compliance TEXT, 
+	erase_days DOUBLE, 
+	created_at DOUBLE NOT NULL, 
+	next_at DOUBLE NOT NULL, 
+	last_at DOUBLE, 
+	last_result JSON, 
+	CONSTRAINT pk_retention_policies PRIMARY KEY (name)
+);
+CREATE TABLE run_alerts (
+	run_id TEXT NOT NULL, 
+	number INTEGER NOT NULL, 
+	raised_at DOUBLE NOT NULL, 
+	name TEXT, 
+	severity TEXT, 
+	details JSON NOT NULL, 
+	CONSTRAINT pk_run_alerts PRIMARY KEY (run_id, number)
+);
+INSERT INTO alembic_version VALUES ('0005');

@@ -16,9 +16,9 @@ from scriptfleet.storage import curve_bytes
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.event_rows import STREAMS
 from scriptfleet.storage.paging import Page, PageRequest, read_page
-from scriptfleet.storage.tables import curves, outputs, runs, tails
+from scriptfleet.storage.tables import curves, labels, outputs, runs, tails
 
-_OWN = ("run_id", "job_id", "name", "kind", "queue", "attempt", "worker", "host")
+_OWN = ("run_id", "job_id", "name", "kind", "queue", "group_name", "attempt", "worker", "host")
 _TIMES = ("claimed_at", "started_at", "finished_at", "began_at")
 _ENDS = ("outcome", "is_stale", "output_data", "stdout_cut_bytes", "stderr_cut_bytes")
 _COLUMNS = [runs.c[name] for name in (*_OWN, *_TIMES, *_ENDS, "artifacts", "custom", *MEASURES)]
@@ -52,6 +52,8 @@ class RunRow:
     output_data: object
     stdout_cut_bytes: int | None
     stderr_cut_bytes: int | None
+    #: Of its job.
+    group_name: str | None = None
     #: What it kept; None where that is not known: it runs now, was lost, or ended before artifacts were stored.
     artifacts: list[Artifact] | None = None
     usage: Usage = field(default_factory=Usage)
@@ -66,18 +68,21 @@ class RunFilter:
     kind: str | None = None
     queue: str | None = None
     worker: str | None = None
+    group_name: str | None = None
+    #: A label of its job: name and value.
+    label: tuple[str, str] | None = None
     outcome: State | None = None
     since: float | None = None
     until: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("job_id", "name", "kind", "queue", "worker"):
+        for name in _EQUAL:
             check.optional_text(name, getattr(self, name), 255)
         check.optional_number("since", self.since)
         check.optional_number("until", self.until)
 
 
-_EQUAL = ("job_id", "name", "kind", "queue", "worker")
+_EQUAL = ("job_id", "name", "kind", "queue", "worker", "group_name")
 
 
 class RunStore:
@@ -97,14 +102,14 @@ class RunStore:
 
     def page(self, which: RunFilter, request: PageRequest) -> Page[RunRow]:
         """Give a page of runs, the last begun first."""
-        wanted = sa.select(*_COLUMNS).where(*_conditions(which))
+        wanted = sa.select(*_COLUMNS).where(*conditions_of(which))
         with self._database.reading() as connection:
             return read_page(connection, wanted, (runs.c.began_at, runs.c.run_id), request, _run)
 
     def counts(self, which: RunFilter) -> dict[str, int]:
         """Give the number of runs by outcome; those still under way count as ``running``."""
         outcome = sa.func.coalesce(runs.c.outcome, str(State.RUNNING))
-        wanted = sa.select(outcome, sa.func.count()).where(*_conditions(which)).group_by(outcome)
+        wanted = sa.select(outcome, sa.func.count()).where(*conditions_of(which)).group_by(outcome)
         with self._database.reading() as connection:
             return {str(name): int(count) for name, count in connection.execute(wanted)}
 
@@ -157,11 +162,16 @@ def _stored(run_id: str, stream: str) -> sa.ColumnElement[bool]:
     return (outputs.c.run_id == check.text("run_id", run_id)) & (outputs.c.stream == stream)
 
 
-def _conditions(which: RunFilter) -> list[sa.ColumnElement[bool]]:
+def conditions_of(which: RunFilter) -> list[sa.ColumnElement[bool]]:
+    """Give what a filter says of the table of runs."""
     found = [runs.c[name] == getattr(which, name) for name in _EQUAL if getattr(which, name) is not None]
     if which.outcome is not None:
         is_running = which.outcome is State.RUNNING
         found.append(runs.c.outcome.is_(None) if is_running else runs.c.outcome == which.outcome)
+    if which.label is not None:
+        name, value = which.label
+        labelled = sa.select(labels.c.job_id).where(labels.c.name == name, labels.c.value == value)
+        found.append(runs.c.job_id.in_(labelled))
     if which.since is not None:
         found.append(runs.c.began_at >= which.since)
     if which.until is not None:

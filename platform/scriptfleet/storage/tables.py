@@ -60,7 +60,32 @@ jobs = sa.Table(
 sa.Index("ix_jobs_submitted_at", jobs.c.submitted_at, jobs.c.job_id)
 sa.Index("ix_jobs_state", jobs.c.state, jobs.c.submitted_at, jobs.c.job_id)
 sa.Index("ix_jobs_name", jobs.c.name, jobs.c.submitted_at, jobs.c.job_id)
+sa.Index("ix_jobs_group_name", jobs.c.group_name, jobs.c.submitted_at, jobs.c.job_id)
+# What retention goes by.
+sa.Index("ix_jobs_finished_at", jobs.c.finished_at, jobs.c.job_id)
 sa.Index("ix_jobs_schedule", jobs.c.schedule, jobs.c.submitted_at, jobs.c.job_id)
+
+# What jobs are found by; jobs.labels has the same.
+labels = sa.Table(
+    "labels",
+    metadata,
+    sa.Column("job_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+)
+sa.Index("ix_labels_name", labels.c.name, labels.c.value, labels.c.job_id)
+
+#: What is asked for most: read from the index alone, so that the series of a script, or a percentile over all runs,
+#: never goes through the rows, which are ten times as long.
+SERIES = (
+    "execution_time_seconds",
+    "cpu_max",
+    "cpu_avg",
+    "user_time_seconds",
+    "system_time_seconds",
+    "memory_max_mb",
+    "queue_wait_seconds",
+)
 
 runs = sa.Table(
     "runs",
@@ -71,6 +96,7 @@ runs = sa.Table(
     sa.Column("name", sa.Text),
     sa.Column("kind", sa.Text),
     sa.Column("queue", sa.Text),
+    sa.Column("group_name", sa.Text),
     sa.Column("attempt", sa.Integer),
     sa.Column("worker", sa.Text),
     sa.Column("host", sa.Text),
@@ -81,7 +107,9 @@ runs = sa.Table(
     sa.Column("claimed_at", sa.Double),
     sa.Column("started_at", sa.Double),
     sa.Column("finished_at", sa.Double),
-    sa.Column("began_at", sa.Double, sa.Computed("coalesce(started_at, claimed_at, finished_at)", persisted=True)),
+    # The first of started, claimed and finished that is known. No generated column: SQLite never answers a query
+    # that names one from an index alone.
+    sa.Column("began_at", sa.Double),
     *(sa.Column(name, _COLUMN_TYPES[MEASURE_TYPES[name]]) for name in MEASURES),
     sa.Column("custom", sa.JSON(none_as_null=True)),
     sa.Column("output_data", sa.JSON(none_as_null=True)),
@@ -92,7 +120,9 @@ runs = sa.Table(
 )
 sa.Index("ix_runs_job_id", runs.c.job_id, runs.c.began_at, runs.c.run_id)
 sa.Index("ix_runs_began_at", runs.c.began_at, runs.c.run_id)
-sa.Index("ix_runs_name", runs.c.name, runs.c.began_at, runs.c.run_id)
+sa.Index("ix_runs_name", runs.c.name, runs.c.began_at, runs.c.run_id, *(runs.c[name] for name in SERIES))
+sa.Index("ix_runs_group_name", runs.c.group_name, runs.c.began_at, runs.c.run_id)
+sa.Index("ix_runs_worker", runs.c.worker, runs.c.began_at, runs.c.run_id)
 sa.Index("ix_runs_outcome", runs.c.outcome, runs.c.began_at, runs.c.run_id)
 
 curves = sa.Table(
@@ -150,4 +180,36 @@ brokers = sa.Table(
     sa.Column("stored_until", sa.Double, nullable=False),
     # When the loss was noticed; null once the jobs that were lost with it are restored.
     sa.Column("wiped_at", sa.Double),
+)
+
+# What is kept for how long; see retention_policy.py.
+retention_policies = sa.Table(
+    "retention_policies",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("retention_days", sa.Double, nullable=False),
+    # Folder of archives; null where what is deleted is gone.
+    sa.Column("archive_path", sa.Text),
+    # SOC2, HIPAA, GDPR or null.
+    sa.Column("compliance", sa.Text),
+    # After so many days what is about persons goes; null keeps it as long as the rest.
+    sa.Column("erase_days", sa.Double),
+    sa.Column("created_at", sa.Double, nullable=False),
+    # When a results service applies it next: whoever moves this on is the one that does it.
+    sa.Column("next_at", sa.Double, nullable=False),
+    sa.Column("last_at", sa.Double),
+    # What the last one did, JSON.
+    sa.Column("last_result", sa.JSON(none_as_null=True)),
+)
+
+# Alerts that were raised for a run.
+run_alerts = sa.Table(
+    "run_alerts",
+    metadata,
+    sa.Column("run_id", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("raised_at", sa.Double, nullable=False),
+    sa.Column("name", sa.Text),
+    sa.Column("severity", sa.Text),
+    sa.Column("details", sa.JSON(none_as_null=True), nullable=False),
 )
