@@ -366,6 +366,16 @@ def test_room_is_not_lost_with_the_lane_that_it_was_offered_to(
     assert with_celery(broker)[-1] == other.id
 
 
+def test_jobs_that_may_go_are_found_behind_hundreds_of_lanes_that_may_not(client: Client, broker: Broker) -> None:
+    serve(broker)
+    keyed = {"concurrency_key": "db", "concurrency_limit": 1}
+    client.submit_many([of_command("true", group=f"g{number:03}", **keyed) for number in range(400)])  # type: ignore[arg-type]
+    job = submit(client, 1, group="z")[0]
+
+    assert job.id in with_celery(broker)
+    LaneBooks(broker).check()
+
+
 def test_submits_claims_and_ticks_take_the_server_as_many_steps_with_many_jobs_in_line_as_with_few(
     client: Client, broker: Broker
 ) -> None:

@@ -1,6 +1,7 @@
 -- The line of a queue whose jobs ask for something: whose turn it is, and what keeps it back.
--- Lanes that one look may find held back, before it is left to the next.
-local MOST_LOOKS = 50
+-- Lanes that one look may find held back, before it is left to the next: each is then parked, and not looked at again
+-- before its gate opens. And lanes that it may set aside for other workers, which are looked at each time.
+local MOST_LOOKS, MOST_ASIDE = 500, 8
 
 -- The lane whose turn it is and its first job: of the group served least, the lane with the first of all heads.
 local function first_in_line(queue)
@@ -72,6 +73,7 @@ local function pick(queue, who, at)
     else
       unlist(queue, lane)
       aside[#aside + 1] = lane
+      if #aside == MOST_ASIDE then break end
     end
   end
   for _, lane in ipairs(aside) do
