@@ -49,10 +49,12 @@ EARLIER = [one.revision for one in migrate._scripts().walk_revisions() if one.re
 def test_rows_from_before_a_column_existed_stay_and_show_null(empty_database_url: str, revision: str) -> None:
     upgrade_to(empty_database_url, revision)
     database = open_store(empty_database_url)
+    row = {"run_id": "old-run", "job_id": "old-job", "started_at": 5.0, "cpu_avg": 80.0}
+    if revision >= "0005":
+        # The database computed it until then.
+        row["began_at"] = 5.0
     with database.writing() as connection:
-        connection.execute(
-            sa.text("INSERT INTO runs (run_id, job_id, started_at, cpu_avg) VALUES ('old-run', 'old-job', 5.0, 80.0)")
-        )
+        connection.execute(sa.insert(sa.table("runs", *map(sa.column, row))), row)
 
     migrate.upgrade(empty_database_url)
 

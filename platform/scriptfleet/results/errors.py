@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from scriptfleet import errors
+from scriptfleet.domain.definition import DefinitionNotFound
 from scriptfleet.results.access.needs import RoleTooLow
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ PROBLEMS: dict[type[errors.ScriptfleetError], Problem] = {
     RoleTooLow: Problem(HTTPStatus.FORBIDDEN, "role_too_low", "The token does not allow this"),
     errors.JobNotFound: Problem(HTTPStatus.NOT_FOUND, "job_not_found", "No such job"),
     errors.RunNotFound: Problem(HTTPStatus.NOT_FOUND, "run_not_found", "No such run"),
+    DefinitionNotFound: Problem(HTTPStatus.NOT_FOUND, "definition_not_found", "No such definition"),
     errors.IdempotencyConflict: Problem(HTTPStatus.CONFLICT, "idempotency_conflict", "The key stands for another job"),
     errors.SubmitUncertain: Problem(HTTPStatus.BAD_GATEWAY, "submit_uncertain", "The broker gave no answer"),
     errors.WaitTimedOut: Problem(HTTPStatus.GATEWAY_TIMEOUT, "wait_timed_out", "The job is still going"),

@@ -168,4 +168,15 @@ CREATE TABLE run_alerts (
 	details JSON NOT NULL, 
 	CONSTRAINT pk_run_alerts PRIMARY KEY (run_id, number)
 );
-INSERT INTO alembic_version VALUES ('0005');
+CREATE TABLE definitions (
+	name TEXT NOT NULL, 
+	version INTEGER NOT NULL, 
+	spec TEXT, 
+	parameters TEXT, 
+	description TEXT NOT NULL, 
+	content BLOB, 
+	changed_by TEXT NOT NULL, 
+	changed_at DOUBLE NOT NULL, 
+	CONSTRAINT pk_definitions PRIMARY KEY (name, version)
+);
+INSERT INTO alembic_version VALUES ('0006');

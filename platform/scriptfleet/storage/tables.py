@@ -182,6 +182,7 @@ brokers = sa.Table(
     sa.Column("wiped_at", sa.Double),
 )
 
+
 # What is kept for how long; see retention_policy.py.
 retention_policies = sa.Table(
     "retention_policies",
@@ -212,4 +213,20 @@ run_alerts = sa.Table(
     sa.Column("name", sa.Text),
     sa.Column("severity", sa.Text),
     sa.Column("details", sa.JSON(none_as_null=True), nullable=False),
+)
+
+# Versions of definitions, which never change; see definitions.py.
+definitions = sa.Table(
+    "definitions",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    # Null for a removal.
+    sa.Column("spec", sa.Text),
+    sa.Column("parameters", sa.Text),
+    sa.Column("description", sa.Text, nullable=False),
+    # The bytes that the spec's source names.
+    sa.Column("content", sa.LargeBinary),
+    sa.Column("changed_by", sa.Text, nullable=False),
+    sa.Column("changed_at", sa.Double, nullable=False),
 )
