@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import redis
-import uvicorn
 
 from scriptfleet.config import Settings
 from scriptfleet.errors import BrokerUnreachable
@@ -19,6 +19,7 @@ from scriptfleet.results.health import Health
 from scriptfleet.results.load import LoadMetrics
 from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
 from scriptfleet.results.serve import listen, url_of
+from scriptfleet.results.web_server import web_server
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.ingest_store import IngestStore
 from tests.eventually import eventually
@@ -84,15 +85,15 @@ class Service:
 
 
 @contextmanager
-def running(database: Database, token: str = "") -> Iterator[Service]:
+def running(database: Database, token: str = "", **more: Any) -> Iterator[Service]:
     """Serve until the end of the block."""
     fleet, ingest = ScriptedFleet(), ScriptedIngest()
     parts = parts_of(database, fleet, ingest)
     metrics = RunMetrics(parts.registry)
-    settings = Settings(Path("/nowhere"), api_token=token)
+    settings = Settings(Path("/nowhere"), api_token=token, **more)
     app = create_app(settings, parts)
     listener = listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, server_header=False))
+    server = web_server(app, settings.trusted_proxies)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

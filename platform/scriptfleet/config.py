@@ -17,6 +17,8 @@ FLEET_FILE = "fleet.json"
 
 _BLOB_MAX_BYTES = 32 * 1024 * 1024
 _RESULT_HOURS = 6.0
+#: A day at work.
+_SESSION_HOURS = 12.0
 #: Between readings of a run on this machine unless said otherwise: dense enough for a curve of some seconds.
 RUN_INTERVAL_SECONDS = 0.1
 #: As those of jobs; see domain/check.py.
@@ -75,8 +77,15 @@ class Settings(NamedTuple):
     blob_max_bytes: int = _BLOB_MAX_BYTES
     #: Hours that a finished job's record and the end of its output stay in the broker.
     result_hours: float = _RESULT_HOURS
-    #: Bearer token of REST and pages; without one the server serves loopback only.
+    #: A token of REST and pages with every right, beside those of `scriptfleet token`; without any token the server
+    #: serves loopback only.
     api_token: str = ""
+    #: How long a login in a browser lasts.
+    session_hours: float = _SESSION_HOURS
+    #: Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    trusted_proxies: tuple[str, ...] = ()
+    #: Whether /metrics is given to everybody.
+    open_metrics: bool = False
     #: What a worker's Python jobs find imported; () is an interpreter that is merely running; None means cold starts.
     warm_preload: tuple[str, ...] | None = None
     #: A worker takes no new job while its host's CPU or memory is above this, percent; None means it always does.
@@ -146,6 +155,9 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         blob_max_bytes=int(_number(given, "SCRIPTFLEET_BLOB_MAX_BYTES", _BLOB_MAX_BYTES, 1 << 29)),
         result_hours=_number(given, "SCRIPTFLEET_RESULT_HOURS", _RESULT_HOURS, 24 * 365),
         api_token=given.get("SCRIPTFLEET_API_TOKEN", ""),
+        session_hours=_number(given, "SCRIPTFLEET_SESSION_HOURS", _SESSION_HOURS, 24 * 90),
+        trusted_proxies=_parts(given.get("SCRIPTFLEET_TRUSTED_PROXIES", "")),
+        open_metrics=_flag(given, "SCRIPTFLEET_OPEN_METRICS"),
         secrets=_secrets(given),
         secrets_dir=_folder(given.get("SCRIPTFLEET_SECRETS_DIR")),
         secrets_command=_words(given, "SCRIPTFLEET_SECRETS_COMMAND"),
@@ -280,7 +292,11 @@ def _words(given: Mapping[str, str], name: str) -> tuple[str, ...]:
 
 
 def _list(said: str | None) -> tuple[str, ...]:
-    return tuple(part.strip().upper() for part in (said or "").split(",") if part.strip())
+    return tuple(part.upper() for part in _parts(said or ""))
+
+
+def _parts(said: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in said.split(",") if part.strip())
 
 
 def _flag(given: Mapping[str, str], name: str) -> bool:

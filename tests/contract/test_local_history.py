@@ -92,9 +92,9 @@ def test_a_new_file_has_exactly_the_schema_that_the_migrations_make() -> None:
 
 
 def test_the_columns_of_json_are_those_of_the_tables() -> None:
-    found = {
-        column.name for table in tables.metadata.sorted_tables for column in table.c if isinstance(column.type, sa.JSON)
-    }
+    # No run writes the audit log.
+    written = [table for table in tables.metadata.sorted_tables if table is not tables.audit]
+    found = {column.name for table in written for column in table.c if isinstance(column.type, sa.JSON)}
 
     assert found == local_history.JSON_COLUMNS
 

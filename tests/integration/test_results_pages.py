@@ -136,7 +136,7 @@ def test_every_answer_forbids_frames_scripts_and_keeping(service: Service) -> No
         assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'self';")
         assert headers["x-frame-options"] == "DENY"
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
         assert headers["cache-control"] == "no-store"
         assert "server" not in headers
 

@@ -178,6 +178,7 @@ def test_openapi_lists_every_route_with_its_answer(service: Service) -> None:
     described = service.client.get("/api/v1/openapi.json").json()
 
     assert {
+        "/api/v1/audit",
         "/api/v1/load",
         "/api/v1/queues/{queue}/load",
         "/api/v1/jobs",
@@ -246,10 +247,10 @@ def test_a_token_may_have_any_characters(database: Database) -> None:
 def test_with_a_token_only_health_is_open(database: Database) -> None:
     with running(database, token="s3cret-é") as service:
         get = service.client.get
-        for path in ("/", "/api/v1/jobs", "/metrics", "/style.css", "/api/v1/openapi.json", "/nowhere"):
+        for path in ("/", "/api/v1/jobs", "/metrics", "/api/v1/openapi.json", "/nowhere"):
             refused = get(path)
             assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
-            assert refused.headers["www-authenticate"].startswith("Basic")
+            assert refused.headers["www-authenticate"].startswith("Bearer")
             assert refused.headers["x-frame-options"] == "DENY"
         assert (get("/healthz").status_code, get("/readyz").status_code) == (200, 200)
 

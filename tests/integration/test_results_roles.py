@@ -10,9 +10,9 @@ from fastapi.routing import iter_route_contexts
 
 from scriptfleet.config import Settings
 from scriptfleet.domain.role import Role
-from scriptfleet.results.access.guard import OPEN_PATHS
+from scriptfleet.results.access.guard import LOGIN, OPEN_PATHS
 from scriptfleet.results.access.needs import OpenToAll, RoleNeeded
-from scriptfleet.results.app import create_routes
+from scriptfleet.results.app import create_routes, keyring_of
 from scriptfleet.storage.engine import open_store
 from tests.results_service import ScriptedFleet, ScriptedIngest, parts_of
 
@@ -40,12 +40,13 @@ def test_each_route_says_who_may_ask_it_and_the_open_ones_are_those_that_the_gua
     sqlite_url: str,
 ) -> None:
     database = open_store(sqlite_url)
-    app = create_routes(Settings(Path("/nowhere")), parts_of(database, ScriptedFleet(), ScriptedIngest()))
+    settings, parts = Settings(Path("/nowhere")), parts_of(database, ScriptedFleet(), ScriptedIngest())
+    app = create_routes(settings, parts, keyring_of(settings, database))
 
     routes = list(declared(app))
 
     assert {route.path for route in routes if route.role is None} == OPEN_PATHS
-    assert all(route.role for route in routes if route.method not in {"GET", "HEAD"})
+    assert [route.path for route in routes if route.method != "GET" and route.role is None] == [LOGIN]
     database.close()
 
 

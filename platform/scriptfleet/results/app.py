@@ -11,20 +11,26 @@ from scriptfleet import __version__
 from scriptfleet.config import Settings
 from scriptfleet.domain.role import Role
 from scriptfleet.results import errors
-from scriptfleet.results.access.guard import Access
+from scriptfleet.results.access.audit_routes import audit_routes
+from scriptfleet.results.access.guard import OPEN_PATHS, Access
+from scriptfleet.results.access.keyring import Keyring
+from scriptfleet.results.access.login import login_routes
 from scriptfleet.results.access.needs import needs
+from scriptfleet.results.access.tries import Tries
+from scriptfleet.results.bounded_body import BoundedBody, most_body_bytes
 from scriptfleet.results.headers import SafeHeaders
 from scriptfleet.results.health import Health, health_routes
 from scriptfleet.results.load import Loads, load_routes
-from scriptfleet.results.metrics import metrics_routes
-from scriptfleet.results.page_routes import Pages, page_routes
+from scriptfleet.results.metrics import METRICS, metrics_routes
+from scriptfleet.results.page_routes import Pages, page_routes, style_route
 from scriptfleet.results.rest import rest_routes
+from scriptfleet.storage.audit_store import AuditStore
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.job_store import JobStore
 from scriptfleet.storage.run_store import RunStore
 
 _DESCRIPTION = (
-    "Jobs and runs of a fleet, and what each run cost. With SCRIPTFLEET_API_TOKEN set, send it as "
+    "Jobs and runs of a fleet, and what each run cost. Send a token of `scriptfleet token add` as "
     "`Authorization: Bearer TOKEN`. Errors are application/problem+json with a stable `code`."
 )
 
@@ -41,13 +47,20 @@ class Parts:
 
 def create_app(settings: Settings, parts: Parts) -> ASGIApp:
     """Make the web application."""
-    app = create_routes(settings, parts)
-    app.add_middleware(Access, token=settings.api_token)
-    # Around all of it: the answer to a fault of ours is made outside of what add_middleware() adds.
-    return SafeHeaders(app)
+    keyring = keyring_of(settings, parts.database)
+    app = create_routes(settings, parts, keyring)
+    open_paths = OPEN_PATHS | ({METRICS} if settings.open_metrics else frozenset())
+    guarded = Access(app, keyring, AuditStore(parts.database).add, open_paths)
+    # Around all of it, since the answer to a fault of ours has the headers too.
+    return SafeHeaders(BoundedBody(guarded, most_body_bytes(settings.blob_max_bytes)))
 
 
-def create_routes(settings: Settings, parts: Parts) -> FastAPI:
+def keyring_of(settings: Settings, database: Database) -> Keyring:
+    """Give what knows the tokens."""
+    return Keyring(database, settings.api_token, settings.session_hours * 3600)
+
+
+def create_routes(settings: Settings, parts: Parts, keyring: Keyring) -> FastAPI:
     """Make all routes; each says which role it needs."""
     app = FastAPI(
         title="Scriptfleet",
@@ -64,8 +77,11 @@ def create_routes(settings: Settings, parts: Parts) -> FastAPI:
     app.include_router(rest_routes(jobs, runs, settings.secret_prefixes))
     app.include_router(load_routes(parts.loads))
     app.include_router(health_routes(parts.health))
-    app.include_router(metrics_routes(parts.registry))
+    app.include_router(metrics_routes(parts.registry, is_open=settings.open_metrics))
     app.include_router(page_routes(pages))
+    app.include_router(style_route())
+    app.include_router(login_routes(keyring, Tries()))
+    app.include_router(audit_routes(AuditStore(parts.database)))
     app.include_router(_description_route(app))
     errors.install(app, pages.problem)
     return app

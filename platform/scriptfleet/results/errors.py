@@ -51,11 +51,15 @@ PROBLEMS: dict[type[errors.ScriptfleetError], Problem] = {
 
 UNAUTHORIZED = Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "A token is needed")
 HOST_REFUSED = Problem(HTTPStatus.FORBIDDEN, "host_refused", "This name is not served")
+CROSS_SITE = Problem(HTTPStatus.FORBIDDEN, "cross_site", "This came from another site's page")
+TOKEN_IN_ADDRESS = Problem(HTTPStatus.BAD_REQUEST, "token_in_address", "A token does not belong into an address")
 INTERNAL = PROBLEMS[errors.ScriptfleetError]
 
 _BY_STATUS = {
     404: Problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here"),
     405: Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This method does not work here"),
+    408: Problem(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The request came too slowly"),
+    413: Problem(HTTPStatus(413), "body_too_large", "The request is too large"),
 }
 
 
@@ -68,6 +72,11 @@ def answer(problem: Problem, detail: str, headers: dict[str, str] | None = None)
     """Give the problem+json answer."""
     body = {"type": "about:blank", "title": problem.title, "status": int(problem.status), "code": problem.code}
     return JSONResponse({**body, "detail": detail}, int(problem.status), headers, media_type="application/problem+json")
+
+
+def answer_http(fault: HTTPException) -> JSONResponse:
+    """Give the answer of an error that says its own status, where no route is there to answer it."""
+    return answer(_problem_of_status(fault), fault.detail, dict(fault.headers or {}))
 
 
 def install(app: FastAPI, page: PageOfProblem) -> None:
@@ -90,9 +99,10 @@ def install(app: FastAPI, page: PageOfProblem) -> None:
     def http(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             raise TypeError(f"not an error of a route: {error!r}")
-        status = HTTPStatus(error.status_code)
-        problem = _BY_STATUS.get(int(status), Problem(status, status.name.lower(), status.phrase))
-        return respond(request, problem, f"{request.method} {request.url.path}: {status.phrase}", error.headers)
+        said = error.detail if error.detail != HTTPStatus(error.status_code).phrase else None
+        problem = _problem_of_status(error)
+        detail = f"{request.method} {request.url.path}: {said or HTTPStatus(error.status_code).phrase}"
+        return respond(request, problem, detail, error.headers)
 
     def unexpected(request: Request, error: Exception) -> Response:
         _log.error("request_failed path=%s", request.url.path, exc_info=error)
@@ -102,6 +112,11 @@ def install(app: FastAPI, page: PageOfProblem) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, unexpected)
+
+
+def _problem_of_status(fault: HTTPException) -> Problem:
+    status = HTTPStatus(fault.status_code)
+    return _BY_STATUS.get(int(status), Problem(status, status.name.lower(), status.phrase))
 
 
 def _detail(error: errors.ScriptfleetError) -> str:

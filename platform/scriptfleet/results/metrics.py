@@ -17,12 +17,13 @@ from prometheus_client.registry import Collector
 
 from scriptfleet.domain.role import Role
 from scriptfleet.errors import BrokerUnreachable
-from scriptfleet.results.access.needs import needs
+from scriptfleet.results.access.needs import needs, open_to_all
 from scriptfleet.storage.ingest_store import FinishedRun
 from scriptfleet.storage.storable import is_finite
 
 _log = logging.getLogger(__name__)
 
+METRICS = "/metrics"
 _MIB = 1024 * 1024
 
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10_800, 36_000, 86_400)
@@ -141,11 +142,11 @@ class FleetMetrics(Collector):
         yield depths
 
 
-def metrics_routes(registry: CollectorRegistry) -> APIRouter:
+def metrics_routes(registry: CollectorRegistry, *, is_open: bool = False) -> APIRouter:
     """Give the route that Prometheus scrapes."""
-    router = APIRouter(dependencies=[needs(Role.VIEWER)])
+    router = APIRouter(dependencies=[open_to_all if is_open else needs(Role.VIEWER)])
 
-    @router.get("/metrics", tags=["health"], response_class=Response, summary="Numbers for Prometheus")
+    @router.get(METRICS, tags=["health"], response_class=Response, summary="Numbers for Prometheus")
     def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"Content-Type": content_type})

@@ -20,7 +20,7 @@ Measure = bool | int | float | str | None
 #: PostgreSQL and Python both end before these.
 _EARLIEST, _LATEST = 0.0, 253_402_300_799.0
 
-_MOMENT = "ISO 8601 with offset, such as 2026-03-01T00:00:00Z, or seconds since the epoch."
+MOMENT = "ISO 8601 with offset, such as 2026-03-01T00:00:00Z, or seconds since the epoch."
 
 
 class PageQuery(BaseModel):
@@ -53,8 +53,8 @@ class JobQuery(PageQuery):
     queue: str | None = None
     group: str | None = None
     schedule: str | None = None
-    since: str | None = Field(None, description=f"Submitted at this moment or later. {_MOMENT}")
-    until: str | None = Field(None, description=f"Submitted before this moment. {_MOMENT}")
+    since: str | None = Field(None, description=f"Submitted at this moment or later. {MOMENT}")
+    until: str | None = Field(None, description=f"Submitted before this moment. {MOMENT}")
 
     def which(self) -> JobFilter:
         """Give what the store takes; raises InvalidValue."""
@@ -79,8 +79,8 @@ class RunQuery(PageQuery):
     queue: str | None = None
     worker: str | None = None
     outcome: State | None = None
-    since: str | None = Field(None, description=f"Begun at this moment or later. {_MOMENT}")
-    until: str | None = Field(None, description=f"Begun before this moment. {_MOMENT}")
+    since: str | None = Field(None, description=f"Begun at this moment or later. {MOMENT}")
+    until: str | None = Field(None, description=f"Begun before this moment. {MOMENT}")
 
     def which(self) -> RunFilter:
         """Give what the store takes; raises InvalidValue."""

@@ -12,7 +12,7 @@ from scriptfleet.domain.role import Role
 from scriptfleet.domain.state import FINAL, State
 from scriptfleet.queues.rerun import rerun_of
 from scriptfleet.results import shown
-from scriptfleet.results.access.needs import needs
+from scriptfleet.results.access.needs import needs, open_to_all
 from scriptfleet.results.errors import Problem
 from scriptfleet.storage.event_rows import STREAMS
 from scriptfleet.storage.job_store import JobRow, JobStore
@@ -106,9 +106,8 @@ class Pages:
 
 
 def page_routes(pages: Pages) -> APIRouter:
-    """Give the routes of the pages and their style sheet."""
+    """Give the routes of the pages."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, dependencies=[needs(Role.VIEWER)])
-    style = (_FOLDER / "style.css").read_bytes()
 
     @router.get("/")
     def list_runs(query: Annotated[ListQuery, Query()]) -> HTMLResponse:
@@ -121,6 +120,14 @@ def page_routes(pages: Pages) -> APIRouter:
     @router.get("/jobs/{job_id}")
     def show_job(job_id: str) -> HTMLResponse:
         return pages.job(job_id)
+
+    return router
+
+
+def style_route() -> APIRouter:
+    """Give the style sheet, to the login page too."""
+    router = APIRouter(include_in_schema=False, dependencies=[open_to_all])
+    style = (_FOLDER / "style.css").read_bytes()
 
     @router.get("/style.css")
     def style_sheet() -> Response:

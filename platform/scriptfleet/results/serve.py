@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from types import FrameType
 
-import uvicorn
-
 from scriptfleet.config import Settings
 from scriptfleet.domain import check
 from scriptfleet.errors import InvalidValue
@@ -21,23 +19,22 @@ from scriptfleet.queues.fleet import FleetView
 from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.load import Loads
 from scriptfleet.queues.restoring import Restoring
-from scriptfleet.results.access.guard import check_bind
-from scriptfleet.results.app import Parts, create_app
+from scriptfleet.results.access.bind import check_bind, is_loopback
+from scriptfleet.results.app import Parts, create_app, keyring_of
 from scriptfleet.results.health import Health
 from scriptfleet.results.ingest import Ingest
 from scriptfleet.results.load import LoadMetrics
 from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
 from scriptfleet.results.restore import Restore
+from scriptfleet.results.web_server import web_server
 from scriptfleet.storage.broker_store import BrokerStore
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
-from scriptfleet.storage.migrate import require_current, upgrade_open
+from scriptfleet.storage.migrate import current_of, head, require_current, upgrade_open
 
 _log = logging.getLogger(__name__)
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-#: How long answers that are under way may take once a signal has come.
-_GRACE_SECONDS = 10
 _WAITING_CONNECTIONS = 2048
 
 
@@ -55,12 +52,19 @@ def serve(
     brings the database to this version's schema first. Raises InvalidValue for an address that cannot be served,
     StoreUnreachable when the database is away or has another schema.
     """
-    check_bind(host, settings)
-    with closing(open_store(settings.store_url())) as database, closing(listen(host, port)) as listener:
-        if migrate:
-            upgrade_open(database)
-        require_current(database)
-        _serve(settings, database, listener, on_ready or (lambda url: None))
+    with closing(open_store(settings.store_url())) as database:
+        _check_bind(host, settings, database)
+        with closing(listen(host, port)) as listener:
+            if migrate:
+                upgrade_open(database)
+            require_current(database)
+            _serve(settings, database, listener, on_ready or (lambda url: None))
+
+
+def _check_bind(host: str, settings: Settings, database: Database) -> None:
+    # A database without this version's tables has no token yet; what it lacks is told once it is known where to serve.
+    is_looked_into = not is_loopback(host) and current_of(database) == head()
+    check_bind(host, keyring_of(settings, database).is_guarded() if is_looked_into else bool(settings.api_token))
 
 
 def _serve(settings: Settings, database: Database, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
@@ -74,16 +78,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     registry.register(FleetMetrics(FleetView(client, keys), ingest))
     registry.register(LoadMetrics(loads))
     app = create_app(settings, Parts(database, Health(database, client, ingest), registry, loads))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
-    )
+    server = web_server(app, settings.trusted_proxies)
     with _signals_end_quietly():
         ingest.start()
         restore.start()

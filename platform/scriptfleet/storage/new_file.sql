@@ -179,4 +179,42 @@ CREATE TABLE definitions (
 	changed_at DOUBLE NOT NULL, 
 	CONSTRAINT pk_definitions PRIMARY KEY (name, version)
 );
-INSERT INTO alembic_version VALUES ('0006');
+CREATE TABLE tokens (
+	name TEXT NOT NULL, 
+	secret_hash TEXT NOT NULL, 
+	role TEXT NOT NULL, 
+	created_at DOUBLE NOT NULL, 
+	created_by TEXT NOT NULL, 
+	expires_at DOUBLE, 
+	revoked_at DOUBLE, 
+	last_used_at DOUBLE, 
+	CONSTRAINT pk_tokens PRIMARY KEY (name), 
+	CONSTRAINT uq_tokens_secret_hash UNIQUE (secret_hash)
+);
+CREATE TABLE sessions (
+	secret_hash TEXT NOT NULL, 
+	token_name TEXT, 
+	proof TEXT, 
+	created_at DOUBLE NOT NULL, 
+	expires_at DOUBLE NOT NULL, 
+	CONSTRAINT pk_sessions PRIMARY KEY (secret_hash)
+);
+CREATE INDEX ix_sessions_token_name ON sessions (token_name);
+CREATE INDEX ix_sessions_expires_at ON sessions (expires_at);
+CREATE TABLE audit (
+	entry_id TEXT NOT NULL, 
+	at DOUBLE NOT NULL, 
+	actor TEXT NOT NULL, 
+	role TEXT, 
+	address TEXT, 
+	action TEXT NOT NULL, 
+	target TEXT NOT NULL, 
+	result TEXT NOT NULL, 
+	detail JSON, 
+	CONSTRAINT pk_audit PRIMARY KEY (entry_id)
+);
+CREATE INDEX ix_audit_at ON audit (at, entry_id);
+CREATE INDEX ix_audit_actor ON audit (actor, at, entry_id);
+CREATE INDEX ix_audit_action ON audit (action, at, entry_id);
+CREATE INDEX ix_audit_target ON audit (target, at, entry_id);
+INSERT INTO alembic_version VALUES ('0007');

@@ -230,3 +230,55 @@ definitions = sa.Table(
     sa.Column("changed_by", sa.Text, nullable=False),
     sa.Column("changed_at", sa.Double, nullable=False),
 )
+# Who may ask the results service. A token that was revoked stays: its name stands for it in the audit log.
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    # SHA-256 in hex; see token_store.py.
+    sa.Column("secret_hash", sa.Text, nullable=False, unique=True),
+    sa.Column("role", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    # Null never expires.
+    sa.Column("expires_at", sa.Double),
+    sa.Column("revoked_at", sa.Double),
+    # Within a minute; null was never used.
+    sa.Column("last_used_at", sa.Double),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    # SHA-256 in hex of what the browser's cookie says.
+    sa.Column("secret_hash", sa.Text, primary_key=True),
+    # Null for the token of the environment, which no row stands for.
+    sa.Column("token_name", sa.Text),
+    # Of the environment's token: what it proves itself by, see session_store.py.
+    sa.Column("proof", sa.Text),
+    sa.Column("created_at", sa.Double, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+)
+sa.Index("ix_sessions_token_name", sessions.c.token_name)
+sa.Index("ix_sessions_expires_at", sessions.c.expires_at)
+
+# Every change that somebody made or tried to make, and how it went. Rows are only ever added.
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("entry_id", sa.Text, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    # Null where nobody was known, as at a login that failed.
+    sa.Column("role", sa.Text),
+    # Where from: an IP address, or a host for what came by the command line.
+    sa.Column("address", sa.Text),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
+    sa.Column("result", sa.Text, nullable=False),
+    sa.Column("detail", sa.JSON(none_as_null=True)),
+)
+sa.Index("ix_audit_at", audit.c.at, audit.c.entry_id)
+sa.Index("ix_audit_actor", audit.c.actor, audit.c.at, audit.c.entry_id)
+sa.Index("ix_audit_action", audit.c.action, audit.c.at, audit.c.entry_id)
+sa.Index("ix_audit_target", audit.c.target, audit.c.at, audit.c.entry_id)

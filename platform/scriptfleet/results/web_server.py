@@ -1,0 +1,81 @@
+"""The web server: what it believes of proxies, and how long it waits for a client."""
+
+import asyncio
+import ipaddress
+from collections.abc import Sequence
+
+import h11
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from scriptfleet.errors import InvalidValue
+
+#: How long answers that are under way may take once a signal has come.
+_GRACE_SECONDS = 10
+#: From the first moment of a connection, or from a request's first byte, to the end of its headers.
+HEAD_SECONDS = 10.0
+_HEAD_BYTES = 32 * 1024
+
+
+class PatientProtocol(H11Protocol):
+    """HTTP/1.1 whose clients have so long to say what they want, and are hung up on then."""
+
+    head_seconds = HEAD_SECONDS
+    _hangs_up: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._wait_for_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Go on waiting, unless the headers are complete by now."""
+        super().data_received(data)
+        self._wait_for_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        super().connection_lost(exc)
+        self._stop_waiting()
+
+    def _wait_for_head(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._stop_waiting()
+        elif self._hangs_up is None:
+            self._hangs_up = self.loop.call_later(self.head_seconds, self._hang_up)
+
+    def _stop_waiting(self) -> None:
+        if self._hangs_up is not None:
+            self._hangs_up.cancel()
+            self._hangs_up = None
+
+    def _hang_up(self) -> None:
+        self._hangs_up = None
+        if self.conn.their_state is h11.IDLE:
+            self.transport.close()
+
+
+def web_server(app: ASGIApp, trusted_proxies: Sequence[str] = ()) -> uvicorn.Server:
+    """Make the server; raises InvalidValue for a proxy that is no address."""
+    config = uvicorn.Config(
+        app,
+        http=PatientProtocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # Without a proxy to believe, anybody could choose an address to be counted and kept under.
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=[_network(proxy) for proxy in trusted_proxies],
+        h11_max_incomplete_event_size=_HEAD_BYTES,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    return uvicorn.Server(config)
+
+
+def _network(said: str) -> str:
+    try:
+        return str(ipaddress.ip_network(said))
+    except ValueError as fault:
+        expected = "addresses and networks such as 10.0.0.7 or 10.0.0.0/8, with commas between"
+        raise InvalidValue("SCRIPTFLEET_TRUSTED_PROXIES", said, expected) from fault
