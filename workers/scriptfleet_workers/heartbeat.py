@@ -34,14 +34,16 @@ class Heartbeat:
         tell: Callable[[Presence], None],
         is_stop: Callable[[bytes, str], bool] = lambda text, job_id: True,
         drops_samples: Callable[[], bool] = lambda: False,
+        server_changes: Callable[[], int] = lambda: 0,
     ) -> None:
         """``tell`` gives the sign of life; ``is_stop`` says whether a text is an order to stop a job;
-        ``drops_samples`` whether readings are left out.
+        ``drops_samples`` whether readings are left out; ``server_changes`` how often the server was another one.
         """
         self._claims, self._active, self._presence = claims, active, presence
         self._tell, self._is_stop, self._drops_samples = tell, is_stop, drops_samples
         self._rounds = Rounds("heartbeat", _EVERY_SECONDS, self._beat)
         self._is_away = False
+        self._server_changes, self._changes_told = server_changes, server_changes()
 
     def start(self) -> None:
         """Say that this worker is there, then beat."""
@@ -97,10 +99,13 @@ class Heartbeat:
 
     def _renew(self) -> None:
         now = time.monotonic()
+        changes = self._server_changes()
         # A server that was away may have forgotten claims: all are told again before others take their jobs.
-        is_due = [run for run in self._active.all() if self._is_away or run.has_news() or run.renew_at <= now]
+        tells_all = self._is_away or changes != self._changes_told
+        is_due = [run for run in self._active.all() if tells_all or run.has_news() or run.renew_at <= now]
         due = {run.claim.run_id: run for run in is_due}
         if not due:
+            self._changes_told = changes
             return
         granted = {run_id: run.lease_seconds for run_id, run in due.items()}
         read = (lambda run: "-") if self._drops_samples() else _reading
@@ -114,6 +119,7 @@ class Heartbeat:
             run.renewed(now, granted[run_id])
             if answer == "cancel" and self._is_stop(self._claims.order_to_cancel(run.claim.job_id), run.claim.job_id):
                 run.stop(StopReason.CANCELLED)
+        self._changes_told = changes
 
     def _reassert(self, run: ActiveRun, lease: float) -> bool:
         """The server has forgotten the job: put it back, unless it knows something newer by now."""

@@ -33,6 +33,7 @@ from scriptfleet.queues.connection import check_server, told_plainly
 from scriptfleet.queues.events import OutputPublisher
 from scriptfleet.queues.fleet import Presence, own_list
 from scriptfleet.queues.orders import Verb
+from scriptfleet.queues.server_watch import ServerWatch
 from scriptfleet_workers.active import ActiveRuns
 from scriptfleet_workers.admission import Admission
 from scriptfleet_workers.alive import is_alive
@@ -85,13 +86,14 @@ class Member:
         #: Rings when one of them is free again.
         self.slot_bell = Bell()
         self._broker, self._settings = broker, settings
+        self._server = ServerWatch(broker.redis)
         keep_seconds = settings.result_hours * 3600
         self._inheritance = environment.on_fleet(own_environment(), settings.secret_prefixes, settings.allow_loader_env)
         self._engine = Engine(method=Method(settings.monitor), warm_env=self._inheritance.clean, is_for_many=slots > 1)
         self.active = ActiveRuns()
         self._admission = Admission.of(settings)
         self.way_out = Drain(settings.drain_seconds, lambda: self.stop_all(StopReason.SHUTDOWN))
-        self.standing = Standing(self._admission, self.way_out.begun)
+        self.standing = Standing(self._admission, self.way_out.begun, self._server.is_settling)
         self.tally, self._pressure = Tally(), Pressure()
         self._turn = threading.local()
         # Jobs that are refused take no slot: a few at a time, so that a queue full of them starves nobody.
@@ -127,7 +129,7 @@ class Member:
         self._canary = Canary(broker.redis, broker.keys, self._events.hostname, settings.deaf_seconds)
         self._signs = VitalSigns(self, self.active, self._admission, self.standing, self._canary, self._pressure)
         self._orders = Orders(broker.redis, broker.keys, self.name, key, self, self.tally)
-        heed = (self._tell, self._orders.is_stop, self._pressure.drops_samples)
+        heed = (self._tell, self._orders.is_stop, self._pressure.drops_samples, lambda: self._server.changes)
         self._heartbeat = Heartbeat(claims, self.active, self._presence, *heed)
         self._escape = Escape(self.way_out, self.active, self.leave)
         self._health: HealthServer | None = None

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Callable
 
 from scriptfleet.domain.worker_state import WorkerState
 from scriptfleet_workers.admission import Admission
@@ -12,8 +13,9 @@ log = logging.getLogger("scriptfleet.worker")
 class Standing:
     """What keeps jobs out, put together."""
 
-    def __init__(self, admission: Admission, draining: threading.Event) -> None:
-        self._admission, self._draining = admission, draining
+    def __init__(self, admission: Admission, draining: threading.Event, is_settling: Callable[[], bool]) -> None:
+        """``is_settling`` tells whether the server may not know all living runs yet."""
+        self._admission, self._draining, self._is_settling = admission, draining, is_settling
         #: Whether it was ordered to take no job.
         self.is_cordoned = False
         #: Why no message reaches it though there is room; empty while they do.
@@ -27,13 +29,16 @@ class Standing:
 
     def takes_jobs(self) -> bool:
         """Tell whether a job may be taken now."""
-        return not (self._draining.is_set() or self.is_cordoned or self._admission.reason)
+        is_kept_out = self._draining.is_set() or self.is_cordoned or self._admission.reason or self._is_settling()
+        return not is_kept_out
 
     def must_hand_back(self) -> str:
         """Give why a job whose message came all the same goes to another worker; empty when it is taken."""
         if self._draining.is_set():
             return "draining"
-        return "cordoned" if self.is_cordoned else ""
+        if self.is_cordoned:
+            return "cordoned"
+        return "settling" if self._is_settling() else ""
 
     def note_deaf(self, reason: str) -> None:
         """Note why no message reaches this worker, or that they do; say so when that changes."""
