@@ -7,7 +7,7 @@ from typing import Final
 import redis
 
 from scriptfleet.execution.plain_file import open_plain
-from scriptfleet.queues.live_output import PIECE_BYTES, LiveOutput
+from scriptfleet.queues.live_output import PIECE_BYTES, LiveOutput, NewPiece
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
 from scriptfleet_workers.pressure import Pressure
 from scriptfleet_workers.rounds import Rounds
@@ -57,12 +57,13 @@ class LivePump:
             log.warning("live_output_left_out pieces=%d reason=%s", len(pieces), fault)
 
 
-def _fresh(run: ActiveRun) -> list[tuple[str, str, bytes]]:
+def _fresh(run: ActiveRun) -> list[NewPiece]:
     found = []
     for stream, path in (("stdout", run.workspace.stdout), ("stderr", run.workspace.stderr)):
         content = _read_from(path, run, stream)
+        begin = run.sent[stream] - len(content)
         for start in range(0, len(content), PIECE_BYTES):
-            found.append((run.claim.run_id, stream, content[start : start + PIECE_BYTES]))
+            found.append(NewPiece(run.claim.run_id, stream, content[start : start + PIECE_BYTES], begin + start))
     return found
 
 

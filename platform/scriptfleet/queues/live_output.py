@@ -1,8 +1,8 @@
 """Live output: a capped stream per run, written by its worker, followed by whoever wants to watch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import redis
 
@@ -18,6 +18,16 @@ _STALE_SECONDS: Final = 24 * 3600
 _ENTRY_WEIGHT: Final = 64
 
 
+class NewPiece(NamedTuple):
+    """Some bytes that a run wrote, on their way."""
+
+    run_id: str
+    stream: str
+    content: bytes
+    #: Where they begin in the stream as it is kept, bytes; None where nobody says.
+    at: int | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class OutputPiece:
     """Some bytes of a run's output."""
@@ -26,6 +36,8 @@ class OutputPiece:
     content: bytes
     #: Whether output between the piece before and this one is no longer there.
     has_gap: bool = False
+    #: Where they begin in the stream as it is kept, bytes; None from a worker that does not say.
+    at: int | None = None
 
 
 class LiveOutput:
@@ -35,9 +47,9 @@ class LiveOutput:
         self._client, self._keys = client, keys
         self._scripts = scripts or Scripts(client, keys)
 
-    def write(self, pieces: list[tuple[str, str, bytes]]) -> None:
-        """Add pieces (run id, stream, content) in one round trip; the oldest go when there is more than is kept."""
-        flat = [part for piece in pieces for part in piece]
+    def write(self, pieces: Sequence[NewPiece | tuple[str, str, bytes]]) -> None:
+        """Add pieces in one round trip; the oldest go when there is more than is kept."""
+        flat = [part for piece in pieces for part in _as_sent(NewPiece(*piece))]
         self._scripts.call("show", KEPT_BYTES, _STALE_SECONDS * 1000, *flat)
 
     def end(self, run_id: str, keep_seconds: float) -> None:
@@ -47,6 +59,10 @@ class LiveOutput:
         pipeline.xadd(key, {"s": "end"})
         pipeline.expire(key, max(1, round(keep_seconds)))
         pipeline.execute()
+
+    def is_there(self, run_id: str) -> bool:
+        """Tell whether anything of the run's live output is kept."""
+        return bool(self._client.exists(self._keys("output", run_id)))
 
     def follow(self, run_id: str, block_ms: int = 500) -> Iterator[OutputPiece | None]:
         """Give pieces as they come, from the first that is kept; None whenever nothing came; ends with the run."""
@@ -61,5 +77,10 @@ class LiveOutput:
                 if fields[b"s"] == b"end":
                     return
                 stream, content, before = fields[b"s"].decode(), fields[b"b"], int(fields[b"n"])
-                yield OutputPiece(stream, content, has_gap=before > seen)
+                at = int(fields[b"o"]) if fields.get(b"o") else None
+                yield OutputPiece(stream, content, has_gap=before > seen, at=at)
                 seen = before + len(content) + _ENTRY_WEIGHT
+
+
+def _as_sent(piece: NewPiece) -> tuple[Any, ...]:
+    return piece.run_id, piece.stream, piece.content, "" if piece.at is None else piece.at
