@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -149,6 +150,11 @@ class Server:
 
     def get(self, path: str, **parameters: str | int) -> httpx.Response:
         return httpx.get(f"{self.url}{path}", params=parameters, timeout=20)
+
+
+def has_ended(job: dict[str, Any]) -> bool:
+    """Tell whether the store knows the end of a job, by what REST says of it."""
+    return bool(job.get("is_stored") and job.get("finished_at"))
 
 
 def marked(marker: str) -> list[int]:

@@ -12,6 +12,7 @@ import redis
 
 from scriptfleet.config import Settings
 from scriptfleet.errors import BrokerUnreachable
+from scriptfleet.queues.client import Client
 from scriptfleet.queues.fleet import QueueDepth, WorkerInfo
 from scriptfleet.queues.load import QueueLoad
 from scriptfleet.results.app import Parts, create_app
@@ -23,6 +24,8 @@ from scriptfleet.results.web_server import web_server
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.ingest_store import IngestStore
 from tests.eventually import eventually
+
+_NOWHERE = Settings(Path("/nowhere"))
 
 
 @dataclass
@@ -86,11 +89,11 @@ class Service:
 
 @contextmanager
 def running(database: Database, token: str = "", **more: Any) -> Iterator[Service]:
-    """Serve until the end of the block."""
+    """Serve until the end of the block; without ``redis_url``, what needs a broker is refused."""
     fleet, ingest = ScriptedFleet(), ScriptedIngest()
-    parts = parts_of(database, fleet, ingest)
-    metrics = RunMetrics(parts.registry)
     settings = Settings(Path("/nowhere"), api_token=token, **more)
+    parts = parts_of(database, fleet, ingest, settings)
+    metrics = RunMetrics(parts.registry)
     app = create_app(settings, parts)
     listener = listen("127.0.0.1", 0)
     server = web_server(app, settings.trusted_proxies)
@@ -106,9 +109,9 @@ def running(database: Database, token: str = "", **more: Any) -> Iterator[Servic
         listener.close()
 
 
-def parts_of(database: Database, fleet: ScriptedFleet, ingest: ScriptedIngest) -> Parts:
+def parts_of(database: Database, fleet: ScriptedFleet, ingest: ScriptedIngest, settings: Settings = _NOWHERE) -> Parts:
     """Give what a service stands on."""
     registry = new_registry()
     registry.register(FleetMetrics(fleet, ingest))
     registry.register(LoadMetrics(fleet))
-    return Parts(database, Health(database, fleet, ingest), registry, fleet)
+    return Parts(database, Health(database, fleet, ingest), registry, fleet, Client(settings=settings))

@@ -7,7 +7,7 @@ from scriptfleet.domain.state import State
 from scriptfleet.queues.job_handle import Job
 from tests.command import one_line, scriptfleet
 from tests.eventually import eventually
-from tests.fleet_parts import Fleet, Server
+from tests.fleet_parts import Fleet, Server, has_ended
 
 KEY = {"SCRIPTFLEET_SIGNING_KEY": "a key of this fleet"}
 
@@ -16,7 +16,7 @@ def let_go(fleet: Fleet, server: Server, *jobs: Job) -> None:
     """Forget jobs as the broker does some hours after their end, once the store has them."""
     broker = fleet.client().broker
     for job in jobs:
-        eventually(lambda job=job: server.get(f"/api/v1/jobs/{job.id}").json().get("finished_at"))
+        eventually(lambda job=job: has_ended(server.get(f"/api/v1/jobs/{job.id}").json()))
         broker.redis.delete(broker.keys("job", job.id))
 
 

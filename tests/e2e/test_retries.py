@@ -5,14 +5,14 @@ import signal
 from scriptfleet.domain.state import State
 from tests.command import scriptfleet
 from tests.eventually import eventually
-from tests.fleet_parts import Fleet, Server
+from tests.fleet_parts import Fleet, Server, has_ended
 
 HOLDS_150_MIB = "import time; held = b'x' * (150 << 20); time.sleep(0.5); print('enough')"
 
 
 def runs_of(server: Server, job_id: str) -> list[dict]:
     """Give the job's runs in the order of their attempts, once the store has them all."""
-    eventually(lambda: server.get(f"/api/v1/jobs/{job_id}").json().get("finished_at"))
+    eventually(lambda: has_ended(server.get(f"/api/v1/jobs/{job_id}").json()))
     found = server.get(f"/api/v1/jobs/{job_id}/runs").json()["runs"]
     return sorted(found, key=lambda run: run["attempt"])
 

@@ -97,6 +97,24 @@ def of_script(
     return _of_bytes(how, place.name, content, "file", place.name, args, options)
 
 
+def of_content(
+    file_name: str,
+    content: bytes,
+    args: Sequence[str],
+    limit_bytes: int,
+    uv: bool | None = None,
+    **options: Unpack[Options],
+) -> Draft:
+    """Make a job of a script by its file name and its bytes; ``uv`` as for a script."""
+    if Path(check.text("script name", file_name, 255)).name != file_name:
+        raise InvalidValue("script name", file_name, "the name of a file, without folders")
+    if len(content) > limit_bytes:
+        raise BlobTooLarge(file_name, len(content), limit_bytes)
+    if not content.strip():
+        raise InvalidValue("script", file_name, "a script that is not empty")
+    return _of_bytes(_language(file_name, content, uv), file_name, content, "file", file_name, args, options)
+
+
 def of_code(
     code: str, args: Sequence[str], limit_bytes: int, uv: bool | None = None, **options: Unpack[Options]
 ) -> Draft:

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp
 from scriptfleet import __version__
 from scriptfleet.config import Settings
 from scriptfleet.domain.role import Role
+from scriptfleet.queues.client import Client
 from scriptfleet.results import errors
 from scriptfleet.results.access.audit_routes import audit_routes
 from scriptfleet.results.access.guard import OPEN_PATHS, Access
@@ -23,11 +24,15 @@ from scriptfleet.results.health import Health, health_routes
 from scriptfleet.results.load import Loads, load_routes
 from scriptfleet.results.metrics import METRICS, metrics_routes
 from scriptfleet.results.page_routes import Pages, page_routes, style_route
-from scriptfleet.results.rest import rest_routes
+from scriptfleet.results.rest.description import describe, operation_id
+from scriptfleet.results.rest.parts import RestParts
+from scriptfleet.results.rest.routes import rest_routes
+from scriptfleet.results.rest.seats import enough_threads
 from scriptfleet.storage.audit_store import AuditStore
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.job_store import JobStore
 from scriptfleet.storage.run_store import RunStore
+from scriptfleet.storage.stored_output import StoredOutput
 
 _DESCRIPTION = (
     "Jobs and runs of a fleet, and what each run cost. Send a token of `scriptfleet token add` as "
@@ -43,6 +48,7 @@ class Parts:
     health: Health
     registry: CollectorRegistry
     loads: Loads
+    client: Client
 
 
 def create_app(settings: Settings, parts: Parts) -> ASGIApp:
@@ -71,10 +77,14 @@ def create_routes(settings: Settings, parts: Parts, keyring: Keyring) -> FastAPI
         # They would load scripts from another site.
         docs_url=None,
         redoc_url=None,
+        generate_unique_id_function=operation_id,
+        lifespan=enough_threads,
     )
     jobs, runs = JobStore(parts.database), RunStore(parts.database)
     pages = Pages(jobs, runs)
-    app.include_router(rest_routes(jobs, runs, settings.secret_prefixes))
+    outputs = StoredOutput(parts.database)
+    rest = RestParts(jobs, runs, outputs, parts.client, parts.loads, settings.secret_prefixes)
+    app.include_router(rest_routes(rest))
     app.include_router(load_routes(parts.loads))
     app.include_router(health_routes(parts.health))
     app.include_router(metrics_routes(parts.registry, is_open=settings.open_metrics))
@@ -92,6 +102,6 @@ def _description_route(app: FastAPI) -> APIRouter:
 
     @router.get("/api/v1/openapi.json")
     def openapi() -> JSONResponse:
-        return JSONResponse(app.openapi())
+        return JSONResponse(describe(app))
 
     return router

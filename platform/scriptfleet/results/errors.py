@@ -11,8 +11,10 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from scriptfleet import errors
+from scriptfleet.config import NoFleet
 from scriptfleet.domain.definition import DefinitionNotFound
 from scriptfleet.results.access.needs import RoleTooLow
+from scriptfleet.results.rest import refusals
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +32,8 @@ class Problem:
 
 
 _UNPROCESSABLE = HTTPStatus(422)
+#: Of an answer that says to come again.
+_RETRY_SECONDS = "5"
 
 PROBLEMS: dict[type[errors.ScriptfleetError], Problem] = {
     errors.InvalidValue: Problem(_UNPROCESSABLE, "invalid_value", "A value cannot be accepted"),
@@ -39,12 +43,18 @@ PROBLEMS: dict[type[errors.ScriptfleetError], Problem] = {
     errors.RunNotFound: Problem(HTTPStatus.NOT_FOUND, "run_not_found", "No such run"),
     DefinitionNotFound: Problem(HTTPStatus.NOT_FOUND, "definition_not_found", "No such definition"),
     errors.IdempotencyConflict: Problem(HTTPStatus.CONFLICT, "idempotency_conflict", "The key stands for another job"),
-    errors.SubmitUncertain: Problem(HTTPStatus.BAD_GATEWAY, "submit_uncertain", "The broker gave no answer"),
+    errors.SubmitUncertain: Problem(HTTPStatus.GATEWAY_TIMEOUT, "submit_uncertain", "The broker gave no answer"),
     errors.WaitTimedOut: Problem(HTTPStatus.GATEWAY_TIMEOUT, "wait_timed_out", "The job is still going"),
     errors.BrokerUnreachable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "broker_unreachable", "The broker is away"),
     errors.BrokerFull: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "broker_full", "The broker takes no new job"),
     errors.StoreUnreachable: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "store_unreachable", "The database is unusable"),
     errors.BlobMissing: Problem(HTTPStatus.GONE, "blob_missing", "The script's bytes are gone"),
+    NoFleet: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no_broker", "No broker is named"),
+    refusals.WorkerNotFound: Problem(HTTPStatus.NOT_FOUND, "worker_not_found", "No such worker"),
+    refusals.ArtifactNotFound: Problem(HTTPStatus.NOT_FOUND, "artifact_not_found", "No such artifact"),
+    refusals.ArtifactGone: Problem(HTTPStatus.GONE, "artifact_gone", "The artifact's bytes are gone"),
+    refusals.ServiceBusy: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Too many wait already"),
+    refusals.RangeNotSatisfiable: Problem(HTTPStatus(416), "range_not_satisfiable", "There is no such range"),
     errors.EngineFailed: Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "engine_failed", "The engine failed"),
     errors.ScriptfleetError: Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", "The service failed"),
 }
@@ -56,6 +66,7 @@ TOKEN_IN_ADDRESS = Problem(HTTPStatus.BAD_REQUEST, "token_in_address", "A token 
 INTERNAL = PROBLEMS[errors.ScriptfleetError]
 
 _BY_STATUS = {
+    400: Problem(HTTPStatus.BAD_REQUEST, "bad_request", "The request cannot be read"),
     404: Problem(HTTPStatus.NOT_FOUND, "not_found", "There is nothing here"),
     405: Problem(HTTPStatus.METHOD_NOT_ALLOWED, "method_not_allowed", "This method does not work here"),
     408: Problem(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "The request came too slowly"),
@@ -68,10 +79,13 @@ def problem_of(error: errors.ScriptfleetError) -> Problem:
     return next(PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS)
 
 
-def answer(problem: Problem, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """Give the problem+json answer."""
+def answer(
+    problem: Problem, detail: str, headers: Mapping[str, str] | None = None, more: Mapping[str, object] | None = None
+) -> JSONResponse:
+    """Give the problem+json answer; ``more`` are further members."""
     body = {"type": "about:blank", "title": problem.title, "status": int(problem.status), "code": problem.code}
-    return JSONResponse({**body, "detail": detail}, int(problem.status), headers, media_type="application/problem+json")
+    said = {**body, "detail": detail, **(more or {})}
+    return JSONResponse(said, int(problem.status), headers, media_type="application/problem+json")
 
 
 def answer_http(fault: HTTPException) -> JSONResponse:
@@ -82,16 +96,23 @@ def answer_http(fault: HTTPException) -> JSONResponse:
 def install(app: FastAPI, page: PageOfProblem) -> None:
     """Answer every error of the app by the table: programs get problem+json, browsers on a page get a page."""
 
-    def respond(request: Request, problem: Problem, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    def respond(
+        request: Request,
+        problem: Problem,
+        detail: str,
+        headers: Mapping[str, str] | None = None,
+        more: Mapping[str, object] | None = None,
+    ) -> Response:
         wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
-        found = page(problem, detail) if wants_page else answer(problem, detail)
+        found = page(problem, detail) if wants_page else answer(problem, detail, more=more)
         found.headers.update(headers or {})
         return found
 
     def own(request: Request, error: Exception) -> Response:
         if not isinstance(error, errors.ScriptfleetError):
             raise TypeError(f"not an error of this package: {error!r}")
-        return respond(request, problem_of(error), _detail(error))
+        problem = problem_of(error)
+        return respond(request, problem, _detail(error), _headers(error, problem), _members(error))
 
     def invalid(request: Request, error: Exception) -> Response:
         return respond(request, PROBLEMS[errors.InvalidValue], _first_fault(error))
@@ -122,6 +143,22 @@ def _problem_of_status(fault: HTTPException) -> Problem:
 def _detail(error: errors.ScriptfleetError) -> str:
     # Its own text sends the reader to this very service.
     return f"job not found: {error.job_id}" if isinstance(error, errors.JobNotFound) else str(error)
+
+
+def _headers(error: errors.ScriptfleetError, problem: Problem) -> dict[str, str]:
+    if isinstance(error, refusals.RangeNotSatisfiable):
+        return {"Content-Range": f"bytes */{error.size_bytes}"}
+    return {"Retry-After": _RETRY_SECONDS} if problem.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+
+
+def _members(error: errors.ScriptfleetError) -> dict[str, object]:
+    """Give what a program needs to go on: the jobs that the error is about."""
+    if isinstance(error, errors.SubmitUncertain):
+        there = [job.id for job in error.submitted]
+        return {"job_id": error.job_id, "job_ids": list(error.job_ids), "submitted": there}
+    if isinstance(error, errors.IdempotencyConflict | errors.WaitTimedOut | errors.JobNotFound):
+        return {"job_id": error.job_id}
+    return {}
 
 
 def _first_fault(error: Exception) -> str:

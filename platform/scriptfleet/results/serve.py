@@ -11,7 +11,7 @@ from types import FrameType
 from scriptfleet.config import Settings
 from scriptfleet.domain import check
 from scriptfleet.errors import InvalidValue
-from scriptfleet.queues.client import Broker
+from scriptfleet.queues.client import Broker, Client
 from scriptfleet.queues.connection import connect
 from scriptfleet.queues.epoch import Epochs
 from scriptfleet.queues.events import EventReader
@@ -77,8 +77,8 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     restore, loads = _restore(broker, database, reader), Loads(broker)
     registry.register(FleetMetrics(FleetView(client, keys), ingest))
     registry.register(LoadMetrics(loads))
-    app = create_app(settings, Parts(database, Health(database, client, ingest), registry, loads))
-    server = web_server(app, settings.trusted_proxies)
+    parts = Parts(database, Health(database, client, ingest), registry, loads, Client(settings=settings))
+    server = web_server(create_app(settings, parts), settings.trusted_proxies)
     with _signals_end_quietly():
         ingest.start()
         restore.start()

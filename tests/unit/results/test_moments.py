@@ -3,7 +3,7 @@
 import pytest
 
 from scriptfleet.errors import InvalidValue
-from scriptfleet.results.models import seconds_of
+from scriptfleet.results.rest.models import seconds_of
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from scriptfleet.domain.role import Role
 from scriptfleet.results.access.needs import needs
-from scriptfleet.results.models import MOMENT, PageQuery, seconds_of
+from scriptfleet.results.rest.models import MOMENT, PageQuery, seconds_of
 from scriptfleet.storage.audit_store import AuditEntry, AuditFilter, AuditStore
 
 

@@ -48,7 +48,7 @@ class JobQuery(PageQuery):
     """Which jobs; all that is given must hold."""
 
     state: State | None = None
-    name: str | None = None
+    name: str | None = Field(None, description="Of the script.")
     kind: str | None = None
     queue: str | None = None
     group: str | None = None
@@ -181,6 +181,7 @@ class JobDetail(JobView):
 
     spec: dict[str, JsonValue] | None
     runs: list[RunView]
+    is_stored: bool = Field(True, description="Whether the store has seen it; until then its runs are missing here.")
 
     @classmethod
     def with_runs(cls, job: JobRow, runs: list[RunRow], secret_prefixes: Sequence[str] = ()) -> Self:

@@ -1,0 +1,39 @@
+"""Server-sent events: how one is written, and an answer made of them that gives its seat back whatever happens."""
+
+import json
+from collections.abc import Callable, Iterator
+
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from scriptfleet.results.rest.seats import Seats
+
+MEDIA_TYPE = "text/event-stream"
+#: A comment, so that proxies and browsers see that the line is alive.
+HEARTBEAT = b": still here\n\n"
+#: How long a browser waits before it connects again, milliseconds.
+RETRY = b"retry: 2000\n\n"
+
+
+def event(name: str, data: object, event_id: str | None = None) -> bytes:
+    """Give one event; the data is JSON, which has no line breaks."""
+    head = "" if event_id is None else f"id: {event_id}\n"
+    return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode(errors="replace")
+
+
+class EventStream(StreamingResponse):
+    """Events as they come. Takes a seat when it is made, and gives it back when the line is closed."""
+
+    def __init__(self, events: Callable[[], Iterator[bytes]], seats: Seats) -> None:
+        """Raise ServiceBusy when no seat is free."""
+        seats.take()
+        self._seats = seats
+        # Nginx would gather events before it passes them on.
+        super().__init__(events(), media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send until the events end or the client leaves."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._seats.give_back()

@@ -1,0 +1,26 @@
+"""What the routes of REST stand on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from scriptfleet.queues.client import Client
+from scriptfleet.results.load import Loads
+from scriptfleet.results.rest.seats import FOLLOWERS, WAITERS, Seats
+from scriptfleet.storage.job_store import JobStore
+from scriptfleet.storage.run_store import RunStore
+from scriptfleet.storage.stored_output import StoredOutput
+
+
+@dataclass(frozen=True, slots=True)
+class RestParts:
+    """Stores for what was, the Client for what is and for all changes."""
+
+    jobs: JobStore
+    runs: RunStore
+    outputs: StoredOutput
+    client: Client
+    loads: Loads
+    #: Beginnings of further variables' names that are not shown.
+    secret_prefixes: Sequence[str] = ()
+    waiters: Seats = field(default_factory=lambda: Seats("requests that wait for a job", WAITERS))
+    followers: Seats = field(default_factory=lambda: Seats("followers", FOLLOWERS))

@@ -1,0 +1,55 @@
+"""REST that reads runs: what each cost, and its curve."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+
+from scriptfleet.domain.role import Role
+from scriptfleet.results.access.needs import needs
+from scriptfleet.results.rest.models import RunDetail, RunPage, RunQuery, RunView
+from scriptfleet.results.rest.parts import RestParts
+from scriptfleet.storage.paging import Page
+from scriptfleet.storage.run_store import RunRow
+
+
+class Samples(BaseModel):
+    """The curve of a run, column by column; empty while it runs and for runs too short for a sample."""
+
+    run_id: str
+    seconds: list[float] = Field(description="Since its start.")
+    cpu_percent: list[float] = Field(description="Of one core, over the whole tree.")
+    memory_mb: list[float] = Field(description="Resident, MiB, of the whole tree.")
+    processes: list[int]
+
+
+def run_routes(parts: RestParts) -> APIRouter:
+    """Give the routes."""
+    router = APIRouter(prefix="/api/v1", tags=["runs"], dependencies=[needs(Role.VIEWER)])
+    runs = parts.runs
+
+    @router.get("/runs", summary="Find runs")
+    def list_runs(query: Annotated[RunQuery, Query()]) -> RunPage:
+        return run_page(runs.page(query.which(), query.page()))
+
+    @router.get("/runs/{run_id}", summary="One run: what it cost, and its curve")
+    def get_run(run_id: str) -> RunDetail:
+        return RunDetail.with_curve(runs.get(run_id), runs.curve(run_id))
+
+    @router.get("/runs/{run_id}/samples", summary="The curve of a run, column by column")
+    def get_samples(run_id: str) -> Samples:
+        points = runs.curve(runs.get(run_id).run_id)
+        return Samples(
+            run_id=run_id,
+            seconds=[point[0] for point in points],
+            cpu_percent=[point[1] for point in points],
+            memory_mb=[point[2] for point in points],
+            processes=[point[3] for point in points],
+        )
+
+    return router
+
+
+def run_page(found: Page[RunRow]) -> RunPage:
+    """Give the answer for a page of runs."""
+    return RunPage(runs=[RunView.of(run) for run in found.items], next_cursor=found.next_cursor)
