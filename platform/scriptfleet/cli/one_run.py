@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from scriptfleet.cli import hooks
+from scriptfleet.cli.definition_options import draft_by_name, is_by_name, unpacked
 from scriptfleet.cli.job_options import draft_of, the_one_source
 from scriptfleet.cli.local_job import History, JobEnd, LocalJob
 from scriptfleet.cli.run_wishes import RunWishes
@@ -54,6 +55,11 @@ def _history(wishes: RunWishes, settings: Settings) -> History | None:
 
 @contextmanager
 def _script_in_place(chosen: Namespace, settings: Settings) -> Iterator[tuple[Draft, Path | None]]:
+    if is_by_name(chosen):
+        draft = draft_by_name(chosen, settings.with_urls(database_url=chosen.database), submitter())
+        with tempfile.TemporaryDirectory(prefix="scriptfleet-definition-") as folder:
+            yield draft, unpacked(draft, Path(folder))
+        return
     limit, source = settings.blob_max_bytes, the_one_source(chosen)
     if source == "--code":
         draft = draft_of(chosen, limit, submitted_by=submitter())

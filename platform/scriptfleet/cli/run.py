@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scriptfleet.cli import hooks
+from scriptfleet.cli.definition_options import add_definition
 from scriptfleet.cli.fleet_options import add_json
 from scriptfleet.cli.job_options import add_job
 from scriptfleet.cli.loading import loading
@@ -25,6 +26,8 @@ _DEFAULT_DAYS, _DEFAULT_LIMIT = 30, 50
 def build(parser: VerbParser) -> None:
     """Add the arguments."""
     add_job(parser)
+    add_definition(parser)
+    parser.add_argument("--database", metavar="URL", help="where definitions are kept (else as for submit)")
     add_watching(parser)
     add_history(parser)
     hooks.add_hooks(parser)
@@ -41,6 +44,7 @@ def build(parser: VerbParser) -> None:
         "scriptfleet run --retry 3 --retry-delay 10s --skip-on-errors ValueError fetch.py",
         "scriptfleet run --before ./fetch_data.sh --after 'logger nightly $SCRIPTFLEET_OUTCOME' nightly.py",
         "scriptfleet run --no-network --read-only /srv --user nobody untrusted.py",
+        "scriptfleet run --definition report -P day=2026-03-01",
         "scriptfleet run --show-history --history-days 7 train.py",
     )
 
@@ -81,6 +85,8 @@ def _check(chosen: Namespace) -> None:
     if chosen.warm or chosen.preload is not None:
         where = "a worker, which keeps interpreters running: `scriptfleet submit --warm`, `scriptfleet worker --warm`"
         raise InvalidValue("option", "--warm" if chosen.warm else "--preload", where)
+    if chosen.database is not None and chosen.definition is None:
+        raise InvalidValue("option", "--database", "--definition NAME beside it (the history is at --history-db)")
     if chosen.oom_queue is not None:
         raise InvalidValue("option", "--oom-queue", "a fleet, which has queues: `scriptfleet submit --oom-queue`")
     for option in ("history_days", "history_limit"):

@@ -1,5 +1,6 @@
 """``scriptfleet submit``: sends a job to the fleet and prints its id."""
 
+from scriptfleet.cli.definition_options import add_definition, draft_by_name, is_by_name
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.job_options import add_job, add_moments, add_placement, draft_of
 from scriptfleet.cli.submitted import add_wait, told
@@ -12,6 +13,7 @@ from scriptfleet.queues.client import Client
 def build(parser: VerbParser) -> None:
     """Add the arguments."""
     add_job(parser)
+    add_definition(parser)
     add_warm(parser)
     add_placement(parser)
     add_moments(parser)
@@ -24,12 +26,16 @@ def build(parser: VerbParser) -> None:
         "scriptfleet submit --shell 'pg_dump shop | gzip > shop.sql.gz' --working-dir /backups",
         "scriptfleet submit --warm --preload numpy,pandas --secret DB_TOKEN --no-network model.py",
         "scriptfleet submit --http https://shop.example/warm-up --method POST --bearer SHOP_TOKEN",
+        "scriptfleet submit --definition report -P day=2026-03-01 --wait",
     )
 
 
 def execute(chosen: Namespace) -> int:
     """Submit; with --wait, give the job's exit code."""
     settings = settings_of(chosen)
-    draft = draft_of(chosen, settings.blob_max_bytes, submitted_by=submitter())
+    if is_by_name(chosen):
+        draft = draft_by_name(chosen, settings, submitter())
+    else:
+        draft = draft_of(chosen, settings.blob_max_bytes, submitted_by=submitter())
     job = Client(settings=settings).submit_draft(draft)
     return told(job, draft.spec.name, chosen)

@@ -19,6 +19,7 @@ VERBS: Final = {
     "retry": "submit jobs again as they were",
     "dead": "jobs that ended badly for good: ls, replay, rm, events",
     "queues": "list queues; pause, resume and purge them",
+    "definition": "jobs under a name, with parameters: add, ls, show, history, rm",
     "schedule": "submit a script again and again: add, ls, rm",
     "up": "start a whole fleet in this terminal",
     "worker": "start a worker",

@@ -50,11 +50,24 @@ def again(spec: JobSpec, job_id: str, changes: Mapping[str, Any]) -> JobSpec:
     options = dict(changes)
     config = _config(spec, options)
     args = options.pop("args", None) if spec.kind != PYTHON_FUNCTION else None
-    fields = fields_of(_over(spec, options))
+    fields = fields_of(laid_over(spec, options))
     cleared = {"idempotency_key": None, "schedule": None, "not_before": None, "expires_at": None}
     if args is not None:
         fields["args"] = check.strings("args", args)
     return replace(spec, **{**cleared, **fields, "config": config, "rerun_of": job_id})
+
+
+def laid_over(spec: JobSpec, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options of a submit so that env, labels, limits, retry and isolation change what they name alone."""
+    options = dict(options)
+    before = spec.to_dict()
+    if isinstance(options.get("retry"), int):
+        # So many more attempts, by the rest of the policy as it is.
+        options["retry"] = {"max_attempts": check.integer("retry", options["retry"], 0, 999) + 1}
+    laid = {
+        name: {**before.get(name, {}), **options[name]} for name in _LAID_OVER if isinstance(options.get(name), Mapping)
+    }
+    return {**options, **laid}
 
 
 def rerun_of(spec: str | None) -> str | None:
@@ -83,14 +96,3 @@ def _config(spec: JobSpec, options: dict[str, Any]) -> dict[str, Any]:
     if (kwargs := options.pop("kwargs", None)) is not None:
         given["kwargs"] = check.mapping("kwargs", kwargs)
     return {**spec.config, **given}
-
-
-def _over(spec: JobSpec, options: dict[str, Any]) -> dict[str, Any]:
-    before = spec.to_dict()
-    if isinstance(options.get("retry"), int):
-        # So many more attempts, by the rest of the policy as it is.
-        options["retry"] = {"max_attempts": check.integer("retry", options["retry"], 0, 999) + 1}
-    laid = {
-        name: {**before.get(name, {}), **options[name]} for name in _LAID_OVER if isinstance(options.get(name), Mapping)
-    }
-    return {**options, **laid}

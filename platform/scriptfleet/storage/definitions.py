@@ -32,6 +32,12 @@ class KeptVersion:
     #: Seconds since the epoch.
     changed_at: float
 
+    def living(self) -> Definition:
+        """Give the definition; raises DefinitionNotFound for a removal."""
+        if self.definition is None:
+            raise DefinitionNotFound(self.name, is_removed=True)
+        return self.definition
+
 
 class DefinitionStore:
     """Keeps definitions. Each method raises StoreUnreachable when the database is away."""
