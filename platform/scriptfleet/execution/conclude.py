@@ -31,6 +31,8 @@ _BLOCK_BYTES: Final = 512
 log = logging.getLogger("scriptfleet.output")
 
 _MOST_RESULT_BYTES: Final = 1024 * 1024
+#: Lists and objects in each other.
+_MOST_LEVELS: Final = 200
 
 
 class Facts(NamedTuple):
@@ -258,15 +260,27 @@ def _output_data(result: Path | None, verdict: Verdict) -> tuple[Any, Verdict]:
     if result is None or verdict.outcome is not State.SUCCEEDED:
         return None, verdict
     try:
-        if result.stat().st_size > _MOST_RESULT_BYTES:
-            return None, _bad_result(f"the function returned more than {_MOST_RESULT_BYTES:,} bytes of JSON")
-        return json.loads(result.read_text()), verdict
-    except (OSError, ValueError) as fault:
-        return None, _bad_result(f"the function ended without a result ({fault})")
+        return _result_in(result), verdict
+    except (OSError, ValueError, RecursionError) as fault:
+        return None, Verdict(State.FAILED, "ResultMissing", f"the function ended without a result ({fault})")
 
 
-def _bad_result(message: str) -> Verdict:
-    return Verdict(State.FAILED, "ResultMissing", message)
+def _result_in(path: Path) -> Any:
+    """Read what a function returned. Raises OSError for no plain file; ValueError or RecursionError for no JSON."""
+    with open_plain(path) as kept:
+        content = kept.read(_MOST_RESULT_BYTES + 1)
+    if len(content) > _MOST_RESULT_BYTES:
+        raise ValueError(f"it returned more than {_MOST_RESULT_BYTES:,} bytes of JSON")
+    found = json.loads(content.decode())
+    # Whoever reads the record later may stand deeper in calls of its own than this.
+    if content.count(b"[") + content.count(b"{") > _MOST_LEVELS and _is_deeper(found, _MOST_LEVELS):
+        raise ValueError(f"it returned data of more than {_MOST_LEVELS} levels")
+    return found
+
+
+def _is_deeper(data: object, most: int) -> bool:
+    inner = data.values() if isinstance(data, dict) else data if isinstance(data, list) else None
+    return inner is not None and (not most or any(_is_deeper(one, most - 1) for one in inner))
 
 
 def _iso(wall: float) -> str:

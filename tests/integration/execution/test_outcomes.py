@@ -117,6 +117,26 @@ def test_a_function_that_gives_no_result_fails_with_the_reason(
     assert record.output_data is None
 
 
+@pytest.mark.parametrize(
+    "put",
+    [
+        "os.mkfifo(path)",
+        "os.symlink('/dev/zero', path)",
+        "open(path, 'w').write('[' * 300 + ']' * 300)",
+        "open(path, 'w').write('[' * 100_000)",
+        "open(path, 'w').write('1' * 2_000_000)",
+        "open(path, 'wb').write(bytes([255]))",
+    ],
+    ids=["a pipe", "a link", "300 levels", "no end of levels", "much", "no text"],
+)
+def test_what_a_function_puts_in_place_of_its_result_is_told_and_harms_nobody(bench: Bench, put: str) -> None:
+    code = f"import json, os, sys\npath = json.load(open(sys.argv[1]))['result']\n{put}\nos._exit(0)"
+    record = bench.run(JobSpec("python_function", "x", {"module": "builtins", "function": "exec", "args": [code, {}]}))
+
+    assert (record.outcome, record.usage.error_type) == (State.FAILED, "ResultMissing"), record.stderr.text
+    assert record.output_data is None
+
+
 def test_a_script_runs_in_a_folder_of_its_own_with_nothing_on_its_input(bench: Bench) -> None:
     record = bench.python("import os, sys; print(os.listdir(), repr(sys.stdin.read()), os.getsid(0) == os.getpid())")
 
