@@ -49,10 +49,10 @@ class Bench:
         options["env"] = {"BENCH_MARKER": self.marker, **options.get("env", {})}
         return self.run(of_code(code, args, CODE_LIMIT, uv, **options).spec, code, on_start, lease_until)
 
-    def shell(self, command: str, **options: Unpack[Options]) -> RunRecord:
+    def shell(self, command: str, *, lease_until: float | None = None, **options: Unpack[Options]) -> RunRecord:
         """Run a shell command line."""
         options["env"] = {"BENCH_MARKER": self.marker, **options.get("env", {})}
-        return self.run(of_command(command, **options).spec)
+        return self.run(of_command(command, **options).spec, lease_until=lease_until)
 
     def run(
         self,

@@ -5,6 +5,7 @@ import logging
 import math
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -36,6 +37,10 @@ _NUMBERS: Final = itertools.count(1)
 
 class CouldNotStart(EngineFailed):
     """The program could not be executed: missing, not executable, or its folder is gone."""
+
+
+class LeaseOver(CouldNotStart):
+    """The run's lease was over before it could start: its job may have started elsewhere."""
 
 
 class Supervisor(EngineFailed):
@@ -141,7 +146,8 @@ class Engine:
     def run(self, plan: Plan, on_start: Callable[[Running], None] | None = None) -> tuple[Ended, Watched]:
         """Run a plan to its end; blocks. ``on_start`` gets the run once it has started.
 
-        Raises CouldNotStart when the program cannot be executed, Supervisor when the shim was killed.
+        Raises CouldNotStart when the program cannot be executed, LeaseOver when its lease is, Supervisor when the shim
+        was killed.
         """
         shelf = self._shelves.of(plan.preload)
         line = shelf.take()
@@ -168,6 +174,8 @@ class Engine:
     def _run_in(
         self, group: RunGroup | None, line: Line, plan: Plan, on_start: Callable[[Running], None] | None
     ) -> tuple[Ended, Watched]:
+        if plan.lease_until is not None and plan.lease_until <= time.monotonic():
+            raise LeaseOver("its lease was over before it could start")
         line.send(_request(plan) | self._group_request(group))
         first = self._next(line)
         if first["event"] == "failed":

@@ -13,7 +13,7 @@ from scriptfleet.domain.kinds import PYTHON_KINDS
 from scriptfleet.domain.state import State
 from scriptfleet.errors import BlobMissing, BrokerUnreachable, InvalidValue, ScriptfleetError
 from scriptfleet.execution import environment
-from scriptfleet.execution.engine import CouldNotStart, Engine, Running, Supervisor
+from scriptfleet.execution.engine import CouldNotStart, Engine, LeaseOver, Running, Supervisor
 from scriptfleet.execution.environment import Inheritance, RunEnvironment
 from scriptfleet.execution.executor import executor_of, timeout_of, turn_of
 from scriptfleet.execution.identity import Identity
@@ -64,6 +64,8 @@ class Assignment(NamedTuple):
 _FAILURES: dict[type[Exception], tuple[State, str | None, str]] = {
     InvalidValue: (State.REJECTED, "InvalidJob", ""),
     Supervisor: (State.FAILED, "SupervisorKilled", ""),
+    # As for one that the shim ends at its lease.
+    LeaseOver: (State.LOST, "WorkerLost", ""),
     CouldNotStart: (State.FAILED, None, ""),
     BlobMissing: (State.REJECTED, None, ""),
     # The job goes back to the queue: nothing of it has run.

@@ -116,6 +116,15 @@ def test_a_lease_that_is_not_renewed_ends_the_run(bench: Bench) -> None:
     assert (record.outcome, record.usage.error_type) == (State.LOST, "WorkerLost")
 
 
+def test_a_run_whose_lease_is_over_before_it_could_start_does_nothing(bench: Bench, tmp_path: Path) -> None:
+    """Its job may run elsewhere already: not even its first line is to run twice."""
+    record = bench.shell(f"echo twice > {tmp_path}/mark", lease_until=time.monotonic() - 1)
+
+    assert (record.outcome, record.usage.error_type) == (State.LOST, "WorkerLost")
+    assert not (tmp_path / "mark").exists()
+    assert bench.shell("true").outcome is State.SUCCEEDED
+
+
 def test_a_run_that_was_told_to_end_has_no_longer_than_its_lease_either(bench: Bench) -> None:
     """With its worker cut off the job starts elsewhere once the lease ends, whatever patience it was promised."""
     started = time.monotonic()
