@@ -63,6 +63,25 @@ def test_a_job_that_expired_is_not_started(client: Client, worker: FakeWorker) -
     assert job.result(1).run_id is None
 
 
+def test_of_many_that_expired_at_once_one_look_for_the_next_job_ends_a_few(
+    client: Client, worker: FakeWorker, broker: Broker
+) -> None:
+    """The others are the ticks' affair: no call is to keep the server from everybody else."""
+    past = time.time() - 1
+    client.submit_many([of_command("true", expires=past) for _ in range(300)])
+    last = client.submit_shell("true")
+
+    def left() -> int:
+        return int(broker.redis.zcard(broker.keys("ready", "default")))
+
+    before = left()
+    assert worker.claims.claim_next("default", "r") is None
+    assert 0 < before - left() <= 50
+    while (claim := worker.claims.claim_next("default", "r")) is None:
+        assert left()
+    assert claim.job_id == last.id
+
+
 def test_finishing_twice_is_harmless(client: Client, worker: FakeWorker, broker: Broker) -> None:
     job = client.submit_shell("true")
     claim = worker.claim(job.id)
