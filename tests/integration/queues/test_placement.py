@@ -133,6 +133,21 @@ def test_a_message_of_a_placed_job_that_was_lost_is_sent_again(
     assert sent_to(broker, "w1@a") == [job.id]
 
 
+def test_a_job_that_an_older_worker_sent_to_nobody_in_particular_finds_its_place(
+    client: Client, broker: Broker, worker: FakeWorker
+) -> None:
+    """Older scripts know of no lanes: they hand on what they have put back in line as they do any job."""
+    offer(broker, "w1@a", GPU)
+    job = submit(client, 1, requires=GPU)[0]
+    message = broker.redis.rpop(broker.keys("celery", own_list("w1@a")))
+    broker.redis.lpush(broker.keys("celery", "default"), message)
+    broker.redis.hdel(broker.keys("job", job.id), "placed")
+
+    worker.tick(doubt_ms=0)
+
+    assert sent_to(broker, "w1@a") == [job.id]
+
+
 def test_a_worker_that_goes_on_without_messages_takes_what_fits_it_and_leaves_the_rest(
     client: Client, broker: Broker
 ) -> None:

@@ -72,6 +72,8 @@ end
 -- A job that waits for one worker is taken from it when that takes no jobs now, or another would start it at once.
 local function is_better_elsewhere(queue, lane, name)
   if not placement().needs_place(lane) then return false end
+  -- What a worker of an older version has put back in line was sent to nobody in particular.
+  if not name then return true end
   local worker, best, full = placement().read_worker(name), placement().place_for(queue, lane, at)
   return not worker or not worker.takes or (best ~= nil and best ~= name and full <= 1)
 end
