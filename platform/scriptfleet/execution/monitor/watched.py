@@ -62,11 +62,18 @@ class Watched:
         self._let_go()
         ended = ended._replace(strayed_seconds=self._tree.strayed_seconds())
         self._interval(self._run.started_at + ended.seconds, ended.cpu_seconds, is_last=True)
+        self._bound_by_mean(ended)
         if self._first:
             self.processes = max(self.processes, 1)
             self.threads = max(self.threads, self._first["threads"])
             self.files = max(self.files, self._first["files"])
         return ended
+
+    def _bound_by_mean(self, ended: Ended) -> None:
+        """Whatever its intervals were, the most of them is not below the mean, nor the least above it."""
+        if ended.seconds > 0 and self.cpu_max is not None and self.cpu_min is not None:
+            mean = 100.0 * ended.cpu_seconds / ended.seconds
+            self.cpu_max, self.cpu_min = max(self.cpu_max, mean), min(self.cpu_min, mean)
 
     def abandon(self) -> None:
         """Let go of a run whose account never came."""
