@@ -96,7 +96,7 @@ def running(database: Database, token: str = "", **more: Any) -> Iterator[Servic
     metrics = RunMetrics(parts.registry)
     app = create_app(settings, parts)
     listener = listen("127.0.0.1", 0)
-    server = web_server(app, settings.trusted_proxies)
+    server = web_server(app, settings.trusted_proxies, parts.leaving)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

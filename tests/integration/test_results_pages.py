@@ -12,6 +12,7 @@ from scriptfleet.storage.engine import open_store
 from tests import event_factory as make
 from tests.results_service import Service, running
 
+TYPES = {"text/css", "text/javascript", "image/svg+xml"}
 JOB, RUN = "0a6e9f0e-5d83-4d0b-8f3c-0c2b9e2a7f10", "a" * 32
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x1b[2J\x1b]0;owned\x07\u202eevil\x00"
 
@@ -30,16 +31,23 @@ class Page(HTMLParser):
     def __init__(self, html: str) -> None:
         super().__init__()
         self.tags: list[str] = []
+        #: Tag and address of what is loaded.
+        self.sources: list[tuple[str, str]] = []
         self.attributes: list[tuple[str, str | None]] = []
         self.text = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.sources += [(tag, value or "") for name, value in attrs if name == "src"]
         self.attributes += attrs
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def addresses(found: Page, tag: str) -> list[str]:
+    return [address for of, address in found.sources if of == tag]
 
 
 def page(service: Service, path: str) -> Page:
@@ -56,7 +64,7 @@ def store_one(service: Service, outcome: State = State.SUCCEEDED) -> None:
 def test_the_list_shows_what_each_run_cost(service: Service) -> None:
     store_one(service)
 
-    found = page(service, "/")
+    found = page(service, "/runs")
 
     for text in ("hello.sh", "succeeded", "1.50 s", "1.25 s", "48.5 MiB", "worker-1@host-1", JOB[:8], "14:13:21"):
         assert text in found.text
@@ -65,7 +73,7 @@ def test_the_list_shows_what_each_run_cost(service: Service) -> None:
 
 
 def test_an_empty_list_says_what_to_do(service: Service) -> None:
-    assert "No runs yet: submit one with scriptfleet submit" in page(service, "/").text
+    assert "No runs yet: submit one with scriptfleet submit" in page(service, "/runs").text
 
 
 def test_a_run_shows_what_it_kept(service: Service) -> None:
@@ -76,7 +84,8 @@ def test_a_run_shows_what_it_kept(service: Service) -> None:
 
     for text in ("Artifacts", "plot.png", "6,000", "c" * 64, "<U+202E>evil"):
         assert text in found.text
-    assert not {"script", "img"} & set(found.tags)
+    assert found.tags.count("script") == len(addresses(found, "script"))
+    assert "img" not in found.tags
 
 
 def test_a_run_shows_every_measure_its_output_and_the_other_attempts(service: Service) -> None:
@@ -119,10 +128,11 @@ def test_nothing_that_a_script_prints_or_is_called_can_act_on_a_page(service: Se
     hostile_output = make.output(JOB, RUN, HOSTILE.encode() + b"\xff")
     service.store.apply([make.submitted(JOB, spec), make.claimed(JOB, RUN), hostile_output, make.finished(made)])
 
-    for path in ("/", f"/runs/{RUN}", f"/jobs/{JOB}", "/?name=" + "%3Cscript%3E%1b%22"):
+    for path in ("/runs", f"/runs/{RUN}", f"/jobs/{JOB}", "/runs?name=" + "%3Cscript%3E%1b%22"):
         html = service.client.get(path).text
         found = Page(html)
-        assert "script" not in found.tags
+        assert all(address.startswith("/static/") for address in addresses(found, "script"))
+        assert len(addresses(found, "script")) == found.tags.count("script")
         assert "img" not in found.tags
         assert not [name for name, _ in found.attributes if name.startswith("on") or name == "style"]
         assert re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", html) == []
@@ -131,9 +141,11 @@ def test_nothing_that_a_script_prints_or_is_called_can_act_on_a_page(service: Se
 
 def test_every_answer_forbids_frames_scripts_and_keeping(service: Service) -> None:
     store_one(service)
-    for path in ("/", f"/runs/{RUN}", f"/jobs/{JOB}", "/nowhere", "/api/v1/jobs", f"/api/v1/runs/{RUN}/output"):
+    for path in ("/runs", f"/runs/{RUN}", f"/jobs/{JOB}", "/nowhere", "/api/v1/jobs", f"/api/v1/runs/{RUN}/output"):
         headers = service.client.get(path).headers
-        assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'self';")
+        assert headers["content-security-policy"].startswith(
+            "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self';"
+        )
         assert headers["x-frame-options"] == "DENY"
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "same-origin"
@@ -141,13 +153,15 @@ def test_every_answer_forbids_frames_scripts_and_keeping(service: Service) -> No
         assert "server" not in headers
 
 
-def test_pages_load_nothing_but_their_own_style_sheet(service: Service) -> None:
+def test_pages_load_nothing_but_files_of_the_service_itself(service: Service) -> None:
     store_one(service)
-    html = service.client.get("/").text
-
-    assert "script" not in Page(html).tags
-    assert re.findall(r'<link[^>]*href="([^"]*)"', html) == ["/style.css"]
-    assert "//" not in html.replace("<!doctype html>", "")
+    for path in ("/runs", f"/runs/{RUN}"):
+        html = service.client.get(path).text
+        loaded = re.findall(r'<(?:link|script)[^>]*(?:href|src)="([^"]*)"', html)
+        assert "//" not in html
+        assert loaded
+        for address in loaded:
+            assert service.client.get(address).headers["content-type"].split(";")[0] in TYPES
     style = service.client.get("/style.css")
     assert style.headers["content-type"] == "text/css; charset=utf-8"
     assert "prefers-color-scheme: dark" in style.text
@@ -156,25 +170,26 @@ def test_pages_load_nothing_but_their_own_style_sheet(service: Service) -> None:
 
 def test_tables_have_captions_and_headings_and_fields_have_labels(service: Service) -> None:
     store_one(service)
-    for path in ("/", f"/runs/{RUN}", f"/jobs/{JOB}"):
+    for path in ("/runs", f"/runs/{RUN}", f"/jobs/{JOB}"):
         found = page(service, path)
         assert found.tags.count("caption") == found.tags.count("table") > 0
         assert found.tags.count("h1") == 1
         assert "main" in found.tags
         assert ("lang", "en") in found.attributes
         assert ("name", "viewport") in found.attributes
-    list_page = page(service, "/")
-    assert list_page.tags.count("label") == 1
-    assert ("for", "name") in list_page.attributes
+    list_page = page(service, "/runs")
+    fields = [value for name, value in list_page.attributes if name == "for"]
+    assert "name" in fields
+    assert all(("id", field) in list_page.attributes for field in fields)
 
 
-def test_the_list_refreshes_by_itself_until_paused_and_a_finished_run_does_not(service: Service) -> None:
+def test_a_run_that_goes_on_is_followed_and_one_that_ended_is_not(service: Service) -> None:
+    service.store.apply([make.submitted(JOB), make.claimed(JOB, RUN)])
+    assert ("data-events", f"/runs/{RUN}/events") in page(service, f"/runs/{RUN}").attributes
+
     store_one(service)
 
-    assert "meta" in page(service, "/").tags
-    assert ("http-equiv", "refresh") in page(service, "/").attributes
-    assert ("http-equiv", "refresh") not in page(service, "/?refresh=false").attributes
-    assert ("http-equiv", "refresh") not in page(service, f"/runs/{RUN}").attributes
+    assert "data-events" not in dict(page(service, f"/runs/{RUN}").attributes)
 
 
 def test_outcomes_and_names_narrow_the_list_and_older_runs_are_a_page_away(service: Service) -> None:
@@ -182,12 +197,12 @@ def test_outcomes_and_names_narrow_the_list_and_older_runs_are_a_page_away(servi
         spec = make.shell_spec("a&b.sh" if at % 2 else "other.sh")
         service.store.apply(make.whole_job(spec, at_ms=make.START_MS + at * 1000))
 
-    first = page(service, "/")
+    first = page(service, "/runs")
     older = next(value for name, value in first.attributes if name == "href" and value and "cursor=" in value)
 
     assert page(service, older).text.count("other.sh") == 5
-    assert page(service, "/?name=a%26b.sh").text.count("other.sh") == 0
-    assert "No runs like these" in page(service, "/?outcome=failed").text
+    assert page(service, "/runs?name=a%26b.sh").text.count("other.sh") == 0
+    assert "No runs like these" in page(service, "/runs?outcome=failed").text
 
 
 def test_what_is_not_there_is_told_on_a_page_to_browsers(service: Service) -> None:

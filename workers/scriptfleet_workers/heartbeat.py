@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import redis
@@ -19,6 +19,8 @@ from scriptfleet_workers.rounds import Rounds
 log = logging.getLogger("scriptfleet.heartbeat")
 
 _EVERY_SECONDS: Final = 1.0
+#: What a page draws of a run that goes on; the whole curve comes with its record.
+_LIVE_POINTS: Final = 60
 #: A fault of ours that comes so many times in a row does not pass.
 _MOST_FAILED: Final = 10
 
@@ -136,6 +138,13 @@ def _reading(run: ActiveRun) -> str:
     if points:
         at, cpu, memory, processes = points[-1]
         reading = {"seconds": at, "cpu_percent": cpu, "memory_mb": memory, "processes": processes}
+        reading["curve"] = _thinned(points)
     if run.progress is not None:
         reading |= {"progress": run.progress.fraction, "message": run.progress.message}
     return json.dumps(reading) if reading else ""
+
+
+def _thinned(points: Sequence[tuple[float, float, float, int]]) -> list[tuple[float, float, float, int]]:
+    """Give so few points of a curve that a reading stays small."""
+    step = -(-len(points) // _LIVE_POINTS)
+    return [(round(at, 2), round(cpu, 1), round(memory, 1), count) for at, cpu, memory, count in points[::-step][::-1]]

@@ -12,12 +12,12 @@ from scriptfleet.cli.screen import UNKNOWN, moment, note, print_facts, print_jso
 from scriptfleet.cli.submitter import submitter
 from scriptfleet.cli.surroundings_options import add_warm
 from scriptfleet.cli.tables import print_table
-from scriptfleet.cli.terminal_text import clean_line
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings
 from scriptfleet.domain.definition import Definition, Reference, changes, definition_name
 from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.parameter import Parameter, shown
+from scriptfleet.domain.terminal_text import clean_line
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.definitions import DefinitionStore, KeptVersion
 

@@ -5,8 +5,8 @@ import dataclasses
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.health_checks import Finding, Level, all_findings
 from scriptfleet.cli.screen import print_json
-from scriptfleet.cli.terminal_text import clean_line
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.domain.terminal_text import clean_line
 
 
 def build(parser: VerbParser) -> None:

@@ -5,9 +5,9 @@ import dataclasses
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.screen import note, print_json
 from scriptfleet.cli.tables import print_table
-from scriptfleet.cli.terminal_text import clean_line
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.domain import check
+from scriptfleet.domain.terminal_text import clean_line
 from scriptfleet.monitor import UNGROUPED, lines_on, watch
 from scriptfleet.queues.stuck import StuckJob
 from scriptfleet.results.monitor import COUNTED

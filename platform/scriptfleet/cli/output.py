@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from typing import TextIO
 
-from scriptfleet.cli.terminal_text import TerminalFilter
+from scriptfleet.domain.terminal_text import TerminalFilter
 
 _COLOUR_OFF = "\x1b[0m"
 

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from scriptfleet.cli.terminal_text import clean_line
 from scriptfleet.domain.state import State
+from scriptfleet.domain.terminal_text import clean_line
 from scriptfleet.domain.usage import Usage
 
 UNKNOWN = "-"

@@ -8,10 +8,10 @@ from typing import Any
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.known_job import BROKER_AWAY, look_up, whole_id
 from scriptfleet.cli.screen import cost_facts, moment, print_facts, print_json
-from scriptfleet.cli.terminal_text import clean_line
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings, without_password
 from scriptfleet.domain.state import State
+from scriptfleet.domain.terminal_text import clean_line
 from scriptfleet.domain.usage import Usage
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import told_plainly

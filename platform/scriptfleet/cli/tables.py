@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scriptfleet.cli.screen import TABLE_WIDTH
-from scriptfleet.cli.terminal_text import clean_line
+from scriptfleet.domain.terminal_text import clean_line
 
 STATE_STYLES: Final = {
     "succeeded": "green",

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from scriptfleet.cli.amounts import duration
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.screen import UNKNOWN, moment, note, print_facts, print_json
-from scriptfleet.cli.terminal_text import clean_line
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.domain.terminal_text import clean_line
 from scriptfleet.errors import InvalidValue
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import told_plainly

@@ -40,6 +40,17 @@ class OutputPiece:
     at: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class NewOutput:
+    """What came since a follower last asked."""
+
+    #: Id of the last entry: where to go on.
+    last: str
+    #: Stream and bytes.
+    pieces: list[tuple[str, bytes]]
+    has_ended: bool
+
+
 class LiveOutput:
     """Writes and reads live output."""
 
@@ -63,6 +74,14 @@ class LiveOutput:
     def is_there(self, run_id: str) -> bool:
         """Tell whether anything of the run's live output is kept."""
         return bool(self._client.exists(self._keys("output", run_id)))
+
+    def since(self, run_id: str, after: str, block_ms: int) -> "NewOutput":
+        """Wait so long for what came after an entry, "0" for all that is kept. Raises the client library's errors."""
+        answer = self._client.xread({self._keys("output", run_id): after}, count=64, block=block_ms)
+        entries = answer[0][1] if answer else []
+        pieces = [(fields[b"s"].decode(), fields.get(b"b", b"")) for _, fields in entries]
+        last = entries[-1][0].decode() if entries else after
+        return NewOutput(last, [piece for piece in pieces if piece[0] != "end"], ("end", b"") in pieces)
 
     def follow(self, run_id: str, block_ms: int = 500) -> Iterator[OutputPiece | None]:
         """Give pieces as they come, from the first that is kept; None whenever nothing came; ends with the run."""

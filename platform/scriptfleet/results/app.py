@@ -1,6 +1,7 @@
 """Puts the service together from its parts. Nothing here opens or reads a setting by itself."""
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from fastapi import APIRouter, FastAPI
 from fastapi.responses import JSONResponse
@@ -23,7 +24,8 @@ from scriptfleet.results.headers import SafeHeaders
 from scriptfleet.results.health import Health, health_routes
 from scriptfleet.results.load import Loads, load_routes
 from scriptfleet.results.metrics import METRICS, metrics_routes
-from scriptfleet.results.page_routes import Pages, page_routes, style_route
+from scriptfleet.results.pages.routes import page_routes, style_route
+from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.rest.description import describe, operation_id
 from scriptfleet.results.rest.parts import RestParts
 from scriptfleet.results.rest.routes import rest_routes
@@ -49,6 +51,8 @@ class Parts:
     registry: CollectorRegistry
     loads: Loads
     client: Client
+    #: Set when the service ends: answers that go on for as long as somebody looks end then.
+    leaving: threading.Event = field(default_factory=threading.Event)
 
 
 def create_app(settings: Settings, parts: Parts) -> ASGIApp:
@@ -81,19 +85,19 @@ def create_routes(settings: Settings, parts: Parts, keyring: Keyring) -> FastAPI
         lifespan=enough_threads,
     )
     jobs, runs = JobStore(parts.database), RunStore(parts.database)
-    pages = Pages(jobs, runs)
+    sources = Sources.of(parts.database, parts.client, parts.leaving)
     outputs = StoredOutput(parts.database)
     rest = RestParts(jobs, runs, outputs, parts.client, parts.loads, settings.secret_prefixes)
     app.include_router(rest_routes(rest))
     app.include_router(load_routes(parts.loads))
     app.include_router(health_routes(parts.health))
     app.include_router(metrics_routes(parts.registry, is_open=settings.open_metrics))
-    app.include_router(page_routes(pages))
+    app.include_router(page_routes(sources))
     app.include_router(style_route())
     app.include_router(login_routes(keyring, Tries()))
     app.include_router(audit_routes(AuditStore(parts.database)))
     app.include_router(_description_route(app))
-    errors.install(app, pages.problem)
+    errors.install(app, sources.renderer.problem)
     return app
 
 

@@ -78,7 +78,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     registry.register(FleetMetrics(FleetView(client, keys), ingest))
     registry.register(LoadMetrics(loads))
     parts = Parts(database, Health(database, client, ingest), registry, loads, Client(settings=settings))
-    server = web_server(create_app(settings, parts), settings.trusted_proxies)
+    server = web_server(create_app(settings, parts), settings.trusted_proxies, parts.leaving)
     with _signals_end_quietly():
         ingest.start()
         restore.start()

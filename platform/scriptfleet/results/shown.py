@@ -1,8 +1,10 @@
 """How values look on a page. What scripts print is shown as text that can't act: control characters become visible."""
 
+import codecs
 import re
 from datetime import UTC, datetime
 
+from scriptfleet.domain.terminal_text import TerminalFilter
 from scriptfleet.domain.usage import MEASURES, Usage
 
 NOTHING = "–"  # noqa: RUF001 - a dash is meant
@@ -38,8 +40,20 @@ def printable(text: str) -> str:
 
 
 def printable_bytes(body: bytes) -> str:
-    """Give what a script printed as text; bytes that are no UTF-8 become replacement characters."""
-    return printable(body.decode("utf-8", "replace"))
+    """Give what a script printed as text without terminal sequences; what is no UTF-8 becomes U+FFFD."""
+    return printable(TerminalFilter(keeps_colour=False).clean(body.decode("utf-8", "replace")))
+
+
+class OutputText:
+    """Makes text that can't act of one stream's bytes, however they are cut into pieces; terminal sequences go."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._filter = TerminalFilter(keeps_colour=False)
+
+    def add(self, content: bytes) -> str:
+        """Give what may be shown by now."""
+        return printable(self._filter.clean(self._decoder.decode(content)))
 
 
 def _picture(found: re.Match[str]) -> str:
@@ -70,6 +84,16 @@ def mebibytes(value: float | None) -> str:
 def moment_text(seconds: float | None) -> str:
     """Give a moment in UTC, to the second."""
     return NOTHING if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def ago(seconds: float | None) -> str:
+    """Give a length of time in one unit, as in "3 min"."""
+    if seconds is None:
+        return NOTHING
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{max(0.0, seconds):.0f} s"
 
 
 def moment_iso(seconds: float | None) -> str:

@@ -2,6 +2,8 @@
 
 import asyncio
 import ipaddress
+import socket
+import threading
 from collections.abc import Sequence
 
 import h11
@@ -56,8 +58,21 @@ class PatientProtocol(H11Protocol):
             self.transport.close()
 
 
-def web_server(app: ASGIApp, trusted_proxies: Sequence[str] = ()) -> uvicorn.Server:
-    """Make the server; raises InvalidValue for a proxy that is no address."""
+class WebServer(uvicorn.Server):
+    """Says that it ends to answers that go on for as long as somebody looks; others are waited for."""
+
+    def __init__(self, config: uvicorn.Config, leaving: threading.Event) -> None:
+        super().__init__(config)
+        self._leaving = leaving
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        self._leaving.set()
+        await super().shutdown(sockets)
+
+
+def web_server(app: ASGIApp, trusted_proxies: Sequence[str], leaving: threading.Event) -> uvicorn.Server:
+    """Make the server, which sets ``leaving`` when it ends; raises InvalidValue for a proxy that is no address."""
     config = uvicorn.Config(
         app,
         http=PatientProtocol,
@@ -70,7 +85,7 @@ def web_server(app: ASGIApp, trusted_proxies: Sequence[str] = ()) -> uvicorn.Ser
         h11_max_incomplete_event_size=_HEAD_BYTES,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    return uvicorn.Server(config)
+    return WebServer(config, leaving)
 
 
 def _network(said: str) -> str:

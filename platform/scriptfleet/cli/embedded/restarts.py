@@ -6,7 +6,7 @@ from typing import Final
 
 from scriptfleet.cli.embedded.process import Process
 from scriptfleet.cli.screen import note
-from scriptfleet.cli.terminal_text import clean_line
+from scriptfleet.domain.terminal_text import clean_line
 from scriptfleet.errors import ScriptfleetError
 
 _MOST_IN_A_ROW: Final = 5

@@ -6,9 +6,9 @@ from typing import Final
 
 from scriptfleet.cli import live_jobs
 from scriptfleet.cli.screen import note
-from scriptfleet.cli.terminal_text import clean_line
 from scriptfleet.config import Settings
 from scriptfleet.domain.state import State
+from scriptfleet.domain.terminal_text import clean_line
 from scriptfleet.errors import ScriptfleetError
 from scriptfleet.storage.job_store import JobFilter
 

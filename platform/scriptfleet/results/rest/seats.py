@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 from scriptfleet.results.rest.refusals import ServiceBusy
 
-#: Those that wait for the end of a job; those that follow output or the fleet; and threads for the rest.
-WAITERS, FOLLOWERS, OTHERS = 64, 128, 40
-THREADS = WAITERS + FOLLOWERS + OTHERS
+#: Those that wait for the end of a job; that follow output or the fleet; live pages; and threads for the rest.
+WAITERS, FOLLOWERS, PAGES, OTHERS = 64, 128, 64, 40
+THREADS = WAITERS + FOLLOWERS + PAGES + OTHERS
 
 
 class Seats:

@@ -1,6 +1,6 @@
 import pytest
 
-from scriptfleet.cli.terminal_text import TerminalFilter, clean_line
+from scriptfleet.domain.terminal_text import TerminalFilter, clean_line
 
 HOSTILE = [
     "\x1b]0;title\x07",
@@ -55,3 +55,10 @@ def test_a_sequence_without_end_does_not_grow_for_ever() -> None:
 def test_a_name_becomes_one_line_cut_to_its_length() -> None:
     assert clean_line("a\n\tb  c") == "a b c"
     assert clean_line("x" * 10, 5) == "xxxx…"
+
+
+def test_colours_go_too_where_nothing_can_show_them() -> None:
+    cleaner = TerminalFilter(keeps_colour=False)
+
+    assert cleaner.clean("\x1b[31mred\x1b[0m and \x1b[3") + cleaner.clean("2mgreen") == "red and green"
+    assert not cleaner.has_colour

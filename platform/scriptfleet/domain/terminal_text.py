@@ -21,8 +21,8 @@ _COLOUR: Final = re.compile(r"[0-9;:]*")
 class TerminalFilter:
     """Cleans a stream of text pieces; a sequence may be cut anywhere between two pieces."""
 
-    def __init__(self) -> None:
-        self._held = ""
+    def __init__(self, *, keeps_colour: bool = True) -> None:
+        self._held, self._keeps_colour = "", keeps_colour
         #: Whether a colour was passed on, so that it should be set back at the end.
         self.has_colour = False
 
@@ -35,7 +35,12 @@ class TerminalFilter:
         return _STEERING.sub(self._keep_colour, text)
 
     def _keep_colour(self, found: re.Match[str]) -> str:
-        is_colour = found["final"] == "m" and not found["between"] and _COLOUR.fullmatch(found["parameters"])
+        is_colour = (
+            self._keeps_colour
+            and found["final"] == "m"
+            and not found["between"]
+            and _COLOUR.fullmatch(found["parameters"])
+        )
         if is_colour:
             self.has_colour = True
         return found[0] if is_colour else ""

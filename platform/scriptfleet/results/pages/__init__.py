@@ -1,0 +1,1 @@
+"""The pages that people look at: rendered here, live by server-sent events, safe against all that scripts say."""

@@ -1,0 +1,130 @@
+"""What pages change: forms that are sent, each answered by sending the browser on."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Final, TypeVar
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse
+
+from scriptfleet.domain.role import Role
+from scriptfleet.errors import InvalidValue
+from scriptfleet.queues import drafts
+from scriptfleet.queues.drafts import Draft, Options
+from scriptfleet.queues.fleet import OrderDesk
+from scriptfleet.queues.orders import Order, Verb
+from scriptfleet.queues.queue_control import QueueControl
+from scriptfleet.results.access.audit import audit
+from scriptfleet.results.access.login import local_path
+from scriptfleet.results.access.needs import actor_of, needs
+from scriptfleet.results.pages.forms import Form, read_form
+from scriptfleet.results.pages.sources import Sources
+
+_SEE_OTHER: Final = 303
+_ORDERS: Final = {"cordon": Verb.CORDON, "uncordon": Verb.UNCORDON, "drain": Verb.DRAIN}
+
+_Known = TypeVar("_Known")
+Sent = Annotated[Form, Depends(read_form)]
+
+
+def action_routes(sources: Sources) -> APIRouter:
+    """Give the routes that forms are sent to."""
+    router = APIRouter(dependencies=[needs(Role.OPERATOR)])
+    _add_job_actions(router, sources)
+    _add_fleet_actions(router, sources)
+    return router
+
+
+def _add_job_actions(router: APIRouter, sources: Sources) -> None:
+    client = sources.client
+
+    @router.post("/submit")
+    def submit(request: Request, form: Sent) -> RedirectResponse:
+        draft = draft_of(form, client.broker.settings.blob_max_bytes, actor_of(request).name)
+        job = client.submit_draft(draft)
+        audit(request, "job.submit", job.id, name=draft.spec.name, queue=draft.spec.queue)
+        return _go("/jobs/{}", job.id)
+
+    @router.post("/jobs/{job_id}/cancel")
+    def cancel(request: Request, job_id: str, form: Sent) -> RedirectResponse:
+        audit(request, "job.cancel", job_id)
+        client.cancel([job_id])
+        return _back(form, f"/jobs/{quote(job_id, safe='')}")
+
+    @router.post("/jobs/{job_id}/rerun")
+    def rerun(request: Request, job_id: str, _form: Sent) -> RedirectResponse:
+        job = client.rerun(job_id, submitted_by=actor_of(request).name)
+        audit(request, "job.rerun", job_id, new_job=job.id)
+        return _go("/jobs/{}", job.id)
+
+    @router.post("/dead/{job_id}/replay")
+    def replay(request: Request, job_id: str, _form: Sent) -> RedirectResponse:
+        job = client.dead.replay(job_id, actor_of(request).name)
+        audit(request, "dead.replay", job_id, new_job=job.id)
+        return _go("/jobs/{}", job.id)
+
+    @router.post("/dead/{job_id}/remove")
+    def remove(request: Request, job_id: str, _form: Sent) -> RedirectResponse:
+        audit(request, "dead.remove", job_id)
+        client.dead.remove([job_id])
+        return _go("/dead")
+
+
+def _add_fleet_actions(router: APIRouter, sources: Sources) -> None:
+    broker = sources.client.broker
+
+    @router.post("/queues/{queue}/{order}")
+    def order_queue(request: Request, queue: str, order: str, _form: Sent) -> RedirectResponse:
+        control = QueueControl(broker, queue)
+        known: dict[str, Callable[[], bool]] = {"pause": control.pause, "resume": control.resume}
+        audit(request, f"queue.{order}", queue)
+        _named("order", order, known)()
+        return _go("/fleet")
+
+    @router.post("/workers/{worker}/{order}")
+    def order_worker(request: Request, worker: str, order: str, _form: Sent) -> RedirectResponse:
+        audit(request, f"worker.{order}", worker)
+        desk = OrderDesk(broker.redis, broker.keys, broker.settings.signing_key)
+        desk.leave(Order.now(_named("order", order, _ORDERS), worker))
+        return _go("/fleet")
+
+
+def draft_of(form: Form, limit_bytes: int, submitted_by: str) -> Draft:
+    """Make a draft of what the page for submitting sends; raises InvalidValue."""
+    options: Options = {"submitted_by": submitted_by, "queue": form.get("queue") or "default"}
+    if name := form.get("name", "").strip():
+        options["name"] = name
+    if seconds := _number(form, "timeout"):
+        options["timeout"] = seconds
+    if memory := _number(form, "memory_mb"):
+        options["limits"] = {"memory_mb": memory}
+    if attempts := _number(form, "retries"):
+        options["retry"] = int(attempts)
+    # A browser sends each line break as two characters.
+    source = form.get("source", "").replace("\r\n", "\n")
+    if form.get("kind") == "python":
+        return drafts.of_code(source, (), limit_bytes, **options)
+    return drafts.of_command(source, **options)
+
+
+def _number(form: Form, field: str) -> float | None:
+    said = form.get(field, "").strip()
+    try:
+        return float(said) if said else None
+    except ValueError as fault:
+        raise InvalidValue(field, said, "a number, or nothing") from fault
+
+
+def _named(what: str, said: str, known: Mapping[str, _Known]) -> _Known:
+    if said not in known:
+        raise InvalidValue(what, said, f"one of {', '.join(known)}")
+    return known[said]
+
+
+def _back(form: Form, otherwise: str) -> RedirectResponse:
+    """Send back to the page that a form was on."""
+    return RedirectResponse(local_path(form.get("back") or otherwise), _SEE_OTHER)
+
+
+def _go(path: str, *parts: str) -> RedirectResponse:
+    return RedirectResponse(path.format(*(quote(part, safe="") for part in parts)), _SEE_OTHER)

@@ -1,0 +1,19 @@
+"""A cost curve as pages draw it: a list for each series, with so few points that a browser draws them at once."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from scriptfleet.storage.curve_bytes import Point
+
+_MOST_POINTS: Final = 600
+
+
+def chart_data(curve: Sequence[Point]) -> list[list[float]]:
+    """Give seconds, CPU percents and resident MiB. Of many points those stay that are the highest of theirs."""
+    step = max(1, -(-len(curve) // _MOST_POINTS))
+    parts = [curve[at : at + step] for at in range(0, len(curve), step)]
+    return [
+        [round(part[-1][0], 3) for part in parts],
+        [round(max(point[1] for point in part), 1) for part in parts],
+        [round(max(point[2] for point in part), 2) for part in parts],
+    ]

@@ -1,0 +1,51 @@
+"""Makes HTML of templates. All that varies is escaped; nothing of a page is a script of its own."""
+
+from pathlib import Path
+from typing import Final
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from scriptfleet.domain.role import Actor, Role
+from scriptfleet.results import shown
+from scriptfleet.results.errors import Problem
+
+FOLDER: Final = Path(__file__).parent
+_FILTERS = (shown.printable, shown.duration, shown.mebibytes, shown.moment_text, shown.moment_iso, shown.ago)
+
+
+class Renderer:
+    """Renders templates."""
+
+    def __init__(self) -> None:
+        self._templates = Environment(
+            loader=FileSystemLoader(FOLDER / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters.update({one.__name__: one for one in _FILTERS})
+        self._templates.globals["NOTHING"] = shown.NOTHING
+
+    def page(self, request: Request, name: str, **values: object) -> HTMLResponse:
+        """Render a page for who asks."""
+        return HTMLResponse(self.text(name, **self.around(request), **values))
+
+    def problem(self, problem: Problem, detail: str) -> HTMLResponse:
+        """Show what went wrong."""
+        around = {"actor": None, "may_operate": False, "path": "", "csrf_token": ""}
+        return HTMLResponse(self.text("problem.html", **around, problem=problem, detail=detail), int(problem.status))
+
+    def text(self, name: str, **values: object) -> str:
+        """Render a template, or a part of a page."""
+        return self._templates.get_template(name).render(**values)
+
+    @staticmethod
+    def around(request: Request) -> dict[str, object]:
+        """Give what each page shows of who asks."""
+        actor = request.state.actor
+        may_operate = isinstance(actor, Actor) and actor.role.includes(Role.OPERATOR)
+        token = request.state.csrf_token
+        return {"actor": actor, "may_operate": may_operate, "path": request.url.path, "csrf_token": token}

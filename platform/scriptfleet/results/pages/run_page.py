@@ -1,0 +1,164 @@
+"""The pages of one run and of one job."""
+
+import json
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import HTMLResponse, StreamingResponse
+
+from scriptfleet.domain.masking import shown_spec
+from scriptfleet.domain.slowness import reasons
+from scriptfleet.domain.state import State
+from scriptfleet.errors import JobNotFound
+from scriptfleet.queues.rerun import rerun_of
+from scriptfleet.results import shown
+from scriptfleet.results.pages.curve import chart_data
+from scriptfleet.results.pages.live_line import live_line
+from scriptfleet.results.pages.run_events import JobEvents, RunEvents
+from scriptfleet.results.pages.sources import Sources
+from scriptfleet.results.rest.seats import Seats
+from scriptfleet.storage.event_rows import STREAMS
+from scriptfleet.storage.job_store import JobRow
+from scriptfleet.storage.paging import PageRequest
+from scriptfleet.storage.run_store import RunFilter, RunRow
+
+#: How much of an output a page shows; the rest is one link away.
+OUTPUT_SHOWN_BYTES: Final = 64 * 1024
+_RUNS_OF_A_JOB: Final = 50
+_BOUNDS: Final = (
+    ("timeout_seconds", "Time", "s"),
+    ("grace_seconds", "Grace after TERM", "s"),
+    ("memory_mb", "Memory", "MiB"),
+    ("cpu_seconds", "CPU time", "s"),
+    ("processes", "Processes", ""),
+    ("open_files", "Open files", ""),
+    ("file_size_bytes", "File size", "bytes"),
+    ("output_bytes", "Output", "bytes"),
+)
+
+
+class RunPage:
+    """Shows a run."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def show(self, request: Request, run_id: str) -> HTMLResponse:
+        """Show one run: its output, its curve, its cost, the other runs of its job. Raises RunNotFound."""
+        run = self._sources.runs.get(run_id)
+        siblings = self._sources.runs.page(RunFilter(job_id=run.job_id), PageRequest(_RUNS_OF_A_JOB)).items
+        spec = _spec(self._sources, run.job_id)
+        return self._sources.renderer.page(
+            request,
+            "run.html",
+            run=run,
+            is_live=run.outcome is None,
+            siblings=siblings,
+            chart=json.dumps(chart_data(self._sources.runs.curve(run_id))),
+            measures=shown.measure_rows(run.usage),
+            reasons=reasons(run.usage),
+            bounds=_bounds(spec),
+            what=_what(spec),
+            outputs=[(stream, *self._output(run, stream)) for stream in STREAMS],
+        )
+
+    def _output(self, run: RunRow, stream: str) -> tuple[str, bool]:
+        body = self._sources.runs.output_end(run.run_id, stream, OUTPUT_SHOWN_BYTES + 1)
+        return shown.printable_bytes(body[-OUTPUT_SHOWN_BYTES:]), len(body) > OUTPUT_SHOWN_BYTES
+
+
+class JobPage:
+    """Shows a job."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+
+    def show(self, request: Request, job_id: str) -> HTMLResponse:
+        """Show one job: what was submitted, and its runs. Raises JobNotFound."""
+        try:
+            job = self._sources.jobs.get(job_id)
+        except JobNotFound:
+            # A moment after its submit the broker alone knows it.
+            return self._show_new(request, job_id)
+        found = self._sources.runs.page(RunFilter(job_id=job_id), PageRequest(_RUNS_OF_A_JOB)).items
+        spec = _spec(self._sources, job_id)
+        facts, bounds = _facts(job), _bounds(spec)
+        around = {"job": job, "runs": found, "facts": facts, "bounds": bounds, "what": _what(spec)}
+        return self._sources.renderer.page(request, "job.html", **around)
+
+    def _show_new(self, request: Request, job_id: str) -> HTMLResponse:
+        facts = self._sources.client.job(job_id).facts()
+        return self._sources.renderer.page(request, "new_job.html", job_id=job_id, state=State(facts["state"]))
+
+
+def run_routes(sources: Sources, seats: Seats) -> APIRouter:
+    """Give the routes of runs and jobs, one of each."""
+    router = APIRouter()
+    runs, jobs = RunPage(sources), JobPage(sources)
+
+    @router.get("/runs/{run_id}")
+    def show_run(request: Request, run_id: str) -> HTMLResponse:
+        return runs.show(request, run_id)
+
+    @router.get("/runs/{run_id}/events")
+    def run_events(run_id: str, last_event_id: Annotated[str, Header(pattern=r"^[0-9-]*$")] = "") -> StreamingResponse:
+        sources.runs.get(run_id)
+        return live_line(RunEvents(sources, run_id, last_event_id).follow, seats)
+
+    @router.get("/jobs/{job_id}")
+    def show_job(request: Request, job_id: str) -> HTMLResponse:
+        return jobs.show(request, job_id)
+
+    @router.get("/jobs/{job_id}/events")
+    def job_events(job_id: str, seen: str = "") -> StreamingResponse:
+        return live_line(JobEvents(sources, job_id, seen).follow, seats)
+
+    return router
+
+
+def _spec(sources: Sources, job_id: str) -> dict[str, Any]:
+    """Give a spec without its secrets; nothing where the store has not seen it."""
+    try:
+        text = sources.jobs.get(job_id).spec
+    except JobNotFound:
+        return {}
+    return shown_spec(json.loads(text), sources.client.broker.settings.secret_prefixes) if text else {}
+
+
+def _what(spec: dict[str, Any]) -> list[tuple[str, str]]:
+    """Give what is run, as far as the spec itself says it."""
+    config = spec.get("config") or {}
+    said = {
+        "Command": config.get("command"),
+        "Function": config.get("function"),
+        "URL": config.get("url"),
+        "Entry": config.get("entry"),
+        "Arguments": " ".join(spec.get("args") or ()),
+        "Folder": spec.get("working_dir"),
+    }
+    return [(name, shown.printable(str(value))) for name, value in said.items() if value]
+
+
+def _bounds(spec: dict[str, Any]) -> list[tuple[str, str]]:
+    if not spec:
+        return []
+    flat = {**spec, **(spec.get("limits") or {})}
+    found = [(what, f"{flat[name]:,} {unit}".strip()) for name, what, unit in _BOUNDS if flat.get(name) is not None]
+    attempts = (spec.get("retry") or {}).get("max_attempts", 1)
+    return [*found, ("Attempts", str(attempts))]
+
+
+def _facts(job: JobRow) -> list[tuple[str, str]]:
+    labels = ", ".join(f"{name}={value}" for name, value in (job.labels or {}).items())
+    said = {
+        "Kind": job.kind,
+        "Queue": job.queue,
+        "Priority": job.priority,
+        "Group": job.group_name,
+        "Labels": labels,
+        "Schedule": job.schedule,
+        "Submitted by": job.submitted_by,
+        "Rerun of": rerun_of(job.spec),
+        "Reason": job.reason,
+    }
+    return [(name, shown.printable(str(value))) for name, value in said.items() if value not in (None, "")]
