@@ -60,11 +60,32 @@ def test_a_purge_cancels_what_waits_in_its_queue_alone(client: Client, broker: B
     assert traces(broker) == set()
 
 
+def test_a_purge_passes_over_no_delayed_job_while_others_come_due(client: Client, broker: Broker) -> None:
+    sooner = submit(client, 300, queue="other", not_before=4e9)
+    doomed = submit(client, 300, not_before=5e9)
+
+    def purged(place: int) -> list[int]:
+        return [int(one) for one in broker.scripts.call("purge", "default", "delayed", 200, place, broker.keep_ms)]
+
+    cancelled, place = purged(0)
+    client.cancel([job.id for job in sooner])
+    while place >= 0:
+        more, place = purged(place)
+        cancelled += more
+
+    assert cancelled == 300
+    assert {job.state() for job in doomed} == {State.CANCELLED}
+
+
 def test_a_purge_ends_no_more_jobs_than_was_agreed(client: Client, broker: Broker) -> None:
     submit(client, 20)
 
+    submit(client, 20, not_before=4e9)
+
     assert QueueControl(broker, "default").purge(most=15) == 15
     assert depth(broker).waiting == 5
+    assert QueueControl(broker, "default").purge(most=15) == 15
+    assert depth(broker).delayed == 10
 
 
 def test_a_queue_that_cannot_be_is_not_paused(broker: Broker) -> None:

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Cancels some of the jobs that wait in a queue. ARGV: queue, 'queued' or 'delayed', most, where to go on, keep ms.
 -- Gives {cancelled, where to go on or -1 when all has been seen}. The caller comes again: other work goes on in between.
-local queue, which, most, from, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
+local queue, which, most, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[5]
 local at, cancelled = now_ms(), 0
 
 local function cancel(id)
@@ -10,12 +10,13 @@ local function cancel(id)
 end
 
 if which == 'delayed' then
-  -- One set for all queues: where to go on is a place in it.
-  local ids = redis.call('ZRANGE', P .. 'delayed', from, from + most - 1)
-  for _, id in ipairs(ids) do
-    if redis.call('HGET', job_key(id), 'queue') == queue then cancel(id) end
+  -- One set for all queues, which others change meanwhile: a scan passes over none that stays in it.
+  local found = redis.call('ZSCAN', P .. 'delayed', ARGV[4], 'COUNT', most)
+  for n = 1, #found[2], 2 do
+    local id = found[2][n]
+    if cancelled < most and redis.call('HGET', job_key(id), 'queue') == queue then cancel(id) end
   end
-  return { cancelled, #ids < most and -1 or from + #ids - cancelled }
+  return { cancelled, found[1] == '0' and '-1' or found[1] }
 end
 
 local function some_waiting()
