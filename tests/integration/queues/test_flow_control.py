@@ -14,6 +14,7 @@ from scriptfleet.queues.client import Broker
 from scriptfleet.queues.drafts import of_command
 from scriptfleet.queues.fleet import FleetView, Presence, QueueDepth, SignOfLife
 from scriptfleet.queues.job_handle import Job
+from scriptfleet.queues.queue_control import QueueControl
 from tests.eventually import eventually
 from tests.integration.queues.conftest import FakeWorker
 from tests.integration.queues.lane_books import LaneBooks
@@ -118,6 +119,29 @@ def test_a_slot_is_freed_when_a_job_is_cancelled_or_expires_before_its_run(
     worker.tick()
 
     assert server_set(broker, "held:c:db") == {jobs[2].id}
+
+
+@pytest.mark.parametrize("is_handed_on", [True, False])
+def test_a_slot_is_freed_of_a_job_that_an_older_client_has_cancelled(
+    client: Client, broker: Broker, worker: FakeWorker, is_handed_on: bool
+) -> None:
+    """Older scripts end it, and know nothing of the lane that it stands in."""
+    serve(broker)
+    ended, other = submit(client, 2, concurrency_key="db", concurrency_limit=1)
+    if not is_handed_on:
+        QueueControl(broker, "default").pause()
+    broker.redis.hset(broker.keys("job", ended.id), "state", "cancelled")
+    if not is_handed_on:
+        broker.redis.hdel(broker.keys("queue", "default"), "paused")
+
+    if is_handed_on:
+        worker.tick(doubt_ms=0)
+        assert other.id in with_celery(broker)
+    else:
+        claim = worker.claims.claim_next("default", "r")
+        assert claim
+        assert claim.job_id == other.id
+    assert server_set(broker, "held:c:db") == {other.id}
 
 
 def test_the_limit_submitted_last_holds(client: Client, broker: Broker, worker: FakeWorker) -> None:

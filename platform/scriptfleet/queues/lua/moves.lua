@@ -12,6 +12,13 @@ local function give_back_holds(id, queue, at)
   if f[2] then placement().leave_place(id, queue, f[2]) end
 end
 
+-- Who was handed on, or is about to be, and has ended meanwhile: a client of an older version, which knows of no lanes,
+-- leaves a job that it cancels in line.
+local function drop_ended(id, queue, state, at)
+  redis.call('ZREM', P .. 'admitted:' .. queue, id)
+  if FINAL[state] then give_back_holds(id, queue, at) end
+end
+
 local function leave_running(id, queue)
   redis.call('ZREM', P .. 'leases', id)
   redis.call('SREM', P .. 'running:' .. queue, id)

@@ -13,6 +13,8 @@ for _ = 1, MOST_UNFIT do
   if f[1] == 'queued' then
     local answer = take(id, f, claim, worker, lease, at, keep)
     if answer[1] == 'claimed' then return answer end
+  else
+    drop_ended(id, queue, f[1], at)
   end
 end
 return { 'none' }

@@ -85,7 +85,7 @@ local function resend_lost(queue)
     local f = redis.call('HMGET', job_key(id), 'state', 'placed', 'lane')
     local message = line().message_of(id, list_of(queue, f[2]))
     if f[1] ~= 'queued' then
-      redis.call('ZREM', admitted, id)
+      drop_ended(id, queue, f[1], at)
     elseif not message then
       hand_back(id, queue)
       resent = resent + 1
