@@ -166,8 +166,7 @@ def conditions_of(which: RunFilter) -> list[sa.ColumnElement[bool]]:
     """Give what a filter says of the table of runs."""
     found = [runs.c[name] == getattr(which, name) for name in _EQUAL if getattr(which, name) is not None]
     if which.outcome is not None:
-        is_running = which.outcome is State.RUNNING
-        found.append(runs.c.outcome.is_(None) if is_running else runs.c.outcome == which.outcome)
+        found.append(_of_outcome(which.outcome, is_narrowed=bool(found)))
     if which.label is not None:
         name, value = which.label
         labelled = sa.select(labels.c.job_id).where(labels.c.name == name, labels.c.value == value)
@@ -177,6 +176,14 @@ def conditions_of(which: RunFilter) -> list[sa.ColumnElement[bool]]:
     if which.until is not None:
         found.append(runs.c.began_at < which.until)
     return found
+
+
+def _of_outcome(outcome: State, is_narrowed: bool) -> sa.ColumnElement[bool]:
+    if is_narrowed:
+        # Nearly all runs succeed. Said so, it is no column of an index: SQLite, which does not know how common a value
+        # is, might go through all that succeeded to find those of one script.
+        return sa.func.coalesce(runs.c.outcome, str(State.RUNNING)) == str(outcome)
+    return runs.c.outcome.is_(None) if outcome is State.RUNNING else runs.c.outcome == outcome
 
 
 def _run(row: sa.Row[Any]) -> RunRow:
