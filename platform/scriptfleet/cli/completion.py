@@ -12,6 +12,8 @@ _FILES = {
     "script": shtab.FILE,
     "json_output": shtab.FILE,
     "history_db": shtab.FILE,
+    "output": shtab.FILE,
+    "archive": shtab.DIRECTORY,
     "config": shtab.FILE,
     "working_dir": shtab.DIRECTORY,
 }

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scriptfleet.cli import history
+from scriptfleet.cli import stored_jobs
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.job_options import add_job, add_placement, draft_of
 from scriptfleet.cli.screen import UNKNOWN, moment, note, print_facts, print_json
@@ -77,7 +77,7 @@ def execute(chosen: Namespace) -> int:
 
 def _add(chosen: Namespace, settings: Settings) -> int:
     definition, content = _described(chosen, settings)
-    with history.opened(settings) as database:
+    with stored_jobs.opened(settings) as database:
         store = DefinitionStore(database)
         kept = store.add(definition, content, submitter())
     if chosen.as_json:
@@ -109,7 +109,7 @@ def _of_file(name: str, chosen: Namespace, settings: Settings) -> tuple[Definiti
 
 
 def _list(chosen: Namespace, settings: Settings) -> int:
-    with history.opened(settings) as database:
+    with stored_jobs.opened(settings) as database:
         found = DefinitionStore(database).list()
     if chosen.as_json:
         print_json([plain(one, settings) for one in found])
@@ -125,7 +125,7 @@ def _list(chosen: Namespace, settings: Settings) -> int:
 
 
 def _show(chosen: Namespace, settings: Settings) -> int:
-    with history.opened(settings) as database:
+    with stored_jobs.opened(settings) as database:
         kept = DefinitionStore(database).get(Reference.parse(chosen.reference))
     if chosen.as_json:
         print_json(plain(kept, settings))
@@ -147,7 +147,7 @@ def _show(chosen: Namespace, settings: Settings) -> int:
 
 
 def _history(chosen: Namespace, settings: Settings) -> int:
-    with history.opened(settings) as database:
+    with stored_jobs.opened(settings) as database:
         found = DefinitionStore(database).history(chosen.definition_name)
     told = [(kept, _difference(kept, before)) for kept, before in zip(found, [*found[1:], None], strict=True)]
     if chosen.as_json:
@@ -159,7 +159,7 @@ def _history(chosen: Namespace, settings: Settings) -> int:
 
 
 def _remove(chosen: Namespace, settings: Settings) -> int:
-    with history.opened(settings) as database:
+    with stored_jobs.opened(settings) as database:
         store = DefinitionStore(database)
         for name in chosen.names:
             # All or none: a name that is misspelt is told before anything is removed.

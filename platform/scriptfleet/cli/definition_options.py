@@ -47,14 +47,14 @@ def draft_by_name(chosen: Namespace, settings: Settings, submitted_by: str) -> "
     Raises InvalidValue, DefinitionNotFound, StoreUnreachable.
     """
     # Other ways of submitting do without the database's library, which takes half a second to load.
-    from scriptfleet.cli import history  # noqa: PLC0415
+    from scriptfleet.cli import stored_jobs  # noqa: PLC0415
     from scriptfleet.domain.definition import Definition, Reference  # noqa: PLC0415
     from scriptfleet.domain.parameter import read_all  # noqa: PLC0415
     from scriptfleet.queues.drafts import Draft  # noqa: PLC0415
     from scriptfleet.storage.definitions import DefinitionStore  # noqa: PLC0415
 
     reference = Reference.parse(chosen.definition)
-    with history.opened(settings) as database:
+    with stored_jobs.opened(settings) as database:
         store = DefinitionStore(database)
         kept = store.get(reference)
         content = store.content(kept.name, kept.version)

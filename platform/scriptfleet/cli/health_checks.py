@@ -193,9 +193,9 @@ def _database(settings: Settings) -> Finding:
     shown = without_password(settings.store_url())
     try:
         # A machine that only submits has no database library.
-        from scriptfleet.cli import history  # noqa: PLC0415
+        from scriptfleet.cli import stored_jobs  # noqa: PLC0415
 
-        with history.opened(settings):
+        with stored_jobs.opened(settings):
             return Finding("database", Level.OK, f"{shown}, schema current")
     except ModuleNotFoundError as fault:
         return Finding("database", Level.WARN, f"{fault.name} is not installed", "pip install 'scriptfleet[store]'")

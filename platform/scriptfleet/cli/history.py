@@ -1,61 +1,28 @@
-"""The store as the verbs see it: jobs that the broker no longer knows, and short ids. Imported only when needed."""
+"""``scriptfleet history``: past runs of the fleet, or of a history file."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from scriptfleet.cli.amounts import count
+from scriptfleet.cli.history_place import add_filters, add_place, filter_of, opened
+from scriptfleet.cli.run_table import newest, print_runs
+from scriptfleet.cli.verb_parser import Namespace, VerbParser
 
-from scriptfleet.config import Settings
-from scriptfleet.errors import InvalidValue, JobNotFound
-from scriptfleet.storage.engine import Database, open_store
-from scriptfleet.storage.job_store import JobFilter, JobRow, JobStore
-from scriptfleet.storage.migrate import require_current
-from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunRow, RunStore
-
-#: A short id is looked for among so many of the newest jobs.
-_NEWEST = 500
+_DEFAULT_LIMIT = 50
 
 
-@contextmanager
-def opened(settings: Settings) -> Iterator[Database]:
-    """Open the store. Raises StoreUnreachable when there is none, or not one of this version."""
-    database = open_store(settings.store_url(), create=False)
-    try:
-        require_current(database)
-        yield database
-    finally:
-        database.close()
+def build(parser: VerbParser) -> None:
+    """Add the arguments."""
+    add_filters(parser)
+    parser.add_argument("--limit", type=count, default=_DEFAULT_LIMIT, metavar="N", help="at most N (else 50)")
+    add_place(parser)
+    parser.show_examples(
+        "scriptfleet history --script train.py --state failed",
+        "scriptfleet history --label team=data --since 2026-03-01 --limit 200",
+        "scriptfleet history --history-db script_runner_history.db --json",
+    )
 
 
-def newest(database: Database, which: JobFilter, limit: int) -> list[tuple[JobRow, RunRow | None]]:
-    """Give the newest jobs, each with its last run."""
-    runs = RunStore(database)
-    jobs = JobStore(database).page(which, PageRequest(limit)).items
-    return [(job, runs.get(job.last_run_id) if job.last_run_id else None) for job in jobs]
-
-
-def find(settings: Settings, job_id: str) -> tuple[JobRow, RunRow | None]:
-    """Give a job and its last run. Raises JobNotFound, StoreUnreachable."""
-    with opened(settings) as database:
-        job = JobStore(database).get(job_id)
-        return job, RunStore(database).get(job.last_run_id) if job.last_run_id else None
-
-
-def stored_output(settings: Settings, run_id: str) -> Iterator[tuple[str, bytes]]:
-    """Give what is stored of a run's output, first stdout, then stderr, piece by piece."""
-    with opened(settings) as database:
-        runs = RunStore(database)
-        for stream in ("stdout", "stderr"):
-            for piece in runs.output(run_id, stream):
-                yield stream, piece
-
-
-def whole_id(settings: Settings, short: str) -> str:
-    """Give the id that begins so, among the newest jobs. Raises InvalidValue, JobNotFound, StoreUnreachable."""
-    with opened(settings) as database:
-        jobs = JobStore(database).page(JobFilter(), PageRequest(_NEWEST)).items
-    found = [job.job_id for job in jobs if job.job_id.startswith(short)]
-    if len(found) > 1:
-        raise InvalidValue("job", short, f"more digits: {len(found)} of the newest {_NEWEST} jobs begin so")
-    if not found:
-        raise JobNotFound(short)
-    return found[0]
+def execute(chosen: Namespace) -> int:
+    """Print them, the last begun first."""
+    which = filter_of(chosen)
+    with opened(chosen) as database:
+        print_runs(list(newest(database, which, chosen.limit)), chosen.as_json, "no such runs")
+    return 0

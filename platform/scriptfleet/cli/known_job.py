@@ -35,17 +35,17 @@ def whole_id(settings: Settings, text: str) -> str:
     if _WHOLE_ID.fullmatch(check_id(text)):
         return text
     # Loading the database's library takes longer than most answers of the broker.
-    from scriptfleet.cli import history  # noqa: PLC0415
+    from scriptfleet.cli import stored_jobs  # noqa: PLC0415
 
-    return history.whole_id(settings, text)
+    return stored_jobs.whole_id(settings, text)
 
 
 def from_store(settings: Settings, job_id: str, missing: ScriptfleetError) -> "tuple[JobRow, RunRow | None]":
     """Give job and last run from the store; raises ``missing``, what the broker's side said, when there is none."""
     try:
-        from scriptfleet.cli import history  # noqa: PLC0415
+        from scriptfleet.cli import stored_jobs  # noqa: PLC0415
 
-        found = history.find(settings, job_id)
+        found = stored_jobs.find(settings, job_id)
     except (StoreUnreachable, JobNotFound, ModuleNotFoundError) as fault:
         raise missing from fault
     if isinstance(missing, BROKER_AWAY) and not found[0].state.is_final:

@@ -40,10 +40,10 @@ def tell_if_living(client: Client, job_id: str) -> None:
 def _kept(settings: Settings, job_id: str, gone: JobNotFound) -> "KeptSpec":
     try:
         # Loading the database's library takes longer than most answers of the broker.
-        from scriptfleet.cli import history  # noqa: PLC0415
+        from scriptfleet.cli import stored_jobs  # noqa: PLC0415
         from scriptfleet.storage.job_store import JobStore  # noqa: PLC0415
 
-        with history.opened(settings) as database:
+        with stored_jobs.opened(settings) as database:
             return JobStore(database).kept_spec(job_id)
     except (StoreUnreachable, ModuleNotFoundError) as fault:
         note(f"scriptfleet: the broker has let the job go, and the store cannot be asked: {fault}")

@@ -60,9 +60,9 @@ def _is_all_stored(settings: Settings, job_id: str) -> bool:
 def _stored(settings: Settings, run_id: str | None) -> Iterator[tuple[str, bytes]]:
     if run_id is None:
         return iter(())
-    from scriptfleet.cli import history  # noqa: PLC0415
+    from scriptfleet.cli import stored_jobs  # noqa: PLC0415
 
-    return history.stored_output(settings, run_id)
+    return stored_jobs.stored_output(settings, run_id)
 
 
 def _decoded(pieces: Iterator[tuple[str, bytes]]) -> _Pieces:

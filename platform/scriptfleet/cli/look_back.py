@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
+from scriptfleet.cli.run_table import newest, print_runs
 from scriptfleet.cli.run_wishes import HistoryPlace
-from scriptfleet.cli.screen import UNKNOWN, mebibytes, moment, note, print_facts, print_json, seconds
-from scriptfleet.cli.tables import print_table
+from scriptfleet.cli.screen import moment, print_facts, print_json
 from scriptfleet.config import without_password
 from scriptfleet.domain.event import Event
 from scriptfleet.errors import StoreUnreachable
@@ -15,30 +15,24 @@ from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.local_history import LocalHistory
 from scriptfleet.storage.migrate import require_current, upgrade_open
-from scriptfleet.storage.paging import MOST_ROWS, PageRequest
 from scriptfleet.storage.retention import forget, totals
-from scriptfleet.storage.run_store import RunFilter, RunRow, RunStore
+from scriptfleet.storage.run_store import RunFilter, RunStore
 
 _DAY_SECONDS: Final = 86_400
 _MIB: Final = 1 << 20
-_COLUMNS: Final = ("began", "run", "outcome", "name*", "try>", "exit>", "wall s>", "CPU s>", "MiB>")
 
 
 def show(place: HistoryPlace, name: str | None, days: int, limit: int, as_json: bool) -> None:
     """Print past runs, the newest first. Raises StoreUnreachable when there is no history."""
-    with _opened(place) as database:
-        found = _newest(database, RunFilter(name=name, since=max(0.0, time.time() - days * _DAY_SECONDS)), limit)
-    if as_json:
-        print_json([_plain(run) for run in found])
-    elif found:
-        print_table(_COLUMNS, [_cells(run) for run in found])
-    else:
-        note(f"no runs in the last {days} days")
+    with opened(place) as database:
+        which = RunFilter(name=name, since=max(0.0, time.time() - days * _DAY_SECONDS))
+        found = list(newest(database, which, limit))
+    print_runs(found, as_json, f"no runs in the last {days} days")
 
 
 def show_totals(place: HistoryPlace, as_json: bool) -> None:
     """Print how much there is. Raises StoreUnreachable when there is no history."""
-    with _opened(place) as database:
+    with opened(place) as database:
         found, outcomes = totals(database), RunStore(database).counts(RunFilter())
     facts: dict[str, Any] = {
         "database": str(place.path or without_password(place.url)),
@@ -58,7 +52,7 @@ def show_totals(place: HistoryPlace, as_json: bool) -> None:
 
 def clean_up(place: HistoryPlace, days: int) -> int:
     """Delete jobs that ended more than so many days ago, and give how many. Raises StoreUnreachable."""
-    with _opened(place) as database:
+    with opened(place) as database:
         gone = forget(database, time.time() - days * _DAY_SECONDS)
     if gone and place.path is not None:
         LocalHistory(place.path).shrink()
@@ -67,14 +61,15 @@ def clean_up(place: HistoryPlace, days: int) -> int:
 
 def add(place: HistoryPlace, events: Sequence[Event], secret_prefixes: Sequence[str], before: float | None) -> None:
     """Take facts into the history and, with ``before``, forget what ended earlier. Raises StoreUnreachable."""
-    with _opened(place) as database:
+    with opened(place) as database:
         IngestStore(database, secret_prefixes).apply(events)
         if before is not None:
             forget(database, before)
 
 
 @contextmanager
-def _opened(place: HistoryPlace) -> Iterator[Database]:
+def opened(place: HistoryPlace) -> Iterator[Database]:
+    """Open the history of ``run``. Raises StoreUnreachable when there is none."""
     if place.path is not None and not place.path.exists():
         # Opening would make an empty one.
         raise StoreUnreachable(
@@ -89,45 +84,6 @@ def _opened(place: HistoryPlace) -> Iterator[Database]:
         yield database
     finally:
         database.close()
-
-
-def _newest(database: Database, which: RunFilter, limit: int) -> list[RunRow]:
-    found: list[RunRow] = []
-    cursor = None
-    while len(found) < limit:
-        page = RunStore(database).page(which, PageRequest(min(limit - len(found), MOST_ROWS), cursor))
-        found += page.items
-        cursor = page.next_cursor
-        if cursor is None:
-            break
-    return found
-
-
-def _plain(run: RunRow) -> dict[str, Any]:
-    return {
-        "run_id": run.run_id,
-        "job_id": run.job_id,
-        "name": run.name,
-        "kind": run.kind,
-        "attempt": run.attempt,
-        "outcome": None if run.outcome is None else str(run.outcome),
-        "metrics": run.usage.to_dict(),
-    }
-
-
-def _cells(run: RunRow) -> tuple[str, ...]:
-    usage = run.usage
-    return (
-        moment(run.began_at),
-        run.run_id[:8],
-        str(run.outcome or UNKNOWN),
-        run.name or UNKNOWN,
-        str(run.attempt or UNKNOWN),
-        UNKNOWN if usage.exit_code is None else str(usage.exit_code),
-        seconds(usage.execution_time_seconds),
-        seconds(usage.cpu_seconds),
-        mebibytes(usage.memory_max_mb),
-    )
 
 
 def _shown(facts: dict[str, Any]) -> dict[str, str]:

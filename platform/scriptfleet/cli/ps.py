@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from scriptfleet.cli import history, live_jobs
+from scriptfleet.cli import live_jobs, stored_jobs
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.known_job import BROKER_AWAY
 from scriptfleet.cli.screen import UNKNOWN, mebibytes, note, print_json, seconds
@@ -53,8 +53,8 @@ def execute(chosen: Namespace) -> int:
 
 def _found(settings: Settings, which: JobFilter, limit: int) -> list[dict[str, Any]]:
     try:
-        with history.opened(settings) as database:
-            return [_plain(job, run) for job, run in history.newest(database, which, limit)]
+        with stored_jobs.opened(settings) as database:
+            return [_plain(job, run) for job, run in stored_jobs.newest(database, which, limit)]
     except StoreUnreachable as away:
         if not settings.redis_url:
             raise

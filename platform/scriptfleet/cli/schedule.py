@@ -3,7 +3,7 @@
 import time
 import uuid
 
-from scriptfleet.cli import history
+from scriptfleet.cli import stored_jobs
 from scriptfleet.cli.amounts import every
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.job_options import add_job, add_placement, draft_of
@@ -64,7 +64,7 @@ def _add(chosen: Namespace, settings: Settings) -> int:
     check.text("schedule name", chosen.schedule_name, 255)
     draft = draft_of(chosen, settings.blob_max_bytes, submitted_by=submitter(), schedule=chosen.schedule_name)
     schedule = new_schedule(chosen.schedule_name, chosen.every, draft)
-    with history.opened(settings) as database:
+    with stored_jobs.opened(settings) as database:
         ScheduleStore(database).add(schedule, draft.content)
     if chosen.as_json:
         print_json(_plain(schedule, settings))
@@ -74,7 +74,7 @@ def _add(chosen: Namespace, settings: Settings) -> int:
 
 
 def _list(chosen: Namespace, settings: Settings) -> int:
-    with history.opened(settings) as database:
+    with stored_jobs.opened(settings) as database:
         schedules = ScheduleStore(database).list()
     if chosen.as_json:
         print_json([_plain(schedule, settings) for schedule in schedules])
@@ -86,7 +86,7 @@ def _list(chosen: Namespace, settings: Settings) -> int:
 
 
 def _remove(chosen: Namespace, settings: Settings) -> int:
-    with history.opened(settings) as database:
+    with stored_jobs.opened(settings) as database:
         store = ScheduleStore(database)
         removed = {name: store.remove(name) for name in chosen.names}
     if chosen.as_json:

@@ -26,6 +26,7 @@ from scriptfleet.results.ingest import Ingest
 from scriptfleet.results.load import LoadMetrics
 from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
 from scriptfleet.results.restore import Restore
+from scriptfleet.results.retention import Retention
 from scriptfleet.results.web_server import web_server
 from scriptfleet.storage.broker_store import BrokerStore
 from scriptfleet.storage.engine import Database, open_store
@@ -75,6 +76,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     reader = EventReader(client, keys, consumer, settings.signing_key)
     ingest = Ingest(reader, IngestStore(database, settings.secret_prefixes), RunMetrics(registry).observe)
     restore, loads = _restore(broker, database, reader), Loads(broker)
+    retention = Retention(database)
     registry.register(FleetMetrics(FleetView(client, keys), ingest))
     registry.register(LoadMetrics(loads))
     parts = Parts(database, Health(database, client, ingest), registry, loads, Client(settings=settings))
@@ -82,10 +84,12 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     with _signals_end_quietly():
         ingest.start()
         restore.start()
+        retention.start()
         try:
             on_ready(url_of(listener))
             server.run(sockets=[listener])
         finally:
+            retention.stop()
             restore.stop()
             ingest.stop()
             client.close()

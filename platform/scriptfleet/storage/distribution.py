@@ -160,7 +160,7 @@ def _in_brackets(
 def _sorted(connection: sa.Connection, metric: Metric, *more: sa.ColumnElement[bool]) -> Iterator[tuple[float, int]]:
     value = metric.column
     wanted = sa.select(value, sa.func.count()).where(*metric.conditions, *more).group_by(value).order_by(value)
-    return (tuple(row) for row in connection.execution_options(yield_per=1000).execute(wanted))
+    return (tuple(row) for row in connection.execute(wanted, execution_options={"yield_per": 1000}))
 
 
 def _walk(items: Iterator[tuple[float, int]], ranks: Sequence[int], place: int) -> dict[int, float]:

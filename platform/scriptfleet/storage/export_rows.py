@@ -58,5 +58,5 @@ def as_dict(columns: dict[str, type], row: Values) -> dict[str, Any]:
 def _read(database: Database, wanted: sa.Select[Any]) -> Iterator[Values]:
     wanted = wanted.order_by(runs.c.began_at, runs.c.run_id)
     with database.reading() as connection:
-        for row in connection.execution_options(yield_per=_AT_ONCE).execute(wanted):
+        for row in connection.execute(wanted, execution_options={"yield_per": _AT_ONCE}):
             yield (iso(row[0]), *row[1:])

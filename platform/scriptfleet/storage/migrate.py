@@ -22,6 +22,11 @@ def head() -> str:
     return str(_scripts().get_current_head())
 
 
+def known_schemas() -> frozenset[str]:
+    """Give this version's schema and all before it."""
+    return frozenset(script.revision for script in _scripts().walk_revisions())
+
+
 def current(url: str) -> str | None:
     """Give the schema that the database has; None for an empty one. Raises StoreUnreachable."""
     database = open_store(url)
@@ -74,8 +79,7 @@ def _read_current(connection: sa.Connection) -> str | None:
 
 
 def _refuse_newer(database: Database, found: str | None) -> None:
-    known = {script.revision for script in _scripts().walk_revisions()}
-    if found is not None and found not in known:
+    if found is not None and found not in known_schemas():
         reason = f"its schema {found} is newer than this version of scriptfleet knows ({head()}): upgrade scriptfleet"
         raise StoreUnreachable(database.shown_url, reason)
 

@@ -47,17 +47,22 @@ def saved_facts(given: Mapping[str, Any], now: float) -> tuple[str, list[Event]]
         stderr=OutputTail(rest.pop("stderr", "")),
         output_data={"metrics": rest} if rest else None,
     )
-    end_ms = round((now if usage.end_time is None else datetime.fromisoformat(usage.end_time).timestamp()) * 1000)
     end = {"run_id": run_id, "record": record.to_dict(), "state": str(record.outcome), "stale": False}
     submitted = {"spec": json.dumps(spec), "state": str(State.QUEUED)}
     return run_id, [
         Event("saved-1", EventType.SUBMITTED, job_id, 1, _began_ms(usage), submitted),
-        Event("saved-2", EventType.FINISHED, job_id, 2, max(end_ms, 0), end),
+        Event("saved-2", EventType.FINISHED, job_id, 2, _ended_ms(usage), end),
     ]
 
 
 def _began_ms(usage: Usage) -> int:
     return max(0, round(datetime.fromisoformat(str(usage.start_time)).timestamp() * 1000))
+
+
+def _ended_ms(usage: Usage) -> int:
+    if usage.end_time is not None:
+        return max(0, round(datetime.fromisoformat(usage.end_time).timestamp() * 1000))
+    return _began_ms(usage) + round((usage.execution_time_seconds or 0.0) * 1000)
 
 
 def _name(given: Mapping[str, Any]) -> str:

@@ -43,7 +43,7 @@ def values(database: Database, metric: Metric, limit: int | None = None, offset:
     wanted = sa.select(runs.c.began_at, runs.c.run_id, runs.c.name, metric.column).where(*metric.conditions)
     wanted = wanted.order_by(runs.c.began_at, runs.c.run_id).limit(limit).offset(offset)
     with database.reading() as connection:
-        for row in connection.execution_options(yield_per=1000).execute(wanted):
+        for row in connection.execute(wanted, execution_options={"yield_per": 1000}):
             yield Value(*row)
 
 

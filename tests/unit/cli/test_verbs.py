@@ -4,6 +4,9 @@ from scriptfleet import __version__
 from scriptfleet.cli import dispatch as entry
 from scriptfleet.cli.verbs import VERBS, PackageMissing, missing_extra, parser_of
 
+#: They need no broker: a history may be a file.
+OF_HISTORY = {"history", "query", "export", "retention"}
+
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_the_help_of_every_verb_has_examples_of_that_verb(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +56,10 @@ def test_completion_covers_every_verb(shell: str, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize(
-    "verb", sorted(set(VERBS) - {"run", "completion", "schedule", "db", "definition", "workers", "dead", "queues"})
+    "verb",
+    sorted(
+        set(VERBS) - {"run", "completion", "schedule", "db", "definition", "workers", "dead", "queues", *OF_HISTORY}
+    ),
 )
 def test_every_verb_that_talks_to_the_fleet_takes_its_addresses(verb: str) -> None:
     options = parser_of(verb).format_help()

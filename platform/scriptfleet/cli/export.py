@@ -1,0 +1,37 @@
+"""``scriptfleet export``: past runs, or one metric of them, into a file."""
+
+from pathlib import Path
+
+from scriptfleet.cli.history_place import add_filters, add_place, filter_of, opened
+from scriptfleet.cli.screen import print_json
+from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.storage.export import WRITERS, export
+
+_FORMS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+
+
+def build(parser: VerbParser) -> None:
+    """Add the arguments."""
+    parser.add_argument("output", type=Path, metavar="FILE", help="where to; its ending says the format")
+    parser.add_argument("--format", choices=list(WRITERS), help="the format (else by FILE's ending, else csv)")
+    parser.add_argument("--metric", metavar="METRIC", help="only this metric, a row a value (else whole runs)")
+    add_filters(parser)
+    add_place(parser)
+    parser.show_examples(
+        "scriptfleet export runs.csv",
+        "scriptfleet export --script train.py --since 2026-01-01 train.parquet",
+        "scriptfleet export --metric cpu_max --history-db script_runner_history.db cpu.jsonl",
+    )
+
+
+def execute(chosen: Namespace) -> int:
+    """Write it."""
+    form = chosen.format or _FORMS.get(chosen.output.suffix, "csv")
+    which = filter_of(chosen)
+    with opened(chosen) as database:
+        written = export(database, which, chosen.metric, form, chosen.output)
+    if chosen.as_json:
+        print_json({"output": str(chosen.output), "format": form, "rows": written})
+    else:
+        print(f"{chosen.output}: {written:,} rows")
+    return 0

@@ -1,0 +1,82 @@
+"""``scriptfleet retention``: policies of how long history is kept, their application, and archives put back."""
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+from scriptfleet.cli import retention_view
+from scriptfleet.cli.history_place import add_place, opened
+from scriptfleet.cli.screen import print_facts, print_json
+from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.storage.archive import restore
+from scriptfleet.storage.retention_policy import PRESETS, PolicyStore, apply, new_policy
+
+_ACTIONS = {
+    "add": "add a policy, or replace the one of this name",
+    "ls": "list policies",
+    "rm": "remove a policy; history stays",
+    "apply": "delete what a policy does not keep",
+    "restore": "put back what an archive holds",
+}
+
+
+def build(parser: VerbParser) -> None:
+    """Add the arguments."""
+    actions = {name: parser.add_action(name, summary) for name, summary in _ACTIONS.items()}
+    for name in ("add", "rm", "apply"):
+        actions[name].add_argument("name", metavar="NAME", help="the policy's name")
+    actions["add"].add_argument("--days", type=_days, metavar="N", help="how long to keep (else the preset's, else 90)")
+    actions["add"].add_argument("--archive", type=Path, metavar="FOLDER", help="archive what is deleted there")
+    actions["add"].add_argument("--compliance", choices=list(PRESETS), help="preset rules (see docs/history.md)")
+    actions["apply"].add_argument("--dry-run", action="store_true", help="count only")
+    actions["restore"].add_argument("file", type=Path, metavar="FILE", help="an archive that apply wrote")
+    actions["add"].show_examples("scriptfleet retention add quarter --days 90 --archive /var/archive/scriptfleet")
+    actions["ls"].show_examples("scriptfleet retention ls --json")
+    actions["rm"].show_examples("scriptfleet retention rm quarter")
+    actions["apply"].show_examples("scriptfleet retention apply quarter --dry-run")
+    actions["restore"].show_examples("scriptfleet retention restore quarter-20260301T000000Z-1f2e3d4c.jsonl.gz")
+    for action in actions.values():
+        add_place(action)
+    parser.show_examples(
+        "scriptfleet retention add privacy --compliance GDPR",
+        "scriptfleet retention apply privacy --dry-run",
+        "scriptfleet retention add old --days 30 --history-db script_runner_history.db",
+    )
+
+
+def execute(chosen: Namespace) -> int:
+    """Do the action."""
+    with opened(chosen) as database:
+        policies = PolicyStore(database)
+        if chosen.action == "add":
+            given = (chosen.name, chosen.days, chosen.archive, chosen.compliance)
+            policies.put(new_policy(database, *given, time.time()))
+        elif chosen.action == "rm":
+            policies.remove(chosen.name)
+        elif chosen.action == "apply":
+            result = apply(database, policies.get(chosen.name), time.time(), dry_run=chosen.dry_run)
+            retention_view.show_result(result, chosen.as_json)
+            return 0
+        elif chosen.action == "restore":
+            _tell(restore(database, chosen.file), chosen.as_json)
+            return 0
+        retention_view.show_policies(policies.all(), chosen.as_json)
+    return 0
+
+
+def _tell(found: dict[str, int], as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    else:
+        print_facts({name: f"{count:,}" for name, count in found.items()})
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not days > 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a number of days above 0")
+    return days

@@ -1,0 +1,58 @@
+"""Applies the retention policies of the database, each once a day, whichever service comes first."""
+
+import logging
+import threading
+import time
+from typing import Final
+
+from scriptfleet.errors import InvalidValue, StoreUnreachable
+from scriptfleet.storage.engine import Database
+from scriptfleet.storage.retention_policy import Policy, PolicyStore, apply
+
+_log = logging.getLogger(__name__)
+
+_EVERY_SECONDS: Final = 60.0
+
+
+class Retention:
+    """The thread that applies what is due."""
+
+    def __init__(self, database: Database, every_seconds: float = _EVERY_SECONDS) -> None:
+        self._database, self._policies, self._every = database, PolicyStore(database), every_seconds
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self, within_seconds: float = 30.0) -> None:
+        """End, after the jobs that are deleted at this moment; the rest goes the next time."""
+        self._stopping.set()
+        self._thread.join(within_seconds)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every):
+            try:
+                self.look(time.time())
+            except StoreUnreachable as fault:
+                _log.warning("retention_waits reason=%s", fault)
+            except Exception:  # the edge of this thread: nothing above would tell
+                _log.exception("retention_failed")
+
+    def look(self, now: float) -> list[str]:
+        """Apply the policies that are due, and give the names of those that this service has applied."""
+        due = [policy for policy in self._policies.all() if policy.next_at <= now]
+        return [policy.name for policy in due if self._policies.take_due(policy, now) and self._apply(policy, now)]
+
+    def _apply(self, policy: Policy, now: float) -> bool:
+        try:
+            result = apply(self._database, policy, now, is_stopping=self._stopping.is_set)
+        except InvalidValue as fault:
+            # Such as an archive folder that is not there on this machine.
+            _log.error("retention_refused policy=%s reason=%s", policy.name, fault)
+            self._policies.note(policy.name, {"error": str(fault)}, now)
+            return False
+        _log.info("retention_applied policy=%s jobs=%s runs=%s", policy.name, result["jobs"], result["runs"])
+        self._policies.note(policy.name, result, now)
+        return True
