@@ -31,18 +31,8 @@ def test_jobs_that_ended_before_go_with_all_that_belongs_to_them(database: Datab
     gone = forget(database, START + 2 * 86_400)
 
     assert gone == 2
-    assert counts(database) == {
-        "jobs": 1,
-        "runs": 1,
-        "curves": 1,
-        "outputs": 1,
-        "tails": 1,
-        "schedules": 0,
-        "brokers": 0,
-        "labels": 0,
-        "retention_policies": 0,
-        "run_alerts": 0,
-    }
+    left = {name: count for name, count in counts(database).items() if count}
+    assert left == {"jobs": 1, "runs": 1, "curves": 1, "outputs": 1, "tails": 1}
 
 
 def test_a_job_that_has_not_ended_stays_however_old_it_is(database: Database) -> None:
