@@ -14,7 +14,7 @@ from scriptfleet.cli.surroundings_options import add_warm
 from scriptfleet.cli.tables import print_table
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings
-from scriptfleet.domain.definition import Definition, Reference, changes, definition_name
+from scriptfleet.domain.definition import Definition, Reference, changes_from, definition_name
 from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.parameter import Parameter, shown
 from scriptfleet.domain.terminal_text import clean_line
@@ -149,7 +149,8 @@ def _show(chosen: Namespace, settings: Settings) -> int:
 def _history(chosen: Namespace, settings: Settings) -> int:
     with stored_jobs.opened(settings) as database:
         found = DefinitionStore(database).history(chosen.definition_name)
-    told = [(kept, _difference(kept, before)) for kept, before in zip(found, [*found[1:], None], strict=True)]
+    befores = [*(one.definition for one in found[1:]), None]
+    told = [(kept, changes_from(before, kept.definition)) for kept, before in zip(found, befores, strict=True)]
     if chosen.as_json:
         print_json([{**plain(kept, settings), "changes": changed} for kept, changed in told])
         return 0
@@ -181,15 +182,6 @@ def plain(kept: KeptVersion, settings: Settings) -> dict[str, Any]:
         return said
     whole = kept.definition.to_dict()
     return said | {**whole, "spec": shown_spec(whole["spec"], settings.secret_prefixes)}
-
-
-def _difference(kept: KeptVersion, before: KeptVersion | None) -> list[str]:
-    """Name what changed; of a first version, or one after a removal, that it was made."""
-    if kept.definition is None:
-        return ["removed"]
-    if before is None or before.definition is None:
-        return ["made"]
-    return changes(before.definition.to_dict(), kept.definition.to_dict())
 
 
 def _shortly(changed: list[str]) -> str:

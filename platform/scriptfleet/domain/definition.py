@@ -115,6 +115,13 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return sorted(_changed("", before, after))
 
 
+def changes_from(before: Definition | None, after: Definition | None) -> list[str]:
+    """Name what a version changed: paths, or that it was made or removed; None stands for a removal or nothing."""
+    if after is None:
+        return ["removed"]
+    return ["made"] if before is None else changes(before.to_dict(), after.to_dict())
+
+
 def _changed(path: str, before: object, after: object) -> Iterator[str]:
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in before.keys() | after.keys():

@@ -34,6 +34,11 @@ def slot_job_id(schedule_id: str, due_ms: int) -> JobId:
     return _named(f"{schedule_id}@{due_ms}")
 
 
+def form_job_id(mark: str, spec: str) -> JobId:
+    """Give the one job id of a form, by its mark, that was filled so, so that sending it twice makes one job."""
+    return _named(f"form {mark} {spec}")
+
+
 def _named(name: str) -> JobId:
     # Takes longer to load than a random id to mint, which is all that most processes do.
     import uuid  # noqa: PLC0415

@@ -31,6 +31,7 @@ from scriptfleet.results.rest.parts import RestParts
 from scriptfleet.results.rest.routes import rest_routes
 from scriptfleet.results.rest.seats import enough_threads
 from scriptfleet.storage.audit_store import AuditStore
+from scriptfleet.storage.definitions import DefinitionStore
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.job_store import JobStore
 from scriptfleet.storage.run_store import RunStore
@@ -86,8 +87,9 @@ def create_routes(settings: Settings, parts: Parts, keyring: Keyring) -> FastAPI
     )
     jobs, runs = JobStore(parts.database), RunStore(parts.database)
     sources = Sources.of(parts.database, parts.client, parts.leaving)
+    definitions = DefinitionStore(parts.database)
     outputs = StoredOutput(parts.database)
-    rest = RestParts(jobs, runs, outputs, parts.client, parts.loads, settings.secret_prefixes)
+    rest = RestParts(jobs, runs, outputs, parts.client, parts.loads, definitions, settings.secret_prefixes)
     app.include_router(rest_routes(rest))
     app.include_router(load_routes(parts.loads))
     app.include_router(health_routes(parts.health))

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from scriptfleet.domain.role import Role
 from scriptfleet.results.access.needs import needs, open_to_all
 from scriptfleet.results.pages.actions import action_routes
+from scriptfleet.results.pages.definition_page import definition_page_routes
 from scriptfleet.results.pages.rendering import FOLDER
 from scriptfleet.results.pages.run_page import run_routes
 from scriptfleet.results.pages.runs_page import runs_routes
@@ -28,6 +29,7 @@ def page_routes(sources: Sources) -> APIRouter:
     router.include_router(run_routes(sources, seats))
     router.include_router(runs_routes(sources))
     router.include_router(action_routes(sources))
+    router.include_router(definition_page_routes(sources))
     _add_submit_page(router, sources)
     _add_files(router)
     return router

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from scriptfleet.queues.client import Client
 from scriptfleet.results.load import Loads
 from scriptfleet.results.rest.seats import FOLLOWERS, WAITERS, Seats
+from scriptfleet.storage.definitions import DefinitionStore
 from scriptfleet.storage.job_store import JobStore
 from scriptfleet.storage.run_store import RunStore
 from scriptfleet.storage.stored_output import StoredOutput
@@ -20,6 +21,7 @@ class RestParts:
     outputs: StoredOutput
     client: Client
     loads: Loads
+    definitions: DefinitionStore
     #: Beginnings of further variables' names that are not shown.
     secret_prefixes: Sequence[str] = ()
     waiters: Seats = field(default_factory=lambda: Seats("requests that wait for a job", WAITERS))
