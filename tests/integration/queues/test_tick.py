@@ -30,11 +30,11 @@ def test_a_job_that_lost_its_worker_goes_before_those_that_came_after_it(
     client: Client, worker: FakeWorker, broker: Broker
 ) -> None:
     jobs = [client.submit_shell("true") for _ in range(WINDOW + 3)]
-    worker.lose(worker.claim(jobs[0].id))
     # Nothing more is handed to Celery: who is first in line stays there.
     broker.redis.set(broker.keys("window", "default"), 1)
-
-    worker.tick()
+    for run_id in ("run-0", "run-1"):
+        worker.lose(worker.claim(jobs[0].id, run_id))
+        worker.tick()
 
     first = worker.claims.claim_next("default", "run-2")
     assert first is not None

@@ -9,7 +9,7 @@
 -- the job by now, or the report is late and the job forgotten: the record is kept, the job is not touched.
 local id, claim, record, state, delay = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local template, keep, at = ARGV[6], ARGV[7], now_ms()
-local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio', 'cancel', 'ready_at')
+local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio', 'cancel')
 
 local function told(rev, stale)
   -- The record goes in as it came: through cjson an empty list would turn into an object.
@@ -53,7 +53,7 @@ if state == 'delayed' then
   to_delayed(id, at + delay)
 elseif state == 'queued' then
   redis.call('HINCRBY', job_key(id), 'attempt', -1)
-  to_queued(id, queue, f[4], at, f[6])
+  to_queued(id, queue, f[4], at, came_in(id))
 else
   close(id, state, at, keep)
 end

@@ -5,6 +5,7 @@
 --   blob (sha256 of its bytes), ooms (attempts that ran out of memory and were followed by another),
 --   unfit (why it cannot run again; see restore.lua), past (claims that the server saw the end of, each between spaces),
 --   marks (JSON list: what it is found by while it lives, each the end of a marked: key)
+--   came (when it came into line, which is its place there),
 --   lane and bounds (see lanes.lua and gates.lua; neither where nothing is asked), placed (see placement.lua)
 local P = KEYS[1]
 -- As LIFETIME_SECONDS in queues/blobs.py.

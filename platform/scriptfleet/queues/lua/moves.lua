@@ -1,4 +1,10 @@
 -- The moves of a job: each leaves it in exactly the places of its new state, and in no other.
+-- When a job came into line, its place there; where an older version put it there that is not noted.
+local function came_in(id)
+  local f = redis.call('HMGET', job_key(id), 'came', 'ready_at')
+  return f[1] or f[2]
+end
+
 local function leave_waiting(id, queue, lane)
   if redis.call('ZREM', P .. 'admitted:' .. queue, id) == 0 then leave_lane(id, queue, lane) end
   redis.call('ZREM', P .. 'delayed', id)
@@ -30,13 +36,13 @@ end
 -- whether it does.
 local function hand_back(id, queue)
   if redis.call('ZREM', P .. 'admitted:' .. queue, id) == 0 then return false end
-  local f = redis.call('HMGET', job_key(id), 'state', 'prio', 'ready_at', 'lane', 'placed')
+  local f = redis.call('HMGET', job_key(id), 'state', 'prio', 'lane', 'placed')
   if f[1] ~= 'queued' then return false end
   -- A worker's own list is short, and who reads it may be away for long: nothing is left in vain there.
-  local message = f[5] and line().message_of(id, own_list(f[5]))
-  if message then redis.call('LREM', P .. 'celery:' .. own_list(f[5]), 1, message) end
+  local message = f[4] and line().message_of(id, own_list(f[4]))
+  if message then redis.call('LREM', P .. 'celery:' .. own_list(f[4]), 1, message) end
   give_back_holds(id, queue, now_ms())
-  put_ready(id, queue, f[2], tonumber(f[3]), f[4] or '')
+  put_ready(id, queue, f[2], tonumber(came_in(id)), f[3] or '')
   return true
 end
 
@@ -90,8 +96,9 @@ end
 -- `since` is when it came into line, where it keeps the place that it had.
 local function to_queued(id, queue, prio, at, since)
   local lane = still_to_run(id, at)
-  redis.call('HSET', job_key(id), 'state', 'queued', 'ready_at', ms(at))
-  put_ready(id, queue, prio, since and tonumber(since) or at, lane)
+  local came = since and tonumber(since) or at
+  redis.call('HSET', job_key(id), 'state', 'queued', 'ready_at', ms(at), 'came', ms(came))
+  put_ready(id, queue, prio, came, lane)
 end
 
 -- What a claim looks at before it takes a job; see take.

@@ -31,7 +31,7 @@ for _, id in ipairs(due_in('delayed')) do
 end
 
 -- Its place in line is the one it had.
-local function rescue(id, queue, prio, claim, since)
+local function rescue(id, queue, prio, claim)
   leave_running(id, queue)
   if redis.call('HINCRBY', job_key(id), 'losses', 1) > losses then
     return end_unrun(id, queue, 'lost', LOST_TOO_OFTEN, at, keep, claim)
@@ -40,19 +40,19 @@ local function rescue(id, queue, prio, claim, since)
   redis.call('HINCRBY', job_key(id), 'attempt', -1)
   redis.call('HDEL', job_key(id), 'claim')
   put_past(id, claim)
-  to_queued(id, queue, prio, at, since)
+  to_queued(id, queue, prio, at, came_in(id))
   local rev = redis.call('HINCRBY', job_key(id), 'rev', 1)
   emit('moved', id, rev, at, cjson.encode({ state = 'queued', reason = 'its worker was lost', run_id = claim }))
 end
 
 for _, id in ipairs(due_in('leases')) do
-  local f = redis.call('HMGET', job_key(id), 'state', 'queue', 'prio', 'claim', 'cancel', 'ready_at')
+  local f = redis.call('HMGET', job_key(id), 'state', 'queue', 'prio', 'claim', 'cancel')
   redis.call('ZREM', P .. 'leases', id)
   if f[1] == 'running' then
     if f[5] then
       end_unrun(id, f[2], 'cancelled', 'cancelled; its worker was lost', at, keep, f[4])
     else
-      rescue(id, f[2], f[3], f[4], f[6])
+      rescue(id, f[2], f[3], f[4])
     end
     rescued = rescued + 1
   end
