@@ -10,7 +10,7 @@ from scriptfleet.domain.state import State
 from scriptfleet.errors import JobNotFound
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.paging import Page, PageRequest, read_page
-from scriptfleet.storage.tables import jobs
+from scriptfleet.storage.tables import jobs, labels, runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,15 @@ class JobFilter:
     queue: str | None = None
     group_name: str | None = None
     schedule: str | None = None
+    #: Name and value.
+    label: tuple[str, str] | None = None
+    #: One that had a run of it.
+    worker: str | None = None
     since: float | None = None
     until: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("name", "kind", "queue", "group_name", "schedule"):
+        for name in ("name", "kind", "queue", "group_name", "schedule", "worker"):
             check.optional_text(name, getattr(self, name), 255)
         check.optional_number("since", self.since)
         check.optional_number("until", self.until)
@@ -109,6 +113,12 @@ class JobStore:
 
 def _conditions(which: JobFilter) -> list[sa.ColumnElement[bool]]:
     found = [jobs.c[name] == getattr(which, name) for name in _EQUAL if getattr(which, name) is not None]
+    if which.label is not None:
+        name, value = which.label
+        labelled = sa.select(labels.c.job_id).where(labels.c.name == name, labels.c.value == value)
+        found.append(jobs.c.job_id.in_(labelled))
+    if which.worker is not None:
+        found.append(sa.exists().where(runs.c.job_id == jobs.c.job_id, runs.c.worker == which.worker))
     if which.since is not None:
         found.append(jobs.c.submitted_at >= which.since)
     if which.until is not None:

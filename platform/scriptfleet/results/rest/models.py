@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from scriptfleet.domain import check
 from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
@@ -20,6 +21,7 @@ Measure = bool | int | float | str | None
 #: PostgreSQL and Python both end before these.
 _EARLIEST, _LATEST = 0.0, 253_402_300_799.0
 
+LABEL_OF_A_JOB = "A label of the job, as `name=value`."
 MOMENT = "ISO 8601 with offset, such as 2026-03-01T00:00:00Z, or seconds since the epoch."
 
 
@@ -49,9 +51,12 @@ class JobQuery(PageQuery):
 
     state: State | None = None
     name: str | None = Field(None, description="Of the script.")
+    script: str | None = Field(None, description="The same as `name`.")
     kind: str | None = None
     queue: str | None = None
     group: str | None = None
+    label: str | None = Field(None, description=LABEL_OF_A_JOB, examples=["team=ops"])
+    worker: str | None = Field(None, description="That had a run of the job.")
     schedule: str | None = None
     since: str | None = Field(None, description=f"Submitted at this moment or later. {MOMENT}")
     until: str | None = Field(None, description=f"Submitted before this moment. {MOMENT}")
@@ -60,10 +65,12 @@ class JobQuery(PageQuery):
         """Give what the store takes; raises InvalidValue."""
         return JobFilter(
             state=self.state,
-            name=self.name,
+            name=_one_name(self.name, self.script),
             kind=self.kind,
             queue=self.queue,
             group_name=self.group,
+            label=_label(self.label),
+            worker=self.worker,
             schedule=self.schedule,
             since=seconds_of("since", self.since),
             until=seconds_of("until", self.until),
@@ -74,9 +81,12 @@ class RunQuery(PageQuery):
     """Which runs; all that is given must hold. The outcome ``running`` finds those still under way."""
 
     job_id: str | None = None
-    name: str | None = None
+    name: str | None = Field(None, description="Of the script.")
+    script: str | None = Field(None, description="The same as `name`.")
     kind: str | None = None
     queue: str | None = None
+    group: str | None = None
+    label: str | None = Field(None, description=LABEL_OF_A_JOB, examples=["team=ops"])
     worker: str | None = None
     outcome: State | None = None
     since: str | None = Field(None, description=f"Begun at this moment or later. {MOMENT}")
@@ -86,9 +96,11 @@ class RunQuery(PageQuery):
         """Give what the store takes; raises InvalidValue."""
         return RunFilter(
             job_id=self.job_id,
-            name=self.name,
+            name=_one_name(self.name, self.script),
             kind=self.kind,
             queue=self.queue,
+            group_name=self.group,
+            label=_label(self.label),
             worker=self.worker,
             outcome=self.outcome,
             since=seconds_of("since", self.since),
@@ -212,6 +224,21 @@ def seconds_of(field: str, said: str | None) -> float | None:
     if found is None or not _EARLIEST <= found <= _LATEST:
         raise InvalidValue(field, said, "ISO 8601 with offset, or seconds since the epoch")
     return found
+
+
+def _one_name(name: str | None, script: str | None) -> str | None:
+    if name is not None and script is not None and name != script:
+        raise InvalidValue("script", script, f"the same as name, {name!r}, or one of the two")
+    return script if name is None else name
+
+
+def _label(said: str | None) -> tuple[str, str] | None:
+    if said is None:
+        return None
+    name, equals, value = said.partition("=")
+    if not equals:
+        raise InvalidValue("label", said, "name=value")
+    return check.text("label", name, 64), check.text("label", value, 256, may_be_empty=True)
 
 
 def _number(said: str) -> float | None:
