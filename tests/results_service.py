@@ -1,7 +1,7 @@
 """The results service over real HTTP, in this process, with a fleet that is scripted."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import redis
+from starlette.types import ASGIApp
 
 from scriptfleet.config import Settings
 from scriptfleet.errors import BrokerUnreachable
@@ -94,15 +95,21 @@ def running(database: Database, token: str = "", **more: Any) -> Iterator[Servic
     settings = Settings(Path("/nowhere"), api_token=token, **more)
     parts = parts_of(database, fleet, ingest, settings)
     metrics = RunMetrics(parts.registry)
-    app = create_app(settings, parts)
+    served = serving(create_app(settings, parts), settings.trusted_proxies, parts.leaving)
+    with served as url, httpx.Client(base_url=url, verify=False) as client:
+        yield Service(client, IngestStore(database), metrics, fleet, ingest, database)
+
+
+@contextmanager
+def serving(app: ASGIApp, trusted_proxies: Sequence[str] = ()) -> Iterator[httpx.URL]:
+    """Serve an app on a port of its own until the end of the block."""
     listener = listen("127.0.0.1", 0)
-    server = web_server(app, settings.trusted_proxies, parts.leaving)
+    server = web_server(app, trusted_proxies, leaving)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
         eventually(lambda: server.started)
-        with httpx.Client(base_url=url_of(listener), verify=False) as client:
-            yield Service(client, IngestStore(database), metrics, fleet, ingest, database)
+        yield httpx.URL(url_of(listener))
     finally:
         server.should_exit = True
         thread.join(10)

@@ -19,7 +19,7 @@ def build(parser: VerbParser) -> None:
     parser.show_examples(
         "scriptfleet server",
         "scriptfleet server --migrate --database postgresql://fleet@db.example/fleet",
-        "SCRIPTFLEET_API_TOKEN=… scriptfleet server --host 0.0.0.0 --port 80",
+        "scriptfleet token add ann --role admin && scriptfleet server --host 0.0.0.0 --port 80",
     )
 
 

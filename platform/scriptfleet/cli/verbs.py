@@ -30,11 +30,16 @@ VERBS: Final = {
     "workers": "list workers, or have them take no new job: ls, show, drain, cordon",
     "beat": "start the process that fires schedules",
     "server": "start the results service: pages, REST, /metrics",
+    "token": "who may ask the results service: add, ls, revoke",
+    "audit": "show who changed what",
     "flower": "start Flower on the same broker",
     "db": "bring the database to this version's schema: upgrade, current",
     "doctor": "check this machine, the broker and the database",
     "completion": "print a completion script for bash or zsh",
 }
+
+#: Where the verb's own name is that of a module of the standard library.
+_MODULE_OF: Final = {"token": "tokens"}
 
 #: What to install when a package is missing.
 _EXTRA_OF: Final = {
@@ -79,7 +84,7 @@ class PackageMissing(ScriptfleetError):
 
 def load(name: str) -> Verb:
     """Import a verb's module; raises ModuleNotFoundError when a package of an extra is missing."""
-    return import_module(f"scriptfleet.cli.{name}")
+    return import_module(f"scriptfleet.cli.{_MODULE_OF.get(name, name)}")
 
 
 def require(package: str) -> None:

@@ -58,7 +58,8 @@ def test_completion_covers_every_verb(shell: str, capsys: pytest.CaptureFixture[
 @pytest.mark.parametrize(
     "verb",
     sorted(
-        set(VERBS) - {"run", "completion", "schedule", "db", "definition", "workers", "dead", "queues", *OF_HISTORY}
+        set(VERBS)
+        - {"run", "completion", "schedule", "db", "definition", "workers", "dead", "queues", "token", *OF_HISTORY}
     ),
 )
 def test_every_verb_that_talks_to_the_fleet_takes_its_addresses(verb: str) -> None:
