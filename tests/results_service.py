@@ -101,10 +101,12 @@ def running(database: Database, token: str = "", **more: Any) -> Iterator[Servic
 
 
 @contextmanager
-def serving(app: ASGIApp, trusted_proxies: Sequence[str] = ()) -> Iterator[httpx.URL]:
-    """Serve an app on a port of its own until the end of the block."""
+def serving(
+    app: ASGIApp, trusted_proxies: Sequence[str] = (), leaving: threading.Event | None = None
+) -> Iterator[httpx.URL]:
+    """Serve an app on a port of its own until the end of the block; ``leaving`` is set then."""
     listener = listen("127.0.0.1", 0)
-    server = web_server(app, trusted_proxies, leaving)
+    server = web_server(app, trusted_proxies, leaving or threading.Event())
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:

@@ -84,7 +84,7 @@ def test_a_page_leads_to_the_login_and_back_and_the_cookie_is_kept_from_scripts(
         cookie = done.headers["set-cookie"]
         assert re.fullmatch(rf"{COOKIE}=[\w-]{{43}}; HttpOnly; Max-Age=43200; Path=/; SameSite=lax", cookie), cookie
         assert secret not in cookie
-        assert client.get("/").status_code == 200
+        assert client.get("/account").status_code == 200
         assert "admin" in client.get("/account").text
 
 
@@ -95,12 +95,12 @@ def test_a_session_id_that_somebody_planted_is_not_the_one_that_is_logged_in(ser
         done = log_in(client, secret)
         fresh = done.headers["set-cookie"].partition("=")[2].partition(";")[0]
         assert fresh != "planted"
-        assert service.client.get("/", headers={"Cookie": f"{COOKIE}=planted"}).status_code == 401
+        assert service.client.get("/account", headers={"Cookie": f"{COOKIE}=planted"}).status_code == 401
 
         again = log_in(client, secret)
 
         assert again.headers["set-cookie"].partition("=")[2].partition(";")[0] != fresh
-        assert service.client.get("/", headers={"Cookie": f"{COOKIE}={fresh}"}).status_code == 401
+        assert service.client.get("/account", headers={"Cookie": f"{COOKIE}={fresh}"}).status_code == 401
 
 
 def test_a_logout_ends_the_session_for_whoever_has_the_cookie(service: Service) -> None:
@@ -108,13 +108,13 @@ def test_a_logout_ends_the_session_for_whoever_has_the_cookie(service: Service) 
     with browser(service) as client:
         log_in(client, secret)
         kept = {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
-        assert service.client.get("/", headers=kept).status_code == 200
+        assert service.client.get("/account", headers=kept).status_code == 200
 
         out = client.post("/logout", data={"csrf_token": csrf_token(client)})
 
         assert (out.status_code, out.headers["location"]) == (303, "/login")
         assert COOKIE not in client.cookies
-        assert service.client.get("/", headers=kept).status_code == 401
+        assert service.client.get("/account", headers=kept).status_code == 401
 
 
 def test_a_session_ends_with_its_token_and_no_later_than_it(service: Service) -> None:
@@ -123,9 +123,9 @@ def test_a_session_ends_with_its_token_and_no_later_than_it(service: Service) ->
     with browser(service) as client:
         assert 800 < int(re.findall(r"Max-Age=(\d+)", log_in(client, short).headers["set-cookie"])[0]) <= 900
         log_in(client, long)
-        assert client.get("/").status_code == 200
+        assert client.get("/account").status_code == 200
         TokenStore(service.database).revoke("long")
-        assert client.get("/").status_code == 303
+        assert client.get("/account").status_code == 303
 
 
 def test_a_session_that_expired_is_none(service: Service) -> None:
@@ -134,7 +134,7 @@ def test_a_session_that_expired_is_none(service: Service) -> None:
         log_in(client, secret)
         with service.database.writing() as connection:
             connection.execute(sa.text("UPDATE sessions SET expires_at = 1"))
-        assert client.get("/").status_code == 303
+        assert client.get("/account").status_code == 303
 
 
 def test_a_session_of_the_environments_token_ends_when_that_changes(sqlite_url: str) -> None:
@@ -142,9 +142,9 @@ def test_a_session_of_the_environments_token_ends_when_that_changes(sqlite_url: 
     with running(database, token="word") as service, browser(service) as client:
         log_in(client, "word")
         kept = {"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
-        assert client.get("/").status_code == 200
+        assert client.get("/account").status_code == 200
     with running(database, token="another") as service:
-        assert service.client.get("/", headers=kept).status_code == 401
+        assert service.client.get("/account", headers=kept).status_code == 401
     database.close()
 
 
@@ -175,7 +175,7 @@ def test_a_change_with_a_session_needs_the_token_of_its_pages(
         answer = client.post("/logout", data=fields, headers=sent)
 
         assert answer.status_code == status
-        assert (client.get("/").status_code == 200) == (status == 403)
+        assert (client.get("/account").status_code == 200) == (status == 403)
 
 
 def test_the_token_of_one_session_is_no_good_with_another(service: Service) -> None:

@@ -31,18 +31,22 @@ def store(sqlite_url: str) -> Iterator[Database]:
 @contextmanager
 def impatient(database: Database, monkeypatch: pytest.MonkeyPatch, token: str = "") -> Iterator[Address]:
     """A service that waits a moment for a request's head, and another one for its body."""
-    monkeypatch.setattr(PatientProtocol, "head_seconds", 0.3)
+    monkeypatch.setattr(PatientProtocol, "head_seconds", 1.0)
     parts = parts_of(database, ScriptedFleet(), ScriptedIngest())
-    app = BoundedBody(create_app(Settings(Path("/nowhere"), api_token=token), parts), 100_000, patience_seconds=0.3)
+    app = BoundedBody(create_app(Settings(Path("/nowhere"), api_token=token), parts), 100_000, patience_seconds=1.0)
     with serving(app) as url:
         yield url.host, url.port or 80
 
 
 def all_of(connection: socket.socket) -> bytes:
+    found = b""
     try:
-        return b"".join(iter(lambda: connection.recv(65_536), b""))
+        while received := connection.recv(65_536):
+            found += received
     except ConnectionResetError:
-        return b""
+        # It is closed on a client that still sends.
+        return found
+    return found
 
 
 def trickle(connection: socket.socket, stop: threading.Event) -> None:
@@ -101,10 +105,31 @@ def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(
     with impatient(store, monkeypatch) as address, closing(socket.create_connection(address)) as client:
         client.settimeout(30)
         client.sendall(LOGIN_FORM + b"Content-Length: 100001\r\n\r\n")
-        answer = client.recv(65_536)
+        answer = all_of(client)
     assert answer.startswith(b"HTTP/1.1 413")
     assert b'"body_too_large"' in answer
     assert b"SCRIPTFLEET_BLOB_MAX_BYTES" in answer
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        LOGIN_FORM + b"Content-Length: 100001\r\n",
+        b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n",
+    ],
+)
+def test_a_client_that_goes_on_sending_what_was_answered_is_hung_up_on(
+    store: Database, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    with impatient(store, monkeypatch) as address, closing(socket.create_connection(address)) as slow:
+        stop = threading.Event()
+        thread = threading.Thread(target=trickle, args=(slow, stop))
+        slow.sendall(head + b"\r\n")
+        thread.start()
+        slow.settimeout(30)
+        assert all_of(slow).split(maxsplit=2)[1] in {b"413", b"404"}
+        stop.set()
+        thread.join()
 
 
 def test_a_body_that_hides_its_size_is_refused_once_it_is_too_large(
@@ -172,4 +197,4 @@ def test_what_a_proxy_says_is_believed_of_one_that_is_trusted_alone(store: Datab
 
 def test_a_proxy_that_is_no_address_is_refused_by_name() -> None:
     with pytest.raises(InvalidValue, match=r"SCRIPTFLEET_TRUSTED_PROXIES: .*proxy\.example"):
-        web_server(lambda *_: None, ["proxy.example"])  # type: ignore[arg-type]
+        web_server(lambda *_: None, ["proxy.example"], threading.Event())  # type: ignore[arg-type]

@@ -37,18 +37,21 @@ class BoundedBody:
             await self._app(scope, self._bounded(receive), send)
 
     def _bounded(self, receive: Receive) -> Receive:
-        began, received, is_complete = time.monotonic(), 0, False
+        # Only the client's time counts, not what the service does before it reads on.
+        waited, received, is_complete = 0.0, 0, False
 
         async def receive_bounded() -> Message:
-            nonlocal received, is_complete
+            nonlocal waited, received, is_complete
             if is_complete:
                 # What comes now is the client's leaving, whenever that is.
                 return await receive()
-            left = began + self._patience_seconds + received / _BYTES_A_SECOND - time.monotonic()
+            began = time.monotonic()
             try:
+                left = self._patience_seconds + received / _BYTES_A_SECOND - waited
                 message = await asyncio.wait_for(receive(), left)
             except TimeoutError:
                 raise HTTPException(408, f"body: after {received:,} bytes no more came in time") from None
+            waited += time.monotonic() - began
             received += len(message.get("body", b""))
             is_complete = not message.get("more_body", False)
             if received > self._most_bytes:

@@ -21,7 +21,10 @@ _HEAD_BYTES = 32 * 1024
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 whose clients have so long to say what they want, and are hung up on then."""
+    """HTTP/1.1 whose clients have so long to say what they want, and are hung up on then.
+
+    They have as long for the rest of a body that was answered before it had come, such as one that is too large.
+    """
 
     head_seconds = HEAD_SECONDS
     _hangs_up: asyncio.TimerHandle | None = None
@@ -29,23 +32,32 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait."""
         super().connection_made(transport)
-        self._wait_for_head()
+        self._mind_the_time()
 
     def data_received(self, data: bytes) -> None:
-        """Go on waiting, unless the headers are complete by now."""
+        """Go on waiting, unless what is waited for has come."""
         super().data_received(data)
-        self._wait_for_head()
+        self._mind_the_time()
+
+    def on_response_complete(self) -> None:
+        """Wait for what is left of the request, and for the next one."""
+        super().on_response_complete()
+        self._mind_the_time()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no longer."""
         super().connection_lost(exc)
         self._stop_waiting()
 
-    def _wait_for_head(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
+    def _mind_the_time(self) -> None:
+        if not self._is_waiting():
             self._stop_waiting()
-        elif self._hangs_up is None:
+        elif self._hangs_up is None and not self.transport.is_closing():
             self._hangs_up = self.loop.call_later(self.head_seconds, self._hang_up)
+
+    def _is_waiting(self) -> bool:
+        is_answered = self.conn.our_state in {h11.DONE, h11.MUST_CLOSE}
+        return self.conn.their_state is h11.IDLE or (is_answered and self.conn.their_state is h11.SEND_BODY)
 
     def _stop_waiting(self) -> None:
         if self._hangs_up is not None:
@@ -54,7 +66,7 @@ class PatientProtocol(H11Protocol):
 
     def _hang_up(self) -> None:
         self._hangs_up = None
-        if self.conn.their_state is h11.IDLE:
+        if self._is_waiting():
             self.transport.close()
 
 
