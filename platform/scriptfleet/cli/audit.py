@@ -3,7 +3,7 @@
 import time
 from dataclasses import asdict
 
-from scriptfleet.cli import history
+from scriptfleet.cli import stored_jobs
 from scriptfleet.cli.amounts import count, duration
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.screen import moment, note, print_json
@@ -32,7 +32,7 @@ def execute(chosen: Namespace) -> int:
     """Show entries, the newest first."""
     since = None if chosen.since is None else max(0.0, time.time() - chosen.since)
     which = AuditFilter(chosen.actor, chosen.what, chosen.target, since)
-    with history.opened(settings_of(chosen)) as database:
+    with stored_jobs.opened(settings_of(chosen)) as database:
         found = _newest(database, which, chosen.limit)
     if chosen.as_json:
         print_json([asdict(entry) for entry in found])

@@ -2,7 +2,7 @@
 
 import time
 
-from scriptfleet.cli import history
+from scriptfleet.cli import stored_jobs
 from scriptfleet.cli.amounts import duration
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.screen import moment, note, print_json
@@ -41,7 +41,7 @@ def build(parser: VerbParser) -> None:
 
 def execute(chosen: Namespace) -> int:
     """Do the action."""
-    with history.opened(settings_of(chosen)) as database:
+    with stored_jobs.opened(settings_of(chosen)) as database:
         return {"add": _add, "ls": _list, "revoke": _revoke}[chosen.action](chosen, database)
 
 
