@@ -19,6 +19,8 @@ from scriptfleet_workers.rounds import Rounds
 log = logging.getLogger("scriptfleet.heartbeat")
 
 _EVERY_SECONDS: Final = 1.0
+#: How long one beat may go on with ticks that have more to do.
+_TICKING_SECONDS: Final = 0.25
 #: What a page draws of a run that goes on; the whole curve comes with its record.
 _LIVE_POINTS: Final = 60
 #: A fault of ours that comes so many times in a row does not pass.
@@ -95,9 +97,14 @@ class Heartbeat:
         self._tell(self._presence)
 
     def _tick(self) -> None:
-        done = self._claims.tick()
-        if done.rescued or done.resent:
-            log.warning("tick rescued=%d resent=%d", done.rescued, done.resent)
+        until = time.monotonic() + _TICKING_SECONDS
+        while True:
+            done = self._claims.tick()
+            if done.rescued or done.resent:
+                log.warning("tick rescued=%d resent=%d", done.rescued, done.resent)
+            # Many jobs may be due at the same moment; the server has others to serve meanwhile.
+            if not done.is_full or time.monotonic() > until:
+                return
 
     def _renew(self) -> None:
         now = time.monotonic()

@@ -130,6 +130,8 @@ class Reporter:
         ending = _ending(sending.report)
         if sending.next is not None or not sending.goes_on():
             return self._claims.finish(ending)
+        # Asked once: an answer that was lost on the way may have been a claim, and should not be two.
+        sending.goes_on = lambda: False
         asked_at = time.monotonic()
         ended, claim = self._claims.finish_and_claim(ending, sending.report.claim.queue, new_run_id())
         if claim is not None:

@@ -127,6 +127,11 @@ class Tick:
     rescued: int
     resent: int
 
+    @property
+    def is_full(self) -> bool:
+        """Whether it did as much as one may: there can be more to do."""
+        return max(self.moved, self.expired, self.rescued) >= _MOST_PER_TICK
+
 
 class Claims:
     """Claims jobs for one worker. Raises the client library's errors: the caller decides what an outage means."""

@@ -2,11 +2,16 @@
 
 import logging
 import threading
+import time
+import uuid
 
 import pytest
 import redis
 
+from scriptfleet.config import load_settings
 from scriptfleet.queues.claims import Claims
+from scriptfleet.queues.client import Client
+from scriptfleet.queues.drafts import of_command
 from scriptfleet.queues.fleet import FleetView, Presence, SignOfLife
 from scriptfleet.queues.keys import Keys
 from scriptfleet_workers.active import ActiveRuns
@@ -54,3 +59,18 @@ def test_a_fault_in_one_part_of_the_heartbeat_does_not_keep_the_others_from_runn
     assert redis_client.get(keys("window", "default")) == b"4"
     assert "no /proc" in caplog.text
     assert FleetView(redis_client, keys).workers() == []
+
+
+def test_a_beat_moves_more_jobs_than_one_tick_does(redis_client: redis.Redis, redis_url: str) -> None:
+    settings = load_settings({"SCRIPTFLEET_REDIS_URL": redis_url, "SCRIPTFLEET_NAMESPACE": f"t{uuid.uuid4().hex[:8]}"})
+    client = Client(settings=settings)
+    keys = client.broker.keys
+    client.submit_many(of_command("true", not_before=time.time() + 3600) for _ in range(500))
+    redis_client.zadd(keys("delayed"), dict.fromkeys(redis_client.zrange(keys("delayed"), 0, -1), 1))
+    claims, presence = Claims(redis_client, keys, "w1", 60), Presence(redis_client, keys, "w1")
+
+    beat = Heartbeat(claims, ActiveRuns(), presence, lambda _: None)
+    beat.start()
+    beat.close()
+
+    assert redis_client.zcard(keys("delayed")) == 0
