@@ -27,6 +27,12 @@ _LEAST_SHRUNK: Final = 6
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """Print rows under their headings. Headings end in ``>`` for columns set right, in ``*`` for those that shrink."""
+    for line in table_lines(columns, rows):
+        print(line)
+
+
+def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Give the lines that print_table prints."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for heading in columns:
         name = heading.rstrip(">*")
@@ -41,8 +47,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     console = _console()
     with console.capture() as drawn:
         console.print(table)
-    for line in drawn.get().splitlines():
-        print(line.rstrip())
+    return [line.rstrip() for line in drawn.get().splitlines()]
 
 
 def _cell(value: str) -> Text:

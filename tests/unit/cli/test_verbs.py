@@ -5,7 +5,7 @@ from scriptfleet.cli import dispatch as entry
 from scriptfleet.cli.verbs import VERBS, PackageMissing, missing_extra, parser_of
 
 #: They need no broker: a history may be a file.
-OF_HISTORY = {"history", "query", "export", "retention"}
+OF_HISTORY = {"diff", "report", "history", "query", "export", "retention"}
 
 
 @pytest.mark.parametrize("verb", VERBS)
