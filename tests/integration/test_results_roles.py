@@ -48,7 +48,9 @@ def test_each_route_says_who_may_ask_it_and_the_open_ones_are_those_that_the_gua
     routes = _routes_of(database)
 
     assert {route.path for route in routes if route.role is None} == OPEN_PATHS
-    assert [route.path for route in routes if route.method != "GET" and route.role is None] == [LOGIN]
+    changes = [route for route in routes if route.method != "GET"]
+    assert [route.path for route in changes if route.role is None] == [LOGIN]
+    assert [route.path for route in changes if route.role is Role.VIEWER] == ["/logout"]
     database.close()
 
 
