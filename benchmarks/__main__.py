@@ -15,6 +15,7 @@ from benchmarks import (
     drain,
     engine_memory,
     fleet_size,
+    history,
     ingest,
     memory,
     overhead,
@@ -46,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[Effort], list[Figure]]] = {
     "memory": memory.measure,
     "engine_memory": engine_memory.measure,
     "ingest": ingest.measure,
+    "history": history.measure,
 }
 
 
@@ -57,7 +59,7 @@ def main() -> int:
         signal.signal(signum, lambda number, _: sys.exit(128 + number))
     facts = machine()
     print(in_words(facts), flush=True)
-    effort = Effort(chosen.quick, chosen.jobs)
+    effort = Effort(chosen.quick, chosen.jobs, chosen.runs)
     failed = [name for name in chosen.names or BENCHMARKS if not _take(name, effort, facts, chosen.out)]
     return 1 if failed else 0
 
@@ -66,6 +68,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks", description="Take benchmarks and print their figures.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)} (else all)")
     parser.add_argument("--jobs", type=int, metavar="N", help=f"jobs of drain (else {drain.DEFAULT_JOBS:,})")
+    parser.add_argument("--runs", type=int, metavar="N", help=f"runs of history (else {history.DEFAULT_RUNS:,})")
     parser.add_argument(
         "--out", type=Path, default=_OUT, metavar="FOLDER", help="where the JSON goes (else benchmarks/out)"
     )

@@ -11,6 +11,8 @@ class Effort:
     is_quick: bool = False
     #: Jobs of drain, unless it is to choose itself.
     jobs: int | None = None
+    #: Runs in the store that history asks, unless it is to choose itself.
+    runs: int | None = None
 
     def of(self, whole: int, quick: int) -> int:
         """Give the size for this effort."""

@@ -40,7 +40,7 @@ _Entry = tuple[str, dict[bytes, bytes]]
 def measure(effort: Effort) -> list[Figure]:
     """Take the median of some rounds, ours and the peer in turn, on each database."""
     figures, count, rounds = [], effort.of(3_000, 300), effort.of(3, 1)
-    for name, floor, opened in (("SQLite", 5_000, _sqlite), ("PostgreSQL", 10_000, _postgres)):
+    for name, floor, opened in (("SQLite", 5_000, opened_sqlite), ("PostgreSQL", 10_000, opened_postgres)):
         with opened() as database:
             ours, peer = _rates(database, count, rounds) if database is not None else (None, None)
         detail = {"rounds": rounds, "runs": count, "events": 3 * count, "batch": _BATCH}
@@ -91,7 +91,8 @@ def _entry(event: make.Event) -> _Entry:
 
 
 @contextmanager
-def _sqlite() -> Iterator[Database]:
+def opened_sqlite() -> Iterator[Database]:
+    """Give an empty database in a file that goes afterwards."""
     with tempfile.TemporaryDirectory(prefix="sf-ingest-") as folder:
         database = open_store(f"sqlite:///{Path(folder) / 'store.db'}")
         yield database
@@ -99,7 +100,8 @@ def _sqlite() -> Iterator[Database]:
 
 
 @contextmanager
-def _postgres() -> Iterator[Database | None]:
+def opened_postgres() -> Iterator[Database | None]:
+    """Give an empty database on a server from the wheel; None where that is not installed."""
     try:
         with warnings.catch_warnings():
             # It warns of a missing XDG_RUNTIME_DIR, which it does not need here.

@@ -16,20 +16,42 @@ if TYPE_CHECKING:
     from scriptfleet.domain.usage import Usage as Usage
     from scriptfleet.queues.client import Client as Client
     from scriptfleet.queues.job_handle import Job as Job
+    from scriptfleet.storage.export import DataExporter as DataExporter
+    from scriptfleet.storage.history import HistoryManager as HistoryManager
+    from scriptfleet.storage.retention_policy import RetentionPolicy as RetentionPolicy
+    from scriptfleet.storage.time_series import TimeSeriesDB as TimeSeriesDB
 
 _PUBLIC = {
     "Client": "scriptfleet.queues.client",
+    "DataExporter": "scriptfleet.storage.export",
+    "HistoryManager": "scriptfleet.storage.history",
     "Job": "scriptfleet.queues.job_handle",
     "JobSpec": "scriptfleet.domain.job",
     "Limits": "scriptfleet.domain.limits",
+    "RetentionPolicy": "scriptfleet.storage.retention_policy",
     "RetryPolicy": "scriptfleet.domain.retry",
     "State": "scriptfleet.domain.state",
+    "TimeSeriesDB": "scriptfleet.storage.time_series",
     "Usage": "scriptfleet.domain.usage",
 }
 
 _MODULES = ("monitor",)
 
-__all__ = ["Client", "Job", "JobSpec", "Limits", "RetryPolicy", "State", "Usage", "__version__", "monitor"]
+__all__ = [
+    "Client",
+    "DataExporter",
+    "HistoryManager",
+    "Job",
+    "JobSpec",
+    "Limits",
+    "RetentionPolicy",
+    "RetryPolicy",
+    "State",
+    "TimeSeriesDB",
+    "Usage",
+    "__version__",
+    "monitor",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from scriptfleet.cli import past_options
 from scriptfleet.cli.dispatch import main
+from scriptfleet.storage import distribution, series
+from scriptfleet.storage.export import WRITERS
 from scriptfleet.storage.history import HistoryManager
+from scriptfleet.storage.retention_policy import PRESETS
 
 FIRST = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
 
@@ -101,6 +105,32 @@ def test_what_cannot_be_is_told_in_one_line(
 
     assert expected in told
     assert told.count("\n") == 1
+
+
+def test_run_has_the_same_as_options(place: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ["run", *place, "--json"]
+
+    assert len(json.loads(said(capsys, *run, "--query-metric", "cpu_max", "--query-script", "x/b.py"))) == 47
+    assert json.loads(said(capsys, *run, "--query-metric", "cpu_max", "--aggregate", "max")) == {
+        "metric_name": "cpu_max",
+        "max": 47.0,
+    }
+    assert len(json.loads(said(capsys, *run, "--query-metric", "cpu_max", "--bucket", "1day"))) == 2
+    assert "cpu_max" in json.loads(said(capsys, *run, "--metrics-list", "--query-end", "2026-01-01"))
+    day = ["--export-start-date", "2026-01-02"]
+    told = json.loads(said(capsys, *run, "--export-output", str(tmp_path / "x.csv"), *day))
+    assert told["rows"] == 24
+    added = json.loads(said(capsys, *run, "--add-retention-policy", "rule", "--compliance-mode", "GDPR"))
+    assert (added[0]["retention_days"], added[0]["erase_days"]) == (90, 30)
+    assert json.loads(said(capsys, *run, "--apply-retention-policy", "rule", "--retention-dry-run"))["runs"] == 48
+    assert len(json.loads(said(capsys, *run, "--list-retention-policies"))) == 1
+    assert "--query-metric beside it" in said(capsys, *run, "--bucket", "1day", code=2)
+
+
+def test_the_options_of_run_offer_what_there_is() -> None:
+    offered = (past_options.AGGREGATES, past_options.BUCKETS, past_options.FORMATS, past_options.PRESETS)
+
+    assert offered == (distribution.AGGREGATES, tuple(series.BUCKETS), tuple(WRITERS), tuple(PRESETS))
 
 
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

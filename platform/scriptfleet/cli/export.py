@@ -5,7 +5,9 @@ from pathlib import Path
 from scriptfleet.cli.history_place import add_filters, add_place, filter_of, opened
 from scriptfleet.cli.screen import print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.storage.engine import Database
 from scriptfleet.storage.export import WRITERS, export
+from scriptfleet.storage.run_store import RunFilter
 
 _FORMS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 
@@ -26,12 +28,22 @@ def build(parser: VerbParser) -> None:
 
 def execute(chosen: Namespace) -> int:
     """Write it."""
-    form = chosen.format or _FORMS.get(chosen.output.suffix, "csv")
+    form = chosen.format or format_of(chosen.output)
     which = filter_of(chosen)
     with opened(chosen) as database:
-        written = export(database, which, chosen.metric, form, chosen.output)
-    if chosen.as_json:
-        print_json({"output": str(chosen.output), "format": form, "rows": written})
-    else:
-        print(f"{chosen.output}: {written:,} rows")
+        write(database, which, chosen.metric, form, chosen.output, chosen.as_json)
     return 0
+
+
+def format_of(path: Path) -> str:
+    """Give the format that a file's ending says, csv where it says none."""
+    return _FORMS.get(path.suffix, "csv")
+
+
+def write(database: Database, which: RunFilter, metric: str | None, form: str, path: Path, as_json: bool) -> None:
+    """Write the file and tell how many rows it has."""
+    written = export(database, which, metric, form, path)
+    if as_json:
+        print_json({"output": str(path), "format": form, "rows": written})
+    else:
+        print(f"{path}: {written:,} rows")

@@ -11,6 +11,7 @@ from scriptfleet.cli.definition_options import add_definition
 from scriptfleet.cli.fleet_options import add_json
 from scriptfleet.cli.job_options import add_job
 from scriptfleet.cli.loading import loading
+from scriptfleet.cli.past_options import add_past, asks_past
 from scriptfleet.cli.run_wishes import RunWishes, add_history, add_watching, check_can_write, wishes_of
 from scriptfleet.cli.tool_log import listen
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
@@ -30,6 +31,7 @@ def build(parser: VerbParser) -> None:
     parser.add_argument("--database", metavar="URL", help="where definitions are kept (else as for submit)")
     add_watching(parser)
     add_history(parser)
+    add_past(parser)
     hooks.add_hooks(parser)
     parser.add_argument("--quiet", action="store_true", help="do not print the cost")
     parser.add_argument("--json-output", metavar="FILE", type=Path, help="write the measures to this file as JSON")
@@ -53,7 +55,7 @@ def execute(chosen: Namespace) -> int:
     """Run it; give the script's exit code, or the one that stands for the outcome."""
     wishes = wishes_of(chosen)
     listen(wishes.log_level, chosen.suppress_warnings)
-    if chosen.show_history or chosen.db_stats or chosen.cleanup_old:
+    if asks_past(chosen) or chosen.show_history or chosen.db_stats or chosen.cleanup_old:
         return _look_back(chosen, wishes)
     _check(chosen)
     settings = load_settings()
@@ -103,6 +105,10 @@ def _look_back(chosen: Namespace, wishes: RunWishes) -> int:
     from scriptfleet.cli.one_run import shown_name  # noqa: PLC0415
     from scriptfleet.cli.screen import note  # noqa: PLC0415
 
+    if asks_past(chosen):
+        from scriptfleet.cli import ask_past  # noqa: PLC0415
+
+        ask_past.answer(chosen, wishes.history)
     if chosen.cleanup_old:
         note(f"deleted {look_back.clean_up(wishes.history, chosen.cleanup_old)} jobs")
     if chosen.show_history:

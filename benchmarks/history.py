@@ -1,0 +1,145 @@
+"""How fast history answers: the queries and pages of a store of a million runs, on SQLite and PostgreSQL.
+
+The store is seeded (history_seed.py); each query is asked some times, and the figures are the median and the slowest of
+twenty. Exports tell the most memory that a process of its own took.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.effort import Effort
+from benchmarks.figure import BenchmarkFailed, Budget, Figure, at_most
+from benchmarks.history_seed import Seeded, seed
+from benchmarks.ingest import opened_postgres, opened_sqlite
+from scriptfleet.domain.state import State
+from scriptfleet.storage import distribution, series
+from scriptfleet.storage.engine import Database
+from scriptfleet.storage.metric import Metric
+from scriptfleet.storage.migrate import upgrade_open
+from scriptfleet.storage.paging import PageRequest
+from scriptfleet.storage.run_store import RunFilter, RunStore
+
+DEFAULT_RUNS = 1_000_000
+_TIMES = 20
+_DEEP_PAGES = 100
+#: DESIGN's budgets, milliseconds.
+_ONE_SCRIPT, _WHOLE_TABLE = 100.0, 1000.0
+_EXPORT_MIB = 200.0
+
+Query = tuple[str, float | None, Callable[[Database, Seeded], object]]
+
+
+def measure(effort: Effort) -> list[Figure]:
+    """Seed each database once and ask all of it."""
+    count = effort.runs or effort.of(DEFAULT_RUNS, 5_000)
+    figures: list[Figure] = []
+    for name, opened in (("SQLite", opened_sqlite), ("PostgreSQL", opened_postgres)):
+        with opened() as database:
+            if database is None:
+                figures.append(Figure(f"history, {name}", None, "ms", at_most(_ONE_SCRIPT)))
+                continue
+            upgrade_open(database)
+            known = seed(database, count)
+            figures += [_asked(database, known, name, query, effort.of(_TIMES, 2)) for query in QUERIES]
+            figures += [_exported(database, name, form, count) for form in ("csv", "parquet")]
+    return figures
+
+
+def _asked(database: Database, known: Seeded, where: str, query: Query, times: int) -> Figure:
+    name, limit, ask = query
+    ask(database, known)
+    taken = sorted(_milliseconds(lambda: ask(database, known)) for _ in range(times))
+    detail = {"runs": known.runs, "times": times, "p95_ms": taken[min(times - 1, round(times * 0.95))]}
+    budget: Budget | None = None if limit is None else at_most(limit)
+    return Figure(f"{name}, {where}", taken[times // 2], "ms", budget, detail=detail)
+
+
+def _milliseconds(act: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    act()
+    return (time.perf_counter() - began) * 1000
+
+
+def _one(known: Seeded) -> Metric:
+    return Metric("cpu_max", RunFilter(name=known.busiest, since=known.first_at))
+
+
+def _deep_page(database: Database, known: Seeded) -> object:
+    """Give the page after a hundred others: its cursor is found once, as a reader would have come by it."""
+    request = _CURSORS.get(id(database))
+    if request is None:
+        cursor = None
+        for _ in range(min(_DEEP_PAGES, known.runs // 2000)):
+            cursor = RunStore(database).page(_FAILED, PageRequest(50, cursor)).next_cursor
+        request = _CURSORS[id(database)] = PageRequest(50, cursor)
+    return RunStore(database).page(_FAILED, request)
+
+
+_FAILED = RunFilter(outcome=State.FAILED)
+_CURSORS: dict[int, PageRequest] = {}
+
+
+def _whole_run(database: Database, known: Seeded) -> object:
+    store = RunStore(database)
+    return (
+        store.get(known.whole_run_id),
+        store.curve(known.whole_run_id),
+        list(store.output(known.whole_run_id, "stdout")),
+    )
+
+
+def _page(which: Callable[[Seeded], RunFilter], limit: int = 50) -> Callable[[Database, Seeded], object]:
+    return lambda database, known: RunStore(database).page(which(known), PageRequest(limit))
+
+
+def _overall(name: str) -> Callable[[Database, Seeded], object]:
+    return lambda database, _known: distribution.aggregates(database, Metric(name, RunFilter()))
+
+
+QUERIES: list[Query] = [
+    ("10,000 values of a script", _ONE_SCRIPT, lambda at, known: list(series.values(at, _one(known), 10_000))),
+    ("a script's year by day", _ONE_SCRIPT, lambda at, known: series.buckets(at, _one(known), "1day")),
+    ("all aggregates of a script", _ONE_SCRIPT, lambda at, known: distribution.aggregates(at, _one(known))),
+    ("newest 100 runs of a script", _ONE_SCRIPT, _page(lambda known: RunFilter(name=known.busiest), 100)),
+    ("failed runs of a script", _ONE_SCRIPT, _page(lambda known: RunFilter(name=known.busiest, outcome=State.FAILED))),
+    ("runs of a worker", _ONE_SCRIPT, _page(lambda _known: RunFilter(worker="worker-3@host-3"))),
+    ("runs of a group", _ONE_SCRIPT, _page(lambda _known: RunFilter(group_name="group-7"))),
+    ("runs with a label", None, _page(lambda _known: RunFilter(label=("team", "team-3")))),
+    ("failed runs, first page", _ONE_SCRIPT, _page(lambda _known: _FAILED)),
+    ("failed runs, page 100", _ONE_SCRIPT, _deep_page),
+    ("one run, curve and output", _ONE_SCRIPT, _whole_run),
+    ("percentiles of all runs", _WHOLE_TABLE, _overall("cpu_max")),
+    ("the same, no index", None, _overall("page_faults_minor")),
+    ("the same, a custom metric", None, _overall("custom.rows")),
+    ("all runs by day", _WHOLE_TABLE, lambda at, _: series.buckets(at, Metric("cpu_max", RunFilter()), "1day")),
+]
+
+_EXPORT = """
+import sys
+from pathlib import Path
+from scriptfleet.storage.engine import open_store
+from scriptfleet.storage.export import export
+from scriptfleet.storage.run_store import RunFilter
+written = export(open_store(sys.argv[1]), RunFilter(), None, sys.argv[2], Path(sys.argv[3]))
+assert written == int(sys.argv[4]), written
+# Not ru_maxrss, which is that of the process which started this one where that was larger.
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(int(peak.split()[1]) / 1024)
+"""
+
+
+def _exported(database: Database, where: str, form: str, count: int) -> Figure:
+    url = database.engine.url.render_as_string(hide_password=False)
+    with tempfile.TemporaryDirectory(prefix="sf-export-") as folder:
+        words = [sys.executable, "-c", _EXPORT, url, form, str(Path(folder) / "out"), str(count)]
+        began = time.perf_counter()
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - began
+    if done.returncode:
+        raise BenchmarkFailed(f"export to {form}: {done.stderr.strip().splitlines()[-1]}")
+    detail = {"rows": count, "seconds": round(seconds, 1)}
+    return Figure(f"export to {form}, {where}", float(done.stdout), "MiB", at_most(_EXPORT_MIB), detail=detail)

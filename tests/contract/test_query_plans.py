@@ -1,0 +1,94 @@
+"""Queries over history use the index that was made for them; with few rows, so that no plan is a matter of luck."""
+
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+
+from benchmarks.history_seed import seed
+from scriptfleet.domain.state import State
+from scriptfleet.storage import distribution, series
+from scriptfleet.storage.engine import Database
+from scriptfleet.storage.metric import Metric
+from scriptfleet.storage.migrate import upgrade_open
+from scriptfleet.storage.paging import PageRequest
+from scriptfleet.storage.run_store import RunFilter, RunStore
+
+SCRIPT = "script_000.py"
+ONE = Metric("cpu_max", RunFilter(name=SCRIPT, since=1.0))
+ALL = Metric("cpu_max", RunFilter())
+
+
+@pytest.fixture
+def seeded(database: Database) -> Database:
+    upgrade_open(database)
+    seed(database, 2_000)
+    return database
+
+
+def page(which: RunFilter) -> Callable[[Database], object]:
+    def ask(database: Database) -> object:
+        first = RunStore(database).page(which, PageRequest(5))
+        return RunStore(database).page(which, PageRequest(5, first.next_cursor))
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("ask", "index"),
+    [
+        (lambda database: list(series.values(database, ONE)), "ix_runs_name"),
+        (lambda database: series.buckets(database, ONE, "1day"), "ix_runs_name"),
+        (lambda database: distribution.aggregates(database, ONE), "ix_runs_name"),
+        (lambda database: series.counts(database, RunFilter(name=SCRIPT)), "ix_runs_name"),
+        (page(RunFilter()), "ix_runs_began_at"),
+        (page(RunFilter(name=SCRIPT)), "ix_runs_name"),
+        (page(RunFilter(name=SCRIPT, outcome=State.SUCCEEDED)), "ix_runs_name"),
+        (page(RunFilter(outcome=State.FAILED)), "ix_runs_outcome"),
+        (page(RunFilter(worker="worker-0@host-0")), "ix_runs_worker"),
+        (page(RunFilter(group_name="group-1")), "ix_runs_group_name"),
+        (lambda database: RunStore(database).page(RunFilter(job_id="x"), PageRequest(5)), "ix_runs_job_id"),
+    ],
+)
+def test_a_query_uses_its_index(seeded: Database, ask: Callable[[Database], object], index: str) -> None:
+    for statement, plan in plans_of(seeded, ask):
+        assert index in plan, (statement, plan)
+
+
+def test_percentiles_over_all_runs_read_the_index_alone_on_sqlite(seeded: Database) -> None:
+    if not seeded.is_sqlite:
+        pytest.skip("PostgreSQL decides by its statistics, and has workers for it")
+    for statement, plan in plans_of(seeded, lambda database: distribution.aggregates(database, ALL)):
+        assert "COVERING INDEX ix_runs_name" in plan, (statement, plan)
+
+
+def test_a_label_is_found_by_its_index(seeded: Database) -> None:
+    which = RunFilter(label=("team", "team-1"))
+    for statement, plan in plans_of(seeded, lambda database: RunStore(database).page(which, PageRequest(5))):
+        assert "ix_labels_name" in plan or "pk_labels" in plan, (statement, plan)
+
+
+def plans_of(database: Database, ask: Callable[[Database], object]) -> list[tuple[str, str]]:
+    """Ask, and give each statement that read runs with its plan."""
+    seen: list[tuple[str, object]] = []
+
+    def note(_c: object, _cursor: object, statement: str, parameters: object, _x: object, _many: object) -> None:
+        seen.append((statement, parameters))
+
+    sa.event.listen(database.engine, "before_cursor_execute", note)
+    try:
+        ask(database)
+    finally:
+        sa.event.remove(database.engine, "before_cursor_execute", note)
+    assert seen
+    return [(statement, _plan(database, statement, given)) for statement, given in seen if "FROM runs" in statement]
+
+
+def _plan(database: Database, statement: str, given: object) -> str:
+    with database.reading() as connection:
+        if not database.is_sqlite:
+            # So few rows are read faster without any index.
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        how = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
+        rows = connection.exec_driver_sql(how + statement, given)  # type: ignore[arg-type]
+        return "\n".join(str(row[-1]) for row in rows)
