@@ -171,6 +171,7 @@ def test_an_archive_that_cannot_be_written_deletes_nothing(history: HistoryManag
             b'{"archive": "scriptfleet", "version": 1, "schema": "0005"}\n{"table": "jobs", "row": {"job_id": "x"}}\n'
         ),
     ],
+    ids=["empty", "text", "list", "other-json", "newer-schema", "unknown-table", "cut-short"],
 )
 def test_what_is_no_whole_archive_is_refused_and_changes_nothing(
     history: HistoryManager, tmp_path: Path, content: bytes
