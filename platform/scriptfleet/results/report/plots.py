@@ -45,11 +45,13 @@ def _framed(shapes: str, label: str, around: str) -> Markup:
 
 def _grid(top: float, unit: str) -> str:
     parts = []
-    for tick in range(_TICKS + 1):
-        share = tick / _TICKS
+    # Of what is counted, there are no quarters.
+    ticks = _TICKS if unit else next((of for of in (4, 5, 2) if top % of == 0), 1)
+    for tick in range(ticks + 1):
+        share = tick / ticks
         y = _y(share)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        said = f"{top * share:,.4g}" + (f" {Markup.escape(unit)}" if tick == _TICKS else "")
+        said = f"{top * share:,.4g}" + (f" {Markup.escape(unit)}" if unit and tick == ticks else "")
         parts.append(f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{said}</text>')
     return "".join(parts)
 
