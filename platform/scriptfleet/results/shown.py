@@ -106,13 +106,14 @@ def measure_rows(usage: Usage) -> list[tuple[str, str, str, str]]:
     flat = usage.to_dict()
     names = [*MEASURES, *(f"custom.{name}" for name in usage.custom)]
     return [
-        (printable(name), _value(flat[name]), _unit(name) if flat[name] is not None else "", _method(name, flat))
+        (printable(name), value_text(flat[name]), unit_of(name) if flat[name] is not None else "", _method(name, flat))
         for name in names
         if not name.endswith("_method")
     ]
 
 
-def _value(value: object) -> str:
+def value_text(value: object) -> str:
+    """Give a value as it is shown, a dash for what is not known."""
     if value is None:
         return NOTHING
     if isinstance(value, bool):
@@ -122,7 +123,8 @@ def _value(value: object) -> str:
     return f"{value:,.6g}" if isinstance(value, float) else printable(str(value))
 
 
-def _unit(name: str) -> str:
+def unit_of(name: str) -> str:
+    """Give the unit that a measure is shown with."""
     if name in _PERCENT_OF_A_CORE:
         return "% of a core"
     return next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), "")

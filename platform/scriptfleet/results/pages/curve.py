@@ -8,6 +8,14 @@ from scriptfleet.storage.curve_bytes import Point
 _MOST_POINTS: Final = 600
 
 
+def together(left: Sequence[Point], right: Sequence[Point]) -> list[list[float | None]]:
+    """Give two curves over one axis of seconds: CPU of both, then memory of both; None where one has no point."""
+    curves = [chart_data(curve) for curve in (left, right)]
+    moments = sorted({at for curve in curves for at in curve[0]})
+    known = [[dict(zip(curve[0], curve[series], strict=True)) for curve in curves] for series in (1, 2)]
+    return [[*moments], *([points.get(at) for at in moments] for series in known for points in series)]
+
+
 def chart_data(curve: Sequence[Point]) -> list[list[float]]:
     """Give seconds, CPU percents and resident MiB. Of many points those stay that are the highest of theirs."""
     step = max(1, -(-len(curve) // _MOST_POINTS))

@@ -10,10 +10,14 @@ from starlette.exceptions import HTTPException
 from scriptfleet.domain.role import Role
 from scriptfleet.results.access.needs import needs, open_to_all
 from scriptfleet.results.pages.actions import action_routes
+from scriptfleet.results.pages.compare_page import compare_routes
 from scriptfleet.results.pages.definition_page import definition_page_routes
+from scriptfleet.results.pages.fleet_page import fleet_routes
+from scriptfleet.results.pages.overview import overview_routes
 from scriptfleet.results.pages.rendering import FOLDER
 from scriptfleet.results.pages.run_page import run_routes
 from scriptfleet.results.pages.runs_page import runs_routes
+from scriptfleet.results.pages.script_page import script_routes
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.rest.seats import PAGES, Seats
 
@@ -26,8 +30,12 @@ def page_routes(sources: Sources) -> APIRouter:
     """Give the routes of all pages."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse, dependencies=[needs(Role.VIEWER)])
     seats = Seats("live pages", PAGES)
+    router.include_router(overview_routes(sources, seats))
     router.include_router(run_routes(sources, seats))
     router.include_router(runs_routes(sources))
+    router.include_router(compare_routes(sources))
+    router.include_router(script_routes(sources))
+    router.include_router(fleet_routes(sources))
     router.include_router(action_routes(sources))
     router.include_router(definition_page_routes(sources))
     _add_submit_page(router, sources)

@@ -47,13 +47,14 @@ class RunPage:
         """Show one run: its output, its curve, its cost, the other runs of its job. Raises RunNotFound."""
         run = self._sources.runs.get(run_id)
         siblings = self._sources.runs.page(RunFilter(job_id=run.job_id), PageRequest(_RUNS_OF_A_JOB)).items
-        spec = _spec(self._sources, run.job_id)
+        spec = spec_of(self._sources, run.job_id)
         return self._sources.renderer.page(
             request,
             "run.html",
             run=run,
             is_live=run.outcome is None,
             siblings=siblings,
+            before=self._before(run),
             chart=json.dumps(chart_data(self._sources.runs.curve(run_id))),
             measures=shown.measure_rows(run.usage),
             reasons=reasons(run.usage),
@@ -61,6 +62,14 @@ class RunPage:
             what=_what(spec),
             outputs=[(stream, *self._output(run, stream)) for stream in STREAMS],
         )
+
+    def _before(self, run: RunRow) -> str | None:
+        """The run of the same script before this one, to compare with."""
+        if not run.name:
+            return None
+        which = RunFilter(name=run.name, until=run.began_at)
+        found = self._sources.runs.page(which, PageRequest(1)).items
+        return found[0].run_id if found else None
 
     def _output(self, run: RunRow, stream: str) -> tuple[str, bool]:
         body = self._sources.runs.output_end(run.run_id, stream, OUTPUT_SHOWN_BYTES + 1)
@@ -81,7 +90,7 @@ class JobPage:
             # A moment after its submit the broker alone knows it.
             return self._show_new(request, job_id)
         found = self._sources.runs.page(RunFilter(job_id=job_id), PageRequest(_RUNS_OF_A_JOB)).items
-        spec = _spec(self._sources, job_id)
+        spec = spec_of(self._sources, job_id)
         facts, bounds = _facts(job), _bounds(spec)
         around = {"job": job, "runs": found, "facts": facts, "bounds": bounds, "what": _what(spec)}
         return self._sources.renderer.page(request, "job.html", **around)
@@ -116,7 +125,7 @@ def run_routes(sources: Sources, seats: Seats) -> APIRouter:
     return router
 
 
-def _spec(sources: Sources, job_id: str) -> dict[str, Any]:
+def spec_of(sources: Sources, job_id: str) -> dict[str, Any]:
     """Give a spec without its secrets; nothing where the store has not seen it."""
     try:
         text = sources.jobs.get(job_id).spec

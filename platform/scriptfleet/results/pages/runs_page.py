@@ -3,7 +3,7 @@
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel, ConfigDict
 
 from scriptfleet.domain.state import FINAL, State
@@ -54,10 +54,6 @@ def _moment(field: str, said: str) -> float | None:
 def runs_routes(sources: Sources) -> APIRouter:
     """Give the route of the list."""
     router = APIRouter()
-
-    @router.get("/")
-    def home() -> RedirectResponse:
-        return RedirectResponse("/runs")
 
     @router.get("/runs")
     def list_runs(request: Request, query: Annotated[ListQuery, Query()]) -> HTMLResponse:

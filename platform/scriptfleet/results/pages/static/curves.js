@@ -20,6 +20,9 @@ class Curves {
 
   // One chart for each measure, so that each has its own scale; runs that are compared share a chart.
   plans() {
+    if ("trend" in this.element.dataset) {
+      return [["Wall time, seconds", [{ label: "Median", at: 1, colour: "--first" }, { label: "p95", at: 2, colour: "--second" }]]];
+    }
     const names = seriesOf(this.element);
     if (names) {
       const lines = (first) => names.map((name, at) => ({ label: name, at: first + at, colour: at ? "--second" : "--first" }));
@@ -42,6 +45,7 @@ class Curves {
   }
 
   draw() {
+    const isTrend = "trend" in this.element.dataset;
     for (const [label, lines] of this.plans()) {
       const place = document.createElement("div");
       place.setAttribute("role", "img");
@@ -53,15 +57,17 @@ class Curves {
         value: (chart, value) => (value === null || value === undefined ? "–" : value.toLocaleString()),
       }));
       const options = {
-        width: this.width(), height: 190, series: [{ label: "Seconds", value: (chart, value) => (value === null ? "–" : value.toFixed(2)) }, ...series],
-        scales: { x: { time: false }, y: { range: (chart, low, high) => [0, Math.max(1, high * 1.1)] } },
-        axes: [{ ...axis("seconds"), size: 34 }, axis(label)], cursor: { drag: { x: true, y: false } },
+        width: this.width(), height: 190, series: [isTrend ? { label: "Until" } : { label: "Seconds", value: (chart, value) => (value === null ? "–" : value.toFixed(2)) }, ...series],
+        bands: isTrend ? [{ series: [2, 1], fill: colour("--second") + "22" }] : [],
+        tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
+        scales: { x: { time: isTrend }, y: { range: (chart, low, high) => [0, Math.max(1, high * 1.1)] } },
+        axes: [{ ...axis(isTrend ? "" : "seconds"), size: 34 }, axis(label)], cursor: { drag: { x: true, y: false } },
       };
       this.charts.push(new uPlot(options, [this.data[0], ...lines.map((line) => this.data[line.at])], place));
     }
   }
 
-  width() { return Math.max(220, this.element.clientWidth > 900 ? this.element.clientWidth / 2 - 8 : this.element.clientWidth); }
+  width() { return Math.max(220, this.element.clientWidth > 900 && this.plans().length > 1 ? this.element.clientWidth / 2 - 8 : this.element.clientWidth); }
   resize() { for (const chart of this.charts) if (Math.abs(chart.width - this.width()) > 1) chart.setSize({ width: this.width(), height: 190 }); }
   redraw() { for (const chart of this.charts) chart.destroy(); this.charts = []; this.element.replaceChildren(); this.set(this.data); }
 }
