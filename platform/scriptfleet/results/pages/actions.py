@@ -43,7 +43,7 @@ def _add_job_actions(router: APIRouter, sources: Sources) -> None:
         draft = draft_of(form, client.broker.settings.blob_max_bytes, actor_of(request).name)
         job = client.submit_draft(draft)
         audit(request, "job.submit", job.id, name=draft.spec.name, queue=draft.spec.queue)
-        return _go("/jobs/{}", job.id)
+        return _go("/jobs/{}?new=true", job.id)
 
     @router.post("/jobs/{job_id}/cancel")
     def cancel(request: Request, job_id: str, form: Sent) -> RedirectResponse:
@@ -55,13 +55,13 @@ def _add_job_actions(router: APIRouter, sources: Sources) -> None:
     def rerun(request: Request, job_id: str, _form: Sent) -> RedirectResponse:
         job = client.rerun(job_id, submitted_by=actor_of(request).name)
         audit(request, "job.rerun", job_id, new_job=job.id)
-        return _go("/jobs/{}", job.id)
+        return _go("/jobs/{}?new=true", job.id)
 
     @router.post("/dead/{job_id}/replay")
     def replay(request: Request, job_id: str, _form: Sent) -> RedirectResponse:
         job = client.dead.replay(job_id, actor_of(request).name)
         audit(request, "dead.replay", job_id, new_job=job.id)
-        return _go("/jobs/{}", job.id)
+        return _go("/jobs/{}?new=true", job.id)
 
     @router.post("/dead/{job_id}/remove")
     def remove(request: Request, job_id: str, _form: Sent) -> RedirectResponse:

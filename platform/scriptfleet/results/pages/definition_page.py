@@ -51,7 +51,7 @@ def definition_page_routes(sources: Sources) -> APIRouter:
             page = _page(request, sources, store.get(reference), store.history(name), said, str(refused))
             page.status_code = 422
             return page
-        return RedirectResponse(f"/jobs/{job_id}", 303)
+        return RedirectResponse(f"/jobs/{job_id}?new=true", 303)
 
     return router
 

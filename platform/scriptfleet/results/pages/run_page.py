@@ -4,7 +4,7 @@ import json
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Request
-from fastapi.responses import HTMLResponse, StreamingResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
 from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.slowness import reasons
@@ -82,13 +82,15 @@ class JobPage:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
 
-    def show(self, request: Request, job_id: str) -> HTMLResponse:
-        """Show one job: what was submitted, and its runs. Raises JobNotFound."""
+    def show(self, request: Request, job_id: str, *, is_new: bool) -> Response:
+        """Show one job: what was submitted, and its runs; of a new one, its run. Raises JobNotFound."""
         try:
             job = self._sources.jobs.get(job_id)
         except JobNotFound:
             # A moment after its submit the broker alone knows it.
             return self._show_new(request, job_id)
+        if is_new and job.last_run_id:
+            return RedirectResponse(f"/runs/{job.last_run_id}", 303)
         found = self._sources.runs.page(RunFilter(job_id=job_id), PageRequest(_RUNS_OF_A_JOB)).items
         spec = spec_of(self._sources, job_id)
         facts, bounds = _facts(job), _bounds(spec)
@@ -115,8 +117,8 @@ def run_routes(sources: Sources, seats: Seats) -> APIRouter:
         return live_line(RunEvents(sources, run_id, last_event_id).follow, seats)
 
     @router.get("/jobs/{job_id}")
-    def show_job(request: Request, job_id: str) -> HTMLResponse:
-        return jobs.show(request, job_id)
+    def show_job(request: Request, job_id: str, new: bool = False) -> Response:
+        return jobs.show(request, job_id, is_new=new)
 
     @router.get("/jobs/{job_id}/events")
     def job_events(job_id: str, seen: str = "") -> StreamingResponse:

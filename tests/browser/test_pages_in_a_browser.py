@@ -1,0 +1,174 @@
+"""Pages in a real browser, with a real worker behind them."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.eventually import eventually
+from tests.fleet_parts import Fleet, Server
+
+_COUNTS = """import time
+for number in range(300):
+    print("line", number, flush=True)
+    time.sleep(0.1)
+"""
+_HOSTILE = r"""import sys, time
+print("<script>alert(1)</script><img src=x onerror=alert(1)>", flush=True)
+print("\x1b[2J\x1b[31mred\x1b[0m\x1b]0;owned\x07 \u202eevil", flush=True)
+time.sleep(1)
+sys.stdout.write("x" * 10_000_000 + "\nEND OF IT\n")
+sys.stdout.flush()
+time.sleep(2)
+"""
+# A worker tells of a run no more often than it renews its lease, each 5 s at first.
+expect.set_options(timeout=30_000)
+_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+
+
+def submit(page: Page, source: str, name: str = "", kind: str = "python") -> None:
+    page.goto("/submit")
+    page.get_by_label("Python source" if kind == "python" else "Shell command").check()
+    page.get_by_label("What to run").fill(source)
+    page.get_by_label("Name").fill(name)
+    page.get_by_role("button", name="Submit").click()
+    page.wait_for_url("**/runs/*")
+
+
+def ended(page: Page, outcome: str) -> None:
+    expect(page.locator("h1 .badge")).to_have_text(outcome)
+
+
+def test_a_job_is_submitted_its_output_arrives_its_curve_moves_and_it_is_cancelled(page: Page) -> None:
+    submit(page, _COUNTS, "counts.py")
+
+    expect(page.get_by_role("heading", level=1)).to_contain_text("counts.py")
+    output, curve = page.locator("#output"), page.locator("[data-curve]")
+    expect(output).to_contain_text("line 3\n")
+    expect(output).to_contain_text("line 20\n")
+    expect(curve).to_have_attribute("data-points", re.compile(r"\d+"))
+    first = curve.get_attribute("data-points")
+    expect(curve).not_to_have_attribute("data-points", first or "")
+    assert curve.locator("canvas").count() == 2
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#live-state")).to_contain_text("more has come")
+    page.get_by_role("button", name="Go on").click()
+
+    page.get_by_role("button", name="Cancel").click()
+
+    ended(page, "cancelled")
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+    page.get_by_role("button", name="Run again").click()
+    page.wait_for_url("**/runs/*")
+    page.get_by_role("button", name="Cancel").click()
+    ended(page, "cancelled")
+
+
+def test_hostile_output_is_shown_harmless_and_ten_megabytes_do_not_freeze_the_page(page: Page) -> None:
+    submit(page, _HOSTILE, "<script>alert(2)</script>")
+
+    output = page.locator("#output")
+    expect(output).to_contain_text("<script>alert(1)</script><img src=x onerror=alert(1)>")
+    expect(output).to_contain_text("red evil")
+    expect(page.locator("body[data-ended]")).to_be_attached()
+    ended(page, "succeeded")
+    expect(output).to_contain_text("END OF IT")
+    shown = output.inner_text()
+    assert len(shown) < 300_000
+    assert not _ACTING.search(shown)
+    assert page.locator("main script, main img").count() == 0
+    page.reload()
+    expect(page.locator("pre").first).to_contain_text("END OF IT")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("<script>alert(2)</script>")
+
+
+def test_two_runs_are_compared_with_what_differs_most_first(page: Page) -> None:
+    for size in (1, 40):
+        code = f"import time\nkept = bytearray({size}_000_000)\nfor _ in range(4): time.sleep(0.1)\n"
+        submit(page, code, "grows.py")
+        ended(page, "succeeded")
+
+    page.reload()
+    page.get_by_role("link", name="Compare with the run before").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Compare two runs")
+    table = page.get_by_role("region", name=re.compile("Measures that differ"))
+    expect(table).to_contain_text("memory_max_mb")
+    changes = [abs(int(text.split()[0])) for text in table.locator(".change").all_inner_texts()]
+    assert changes == sorted(changes, reverse=True)
+    expect(page.get_by_role("region", name="What was asked for otherwise")).to_contain_text("source.sha256")
+    expect(page.locator("[data-curve] canvas")).to_have_count(2)
+    page.goto("/script?name=grows.py")
+    expect(page.locator("[data-trend] canvas")).to_have_count(1)
+    assert page.locator(".strip a").count() == 2
+
+
+def test_the_overview_moves_by_itself(page: Page, service: tuple[Fleet, Server]) -> None:
+    page.goto("/")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Overview")
+
+    service[0].client().submit_shell("sleep 2; exit 3", name="seen.sh")
+
+    expect(page.get_by_role("region", name="Running now")).to_contain_text("seen.sh")
+    expect(page.get_by_role("region", name="Failed lately")).to_contain_text("seen.sh")
+    page.goto("/dead")
+    page.get_by_role("button", name="Remove seen.sh").click()
+    expect(page.get_by_text("No job is dead.")).to_be_visible()
+
+
+def test_a_queue_is_paused_and_resumed_and_a_worker_cordoned_by_keyboard(page: Page) -> None:
+    page.goto("/fleet")
+    page.get_by_role("button", name="Pause queue default").press("Enter")
+    page.get_by_role("button", name="Resume queue default").press("Enter")
+    expect(page.get_by_role("button", name="Pause queue default")).to_be_visible()
+    page.get_by_role("button", name=re.compile("^Cordon")).press("Enter")
+
+    def is_cordoned() -> bool:
+        page.reload()
+        return page.get_by_role("button", name=re.compile("^Uncordon")).count() == 1
+
+    eventually(is_cordoned, within=20)
+    page.get_by_role("button", name=re.compile("^Uncordon")).press("Enter")
+    eventually(lambda: not is_cordoned(), within=20)
+
+
+@pytest.mark.parametrize("path", ["/", "/runs", "/fleet", "/schedules", "/dead", "/submit", "/definitions"])
+def test_a_page_fits_a_phone_and_each_of_its_controls_has_a_name(page: Page, path: str) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(path)
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, textarea")]
+             .filter((one) => !one.hidden && !(one.labels && one.labels.length) && !one.textContent.trim()
+                              && !one.getAttribute("aria-label")).map((one) => one.outerHTML)"""
+    )
+    assert nameless == []
+
+
+def test_one_logs_in_with_a_token_acts_and_logs_out(browser: Browser, redis_url: str, tmp_path: Path) -> None:
+    fleet = Fleet(
+        tmp_path, redis_url, "browserlogin", f"sqlite:///{tmp_path}/s.db", {"SCRIPTFLEET_API_TOKEN": "secret"}
+    )
+    try:
+        with browser.new_context(base_url=fleet.server().url) as context:
+            page = context.new_page()
+            page.goto("/runs")
+            page.get_by_label("Token").fill("wrong")
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("alert")).to_contain_text("not known")
+            page.get_by_label("Token").fill("secret")
+            page.get_by_role("button", name="Log in").click()
+            page.wait_for_url("**/runs")
+            page.goto("/submit")
+            page.get_by_label("What to run").fill("true")
+            page.get_by_role("button", name="Submit").click()
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            assert "/jobs/" in page.url
+            page.get_by_role("link", name=re.compile("Account")).click()
+            page.get_by_role("button", name="Log out").click()
+            page.goto("/runs")
+            expect(page.get_by_label("Token")).to_be_visible()
+    finally:
+        fleet.stop()
