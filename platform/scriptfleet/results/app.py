@@ -89,7 +89,9 @@ def create_routes(settings: Settings, parts: Parts, keyring: Keyring) -> FastAPI
     sources = Sources.of(parts.database, parts.client, parts.leaving)
     definitions = DefinitionStore(parts.database)
     outputs = StoredOutput(parts.database)
-    rest = RestParts(jobs, runs, outputs, parts.client, parts.loads, definitions, settings.secret_prefixes)
+    rest = RestParts(
+        jobs, runs, outputs, parts.database, parts.client, parts.loads, definitions, settings.secret_prefixes
+    )
     app.include_router(rest_routes(rest))
     app.include_router(load_routes(parts.loads))
     app.include_router(health_routes(parts.health))

@@ -77,8 +77,10 @@ class JobQuery(PageQuery):
         )
 
 
-class RunQuery(PageQuery):
+class RunFilterQuery(BaseModel):
     """Which runs; all that is given must hold. The outcome ``running`` finds those still under way."""
+
+    model_config = ConfigDict(extra="forbid")
 
     job_id: str | None = None
     name: str | None = Field(None, description="Of the script.")
@@ -106,6 +108,10 @@ class RunQuery(PageQuery):
             since=seconds_of("since", self.since),
             until=seconds_of("until", self.until),
         )
+
+
+class RunQuery(PageQuery, RunFilterQuery):
+    """Which runs, and which page of them."""
 
 
 class ArtifactView(BaseModel):

@@ -7,6 +7,7 @@ from scriptfleet.queues.client import Client
 from scriptfleet.results.load import Loads
 from scriptfleet.results.rest.seats import FOLLOWERS, WAITERS, Seats
 from scriptfleet.storage.definitions import DefinitionStore
+from scriptfleet.storage.engine import Database
 from scriptfleet.storage.job_store import JobStore
 from scriptfleet.storage.run_store import RunStore
 from scriptfleet.storage.stored_output import StoredOutput
@@ -19,6 +20,7 @@ class RestParts:
     jobs: JobStore
     runs: RunStore
     outputs: StoredOutput
+    database: Database
     client: Client
     loads: Loads
     definitions: DefinitionStore

@@ -9,6 +9,7 @@ from scriptfleet.results.rest.execute import execute_routes
 from scriptfleet.results.rest.job_writing import job_writing_routes
 from scriptfleet.results.rest.jobs import job_routes
 from scriptfleet.results.rest.live import live_routes
+from scriptfleet.results.rest.metrics import metric_routes
 from scriptfleet.results.rest.output import output_routes
 from scriptfleet.results.rest.parts import RestParts
 from scriptfleet.results.rest.queue_orders import queue_routes
@@ -21,7 +22,7 @@ def rest_routes(parts: RestParts) -> APIRouter:
     router = APIRouter()
     for make in (
         *(job_routes, job_writing_routes, run_routes, output_routes, artifact_routes),
-        *(worker_routes, queue_routes, dead_routes, execute_routes, definition_routes, live_routes),
+        *(worker_routes, queue_routes, dead_routes, execute_routes, definition_routes, live_routes, metric_routes),
     ):
         router.include_router(make(parts))
     return router
