@@ -90,7 +90,15 @@ def create_routes(settings: Settings, parts: Parts, keyring: Keyring) -> FastAPI
     definitions = DefinitionStore(parts.database)
     outputs = StoredOutput(parts.database)
     rest = RestParts(
-        jobs, runs, outputs, parts.database, parts.client, parts.loads, definitions, settings.secret_prefixes
+        jobs,
+        runs,
+        outputs,
+        parts.database,
+        parts.client,
+        parts.loads,
+        definitions,
+        settings.secret_prefixes,
+        leaving=parts.leaving,
     )
     app.include_router(rest_routes(rest))
     app.include_router(load_routes(parts.loads))

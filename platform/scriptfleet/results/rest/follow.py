@@ -7,7 +7,7 @@ What the live output had to drop is told as a gap; the store has it once the run
 
 import codecs
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -51,8 +51,8 @@ class Place:
 class Follower:
     """One reader of one run."""
 
-    def __init__(self, parts: RestParts, run_id: str, place: Place, pause: Callable[[float], object]) -> None:
-        self._parts, self._run_id, self._place, self._pause = parts, run_id, place, pause
+    def __init__(self, parts: RestParts, run_id: str, place: Place) -> None:
+        self._parts, self._run_id, self._place = parts, run_id, place
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in STREAMS}
         self._told_at = time.monotonic()
 
@@ -63,11 +63,13 @@ class Follower:
             if not self._is_stored():
                 yield from self._live()
                 yield from self._until_stored()
+            if self._parts.leaving.is_set():
+                # Whoever follows comes again with the place that was reached.
+                return
             for stream in STREAMS:
                 yield from self._stored(stream)
             yield event("end", self._end(), END)
         except (BrokerUnreachable, StoreUnreachable) as fault:
-            # Whoever follows comes again with the place that was reached.
             yield event("interrupted", {"detail": str(fault)})
 
     def _live(self) -> Iterator[bytes]:
@@ -76,7 +78,7 @@ class Follower:
             for piece in broker.live_output.follow(self._run_id, _BLOCK_MS):
                 if piece is not None:
                     yield from self._shown(piece.stream, self._begin(piece), piece.content)
-                elif self._is_stored():
+                elif self._parts.leaving.is_set() or self._is_stored():
                     return
                 else:
                     yield from self._heartbeat()
@@ -123,14 +125,15 @@ class Follower:
 
     def _until_stored(self) -> Iterator[bytes]:
         while not self._is_stored():
-            self._pause(_BLOCK_MS / 1000)
+            if self._parts.leaving.wait(_BLOCK_MS / 1000):
+                return
             yield from self._heartbeat()
         broker, deadline = self._parts.client.broker, time.monotonic() + _SETTLE_SECONDS
         with told_plainly(broker.url):
             reader = EventReader(broker.redis, broker.keys, "follower")
             seconds, micros = broker.redis.time()
             while reader.stored_until() < seconds + micros / 1e6 and time.monotonic() < deadline:
-                self._pause(_BLOCK_MS / 5000)
+                self._parts.leaving.wait(_BLOCK_MS / 5000)
                 yield from self._heartbeat()
 
     def _is_stored(self) -> bool:

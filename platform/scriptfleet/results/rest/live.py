@@ -87,7 +87,7 @@ class Watch:
         """Give what there is, then what changes."""
         yield RETRY
         known = -1
-        while True:
+        while not self._parts.leaving.is_set():
             look = self._next(known)
             if look is None:
                 yield HEARTBEAT
@@ -112,8 +112,7 @@ class Watch:
             threading.Thread(target=self._run, name="live", daemon=True).start()
 
     def _run(self) -> None:
-        pause = threading.Event()
-        while True:
+        while not self._parts.leaving.is_set():
             found = self._found()
             with self._news:
                 self._last = found
@@ -121,7 +120,7 @@ class Watch:
                 if found.number - self._asked > _IDLE_LOOKS:
                     self._is_looking = False
                     return
-            pause.wait(EVERY_SECONDS)
+            self._parts.leaving.wait(EVERY_SECONDS)
 
     def _found(self) -> Look:
         before = self._last

@@ -1,8 +1,6 @@
 """REST of output: byte for byte as it is stored, by ranges; and followed while it comes."""
 
 import re
-import threading
-from collections.abc import Callable
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Header, Query, Response
@@ -60,7 +58,7 @@ def output_routes(parts: RestParts) -> APIRouter:
             # Browsers connect again until they are told so.
             return Response(status_code=_NO_MORE)
         _require(parts, run_id)
-        follower = Follower(parts, run_id, Place.read(last_event_id), _pause())
+        follower = Follower(parts, run_id, Place.read(last_event_id))
         return EventStream(follower.events, parts.followers)
 
     return router
@@ -75,10 +73,6 @@ def _require(parts: RestParts, run_id: str) -> None:
         with told_plainly(broker.url):
             if not broker.live_output.is_there(run_id):
                 raise
-
-
-def _pause() -> Callable[[float], object]:
-    return threading.Event().wait
 
 
 def _output(parts: RestParts, run_id: str, stream: str, said: str | None) -> StreamingResponse:

@@ -1,5 +1,6 @@
 """What the routes of REST stand on."""
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -26,5 +27,7 @@ class RestParts:
     definitions: DefinitionStore
     #: Beginnings of further variables' names that are not shown.
     secret_prefixes: Sequence[str] = ()
+    #: Set when the service ends: who follows is let go.
+    leaving: threading.Event = field(default_factory=threading.Event)
     waiters: Seats = field(default_factory=lambda: Seats("requests that wait for a job", WAITERS))
     followers: Seats = field(default_factory=lambda: Seats("followers", FOLLOWERS))
