@@ -79,6 +79,20 @@ def test_history_is_listed_by_script_and_to_a_limit(tmp_path: Path) -> None:
     assert [run["name"] for run in kept(tmp_path, str(EXAMPLES / "sales_report"))] == ["sales_report/main.py"]
     table = scriptfleet("run", "--show-history", "--history-days", "1", home=tmp_path).stdout
     assert table.count("succeeded") == 4
+    assert max(map(len, table.splitlines())) <= 80
+    assert table.splitlines()[0].split() == [
+        "began",
+        "run",
+        "outcome",
+        "name",
+        "try",
+        "exit",
+        "wall",
+        "s",
+        "CPU",
+        "s",
+        "MiB",
+    ]
 
 
 def test_without_history_no_file_is_made(tmp_path: Path) -> None:

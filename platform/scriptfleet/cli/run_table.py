@@ -48,7 +48,7 @@ def _plain(run: RunRow) -> dict[str, Any]:
 def _cells(run: RunRow) -> tuple[str, ...]:
     usage = run.usage
     return (
-        moment(run.began_at),
+        moment(run.began_at)[5:16],
         run.run_id[:8],
         str(run.outcome or UNKNOWN),
         run.name or UNKNOWN,

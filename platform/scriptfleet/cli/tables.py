@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
@@ -23,6 +24,8 @@ STATE_STYLES: Final = {
     "expired": "yellow",
 }
 _LEAST_SHRUNK: Final = 6
+#: Cells between two columns: a space of padding, and the box's own.
+_BETWEEN: Final = 2
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -42,12 +45,23 @@ def table_lines(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[s
         table.add_column(
             name, justify=side, no_wrap=not may_shrink, min_width=_LEAST_SHRUNK if may_shrink else len(name)
         )
-    for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+    lines = [[_cell(value) for value in row] for row in rows]
+    for line in lines:
+        table.add_row(*line)
     console = _console()
+    # Where a terminal is too narrow its lines wrap: a number that lost its last digits would be another number.
+    console.width = max(console.width, _least_width(columns, lines))
     with console.capture() as drawn:
         console.print(table)
-    return [line.rstrip() for line in drawn.get().splitlines()]
+    return [drawn_line.rstrip() for drawn_line in drawn.get().splitlines()]
+
+
+def _least_width(columns: Sequence[str], lines: Sequence[Sequence[Text]]) -> int:
+    widths = [cell_len(heading.rstrip(">*")) for heading in columns]
+    for line in lines:
+        widths = [max(width, cell.cell_len) for width, cell in zip(widths, line, strict=True)]
+    least = [_LEAST_SHRUNK if heading.endswith("*") else width for heading, width in zip(columns, widths, strict=True)]
+    return sum(least) + _BETWEEN * (len(columns) - 1)
 
 
 def _cell(value: str) -> Text:
