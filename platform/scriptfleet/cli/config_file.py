@@ -67,11 +67,12 @@ def read(path: Path, variables: Mapping[str, str]) -> FileWishes:
 
 def _parsed(path: Path) -> object:
     try:
-        content = path.read_bytes()
+        with path.open("rb") as source:
+            content = source.read(_LARGEST + 1)
     except OSError as fault:
         raise InvalidValue("--config", str(path), f"a file that can be read ({fault.strerror or fault})") from fault
     if len(content) > _LARGEST:
-        raise InvalidValue("--config", str(path), f"a file of at most {_LARGEST:,} bytes, not {len(content):,}")
+        raise InvalidValue("--config", str(path), f"a file of at most {_LARGEST:,} bytes")
     try:
         return yaml.safe_load(content)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as fault:

@@ -95,6 +95,11 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         read(tmp_path / "none.yaml", {})
 
 
+def test_a_file_without_end_is_refused() -> None:
+    with pytest.raises(InvalidValue, match="at most 1,048,576 bytes"):
+        read(Path("/dev/zero"), {})
+
+
 def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_bytes(b"retry: \xff\xfe\x00")
