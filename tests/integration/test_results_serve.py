@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from tests import event_factory as make
+from tests.broker_server import BrokerServer
 from tests.eventually import eventually
 from tests.integration.test_results_ingest import KEYS, send
 
@@ -112,3 +113,20 @@ def test_no_broker_at_all_is_told_with_what_to_set(tmp_path: Path) -> None:
 
     assert code == 2
     assert "SCRIPTFLEET_REDIS_URL" in said
+
+
+def test_a_broker_that_stands_still_is_named_before_a_probe_gives_up(tmp_path: Path) -> None:
+    broker = BrokerServer()
+    broker.start()
+    try:
+        with served(environment(tmp_path, broker.url), "--port", "0", "--migrate") as (_, url):
+            broker.send(signal.SIGSTOP)
+            # As long as a probe of Kubernetes may be told to wait at most here; by itself it waits one second.
+            answer = httpx.get(f"{url}/readyz", timeout=8.0)
+            broker.send(signal.SIGCONT)
+
+        assert answer.status_code == 503
+        assert answer.json()["parts"]["broker"] != "ok"
+        assert answer.json()["events_dead"] is None
+    finally:
+        broker.remove()

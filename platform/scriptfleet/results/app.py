@@ -38,7 +38,7 @@ from scriptfleet.storage.run_store import RunStore
 from scriptfleet.storage.stored_output import StoredOutput
 
 _DESCRIPTION = (
-    "Jobs and runs of a fleet, and what each run cost. Send a token of `scriptfleet token add` as "
+    "Jobs and runs of a fleet, and what each run cost. Send a token of `scriptfleet token add NAME --role ROLE` as "
     "`Authorization: Bearer TOKEN`. Errors are application/problem+json with a stable `code`."
 )
 

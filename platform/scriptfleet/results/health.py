@@ -1,7 +1,7 @@
 """Whether the process lives, and whether it can do its work."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 import redis
 from fastapi import APIRouter, Request
@@ -12,6 +12,10 @@ from scriptfleet.results.access.needs import open_to_all
 from scriptfleet.storage.engine import Database
 
 _BROKER_FAULTS = (redis.RedisError, BrokerUnreachable)
+
+
+#: Whoever asks waits for some seconds only: a broker that does not answer by then is not well.
+HEALTH_SECONDS: Final = 2.0
 
 
 class Broker(Protocol):
@@ -92,7 +96,8 @@ def health_routes(health: Health) -> APIRouter:
         shown = {name: (trouble if is_trusted else "not ok") if trouble else "ok" for name, trouble in troubles.items()}
         body: dict[str, object] = {"status": "ready" if is_ready else "not ready", "parts": shown}
         if is_trusted:
-            body["events_dead"] = health.events_dead()
+            # A broker that does not answer is not asked twice.
+            body["events_dead"] = None if troubles["broker"] else health.events_dead()
         return JSONResponse(body, 200 if is_ready else 503)
 
     return router

@@ -12,7 +12,7 @@ from scriptfleet.config import Settings
 from scriptfleet.domain import check
 from scriptfleet.errors import InvalidValue
 from scriptfleet.queues.client import Broker, Client
-from scriptfleet.queues.connection import connect
+from scriptfleet.queues.connection import connect, with_patience
 from scriptfleet.queues.epoch import Epochs
 from scriptfleet.queues.events import EventReader
 from scriptfleet.queues.fleet import FleetView
@@ -21,7 +21,7 @@ from scriptfleet.queues.load import Loads
 from scriptfleet.queues.restoring import Restoring
 from scriptfleet.results.access.bind import check_bind, is_loopback
 from scriptfleet.results.app import Parts, create_app, keyring_of
-from scriptfleet.results.health import Health
+from scriptfleet.results.health import HEALTH_SECONDS, Health
 from scriptfleet.results.ingest import Ingest
 from scriptfleet.results.load import LoadMetrics
 from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
@@ -79,7 +79,13 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     retention = Retention(database)
     registry.register(FleetMetrics(FleetView(client, keys), ingest))
     registry.register(LoadMetrics(loads))
-    parts = Parts(database, Health(database, client, ingest), registry, loads, Client(settings=settings))
+    parts = Parts(
+        database,
+        Health(database, with_patience(client, HEALTH_SECONDS), ingest),
+        registry,
+        loads,
+        Client(settings=settings),
+    )
     server = web_server(create_app(settings, parts), settings.trusted_proxies, parts.leaving)
     with _signals_end_quietly():
         ingest.start()

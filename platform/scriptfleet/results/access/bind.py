@@ -11,7 +11,7 @@ def check_bind(host: str, is_guarded: bool) -> None:
     if not is_guarded and not is_loopback(host):
         expected = (
             "a loopback address such as 127.0.0.1 (a token opens the others: "
-            "`scriptfleet token add`, or SCRIPTFLEET_API_TOKEN)"
+            "`scriptfleet token add NAME --role ROLE`, or SCRIPTFLEET_API_TOKEN)"
         )
         raise InvalidValue("host", host, expected)
 

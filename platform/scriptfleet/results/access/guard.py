@@ -163,7 +163,7 @@ def _unknown(scope: Scope, headers: Headers) -> Response:
         query = scope["query_string"].decode("latin-1")
         wanted = quote(scope["path"]) + (f"?{query}" if query else "")
         return RedirectResponse(f"{LOGIN}?next={quote(wanted, safe='')}", 303)
-    detail = "Authorization: send `Bearer TOKEN` with a token of `scriptfleet token add`"
+    detail = "Authorization: send `Bearer TOKEN` with a token of `scriptfleet token add NAME --role ROLE`"
     return errors.answer(errors.UNAUTHORIZED, detail, _CHALLENGE)
 
 

@@ -24,7 +24,9 @@ class RoleNeeded(SecurityBase):
     def __init__(self, role: Role) -> None:
         self.role = role
         self.scheme_name = "token"
-        self.model = HTTPBearerModel(description="A token of `scriptfleet token add`, sent as `Bearer TOKEN`.")
+        self.model = HTTPBearerModel(
+            description="A token of `scriptfleet token add NAME --role ROLE`, sent as `Bearer TOKEN`."
+        )
 
     async def __call__(self, request: Request) -> Actor:
         """Give the actor; raises RoleTooLow."""
