@@ -13,10 +13,15 @@ from pathlib import Path
 import pytest
 import redis
 import sqlalchemy as sa
+from hypothesis import settings
 
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.migrate import upgrade
 from tests.eventually import eventually
+
+# How long an example takes is a matter of the machine, not of what is tested.
+settings.register_profile("steady", deadline=None)
+settings.load_profile("steady")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

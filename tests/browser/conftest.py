@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from scriptfleet.storage.migrate import upgrade
 from tests.conftest import missing
 from tests.fleet_parts import Fleet, Server
-
-pytest.importorskip("playwright.sync_api")
-
-from playwright.sync_api import Browser, Page, sync_playwright
 
 
 @pytest.fixture(scope="session")
