@@ -1,6 +1,7 @@
 """Which HTTP answer each error gives: one table. Answers are application/problem+json (RFC 9457) with a stable code."""
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -123,7 +124,8 @@ def install(app: FastAPI, page: PageOfProblem) -> None:
         said = error.detail if error.detail != HTTPStatus(error.status_code).phrase else None
         problem = _problem_of_status(error)
         detail = f"{request.method} {request.url.path}: {said or HTTPStatus(error.status_code).phrase}"
-        return respond(request, problem, detail, error.headers)
+        headers = _allowed(request, error.headers) if problem.status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
+        return respond(request, problem, detail, headers)
 
     def unexpected(request: Request, error: Exception) -> Response:
         _log.error("request_failed path=%s", request.url.path, exc_info=error)
@@ -143,6 +145,20 @@ def _problem_of_status(fault: HTTPException) -> Problem:
 def _detail(error: errors.ScriptfleetError) -> str:
     # Its own text sends the reader to this very service.
     return f"job not found: {error.job_id}" if isinstance(error, errors.JobNotFound) else str(error)
+
+
+def _allowed(request: Request, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """Give every method of the path: the router names those of the first route that fits alone."""
+    found = request.app.openapi()["paths"]
+    path = request.url.path
+    fitting = [path] if path in found else [one for one in found if _fits(one, path)]
+    methods = sorted({method.upper() for one in fitting for method in found[one]})
+    return {"Allow": ", ".join(methods)} if methods else headers
+
+
+def _fits(template: str, path: str) -> bool:
+    pattern = re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template))
+    return re.fullmatch(pattern, path) is not None
 
 
 def _headers(error: errors.ScriptfleetError, problem: Problem) -> dict[str, str]:

@@ -21,7 +21,7 @@ Wait = Annotated[
         pattern=_PATTERN,
         description="Wait so long for the end, such as `30s`; at most a minute. The answer is 200 once it has ended, "
         "else 202. Where many wait already it comes at once.",
-        examples=["30s"],
+        examples=["2s"],
     ),
 ]
 
