@@ -3,6 +3,7 @@
 import importlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -13,15 +14,21 @@ from pathlib import Path
 import pytest
 import redis
 import sqlalchemy as sa
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.migrate import upgrade
 from tests.eventually import eventually
 
 # How long an example takes is a matter of the machine, not of what is tested.
-settings.register_profile("steady", deadline=None)
+settings.register_profile("steady", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("steady")
+
+
+# A shell's background commands ignore these, and so would all that the tests start.
+for ignored in (signal.SIGINT, signal.SIGQUIT):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, signal.default_int_handler if ignored is signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
