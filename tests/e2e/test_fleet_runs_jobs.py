@@ -43,7 +43,7 @@ def test_a_script_goes_from_submit_to_rest_page_and_metrics(fleet: Fleet, tmp_pa
     assert run["run_id"] == result.run_id
     assert server.get(f"/api/v1/runs/{result.run_id}/output").text == "total 42\n"
     assert server.get(f"/api/v1/jobs/{job.id}").json()["state"] == "succeeded"
-    assert "report.py" in server.get("/").text
+    assert "report.py" in server.get("/runs").text
     assert "total 42" in server.get(f"/runs/{result.run_id}").text
     families = {family.name: family for family in text_string_to_metric_families(server.get("/metrics").text)}
     total = [sample for sample in families["scriptfleet_runs"].samples if sample.labels.get("outcome") == "succeeded"]

@@ -41,7 +41,7 @@ def test_a_look_shows_what_runs_and_what_it_takes(fleet: Fleet, tmp_path: Path) 
 
     def seen() -> Any:
         found = json.loads(call(fleet, "top", "--json"))
-        return found[0] if found and (found[0]["memory_mb"] or 0) > 48 and found[0]["progress"] else None
+        return found[0] if found and (found[0]["memory_mb"] or 0) > 48 and found[0]["progress"] else False
 
     job = eventually(seen, within=30)
     shown = call(fleet, "top")

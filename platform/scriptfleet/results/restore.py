@@ -61,7 +61,8 @@ class Restore:
         self._thread.join(within_seconds)
 
     def _run(self) -> None:
-        while not self._stopping.wait(_EVERY_SECONDS):
+        # At once: what is stored before the epoch is known could not be restored.
+        while not self._stopping.is_set():
             try:
                 self.look()
             except _AWAY as fault:
@@ -71,6 +72,7 @@ class Restore:
                 self.trouble = repr(fault)
             else:
                 self.trouble = None
+            self._stopping.wait(_EVERY_SECONDS)
 
     def _tell(self, trouble: str) -> None:
         if self.trouble is None:

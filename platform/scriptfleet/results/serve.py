@@ -88,8 +88,8 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     )
     server = web_server(create_app(settings, parts), settings.trusted_proxies, parts.leaving)
     with _signals_end_quietly():
-        ingest.start()
         restore.start()
+        ingest.start()
         retention.start()
         try:
             on_ready(url_of(listener))
