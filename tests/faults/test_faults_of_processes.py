@@ -65,9 +65,9 @@ def database_locked(trial: Trial) -> None:
 def messages_delivered_twice(trial: Trial) -> None:
     broker = trial.fleet.client().broker
     queue = broker.keys("celery", "default")
-    for message in broker.redis.lrange(queue, 0, -1):
-        broker.redis.lpush(queue, message)
-    trial.tells(trial.workers[0], "not_claimed")
+    waiting = eventually(lambda: broker.redis.lrange(queue, 0, -1), within=30, every=0.01)
+    broker.redis.lpush(queue, *waiting)
+    trial.a_worker_tells("not_claimed")
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ class Trial:
     server: Server | None = None
     workers: list[Process] = field(default_factory=list)
     job_ids: list[str] = field(default_factory=list)
-    expected: list[tuple[Process, str]] = field(default_factory=list)
+    expected: list[tuple[tuple[Process, ...], str]] = field(default_factory=list)
     healed_at: float = 0.0
 
     @property
@@ -117,7 +117,11 @@ class Trial:
 
     def tells(self, process: Process, word: str) -> None:
         """Expect the process to name the fault in its log."""
-        self.expected.append((process, word))
+        self.expected.append(((process,), word))
+
+    def a_worker_tells(self, word: str) -> None:
+        """Expect a worker, whichever of them the fault met, to name it in its log."""
+        self.expected.append((tuple(self.workers), word))
 
     def run(self, fault: Callable[["Trial"], None]) -> Figures:
         """Have the fault while jobs run, wait until all are recorded, and say what that showed. Fails for any flaw."""
@@ -125,8 +129,10 @@ class Trial:
         self.healed_at = boottime()
         eventually(self.assert_flawless, within=self.size.settle_seconds, every=0.5)
         settled = boottime() - self.healed_at
-        for process, word in self.expected:
-            assert word in process.log(), f"{process.log_path.name} does not say {word}:\n{process.log()[-3000:]}"
+        for processes, word in self.expected:
+            logs = {process.log_path.name: process.log() for process in processes}
+            ends = "\n".join(f"{name}:\n{log[-3000:]}" for name, log in logs.items())
+            assert any(word in log for log in logs.values()), f"none says {word}:\n{ends}"
         return self._figures(fault.__name__.replace("_", " "), settled)
 
     def assert_flawless(self) -> None:
