@@ -16,7 +16,17 @@ PROGRAM = Path(sysconfig.get_path("scripts"), "scriptfleet")
 #: Large, and wanted by other verbs and jobs alone.
 FOREIGN = {
     *("redis", "sqlalchemy", "alembic", "celery", "kombu", "fastapi", "psutil", "rich", "yaml", "pynvml"),
-    *("asyncio", "ctypes", "email", "http.client", "importlib.metadata", "multiprocessing", "ssl"),
+    *(
+        "asyncio",
+        "ctypes",
+        "dataclasses",
+        "email",
+        "http.client",
+        "importlib.metadata",
+        "inspect",
+        "multiprocessing",
+        "ssl",
+    ),
     *("concurrent.futures", "sqlite3", "sysconfig", "tarfile", "unittest", "urllib.request", "uuid", "xml"),
 }
 #: Ours that only some jobs need; folders with all that is in them.

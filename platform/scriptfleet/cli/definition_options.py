@@ -1,12 +1,12 @@
 """Options by which a job is made from a definition: shared by submit and run."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scriptfleet.cli.amounts import pair
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings
+from scriptfleet.domain.value import replace
 from scriptfleet.errors import InvalidValue
 
 if TYPE_CHECKING:

@@ -4,9 +4,10 @@ An event names its job and that job's revision, a number the broker raises with 
 applies events keeps the highest revision it has seen, so that repeats and late arrivals change nothing.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from scriptfleet.domain.value import value
 
 EVENT_VERSION = 1
 
@@ -28,7 +29,7 @@ class EventType(StrEnum):
     MOVED = "moved"
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Event:
     """One fact, as read from the stream."""
 

@@ -1,13 +1,13 @@
 """How far a run is kept apart from the machine it runs on. All of it is on request."""
 
-from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from scriptfleet.domain import check
+from scriptfleet.domain.value import content_of, names_of, value
 from scriptfleet.errors import InvalidValue
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Isolation:
     """What a run asks for; a worker that cannot give it refuses the job by name."""
 
@@ -38,14 +38,14 @@ class Isolation:
     def to_dict(self) -> dict[str, Any]:
         """Give the fields that differ from the defaults."""
         return {
-            name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items() if value
+            name: list(said) if isinstance(said, tuple) else said for name, said in content_of(self).items() if said
         }
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
         """Read what to_dict wrote, or what a user gave; an unknown name is refused."""
         given = check.mapping("isolation", data)
-        known = {field.name for field in fields(cls)}
+        known = set(names_of(cls))
         for name in given.keys() - known:
             raise InvalidValue("isolation", name, f"one of {', '.join(sorted(known))}")
         if "read_only" in given:

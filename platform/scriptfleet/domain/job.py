@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 from scriptfleet.domain import check
@@ -12,6 +11,7 @@ from scriptfleet.domain.limits import MOST_MEMORY_MB, Limits
 from scriptfleet.domain.masking import without_secrets
 from scriptfleet.domain.rate import Rate
 from scriptfleet.domain.retry import RetryPolicy
+from scriptfleet.domain.value import field, names_of, replace, value
 from scriptfleet.errors import InvalidValue
 
 SPEC_VERSION = 1
@@ -22,7 +22,7 @@ MOST_AT_ONCE = 1_000_000
 LOWEST_PRIORITY, NORMAL_PRIORITY, HIGHEST_PRIORITY = 0, 5, 9
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class JobSpec:
     """What to run, how, and within what bounds. Times are seconds since the epoch, durations are seconds."""
 
@@ -211,7 +211,7 @@ class JobSpec:
         version = given.pop("v", SPEC_VERSION)
         if not isinstance(version, int) or version > SPEC_VERSION:
             raise InvalidValue("job.v", version, f"a spec of version {SPEC_VERSION} or older: upgrade this worker")
-        known = {item.name for item in fields(cls)}
+        known = set(names_of(cls))
         for name in given.keys() - known:
             raise InvalidValue("job", name, f"one of {', '.join(sorted(known))}")
         for name in ("kind", "name"):
@@ -240,5 +240,5 @@ def _revived(given: dict[str, Any]) -> dict[str, Any]:
 
 
 _PARTS = {"kind", "name", "source", "retry", "limits", "isolation"}
-_PLAIN = [item.name for item in fields(JobSpec) if item.name not in _PARTS]
+_PLAIN = [name for name in names_of(JobSpec) if name not in _PARTS]
 _DEFAULTS = {"queue": "default", "priority": NORMAL_PRIORITY, "grace_seconds": 5.0, "warm": False}

@@ -3,10 +3,10 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
 from typing import Any, Self
 
 from scriptfleet.domain import check, file_operation, http_request
+from scriptfleet.domain.value import value
 from scriptfleet.errors import InvalidValue
 
 PYTHON_SCRIPT, SHELL, PYTHON_FUNCTION = "python_script", "shell", "python_function"
@@ -18,7 +18,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Source:
     """The bytes that travel with a job: one file, or a folder packed as a bundle."""
 

@@ -1,9 +1,9 @@
 """What one run may use at most."""
 
-from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from scriptfleet.domain import check
+from scriptfleet.domain.value import content_of, names_of, value
 from scriptfleet.errors import InvalidValue
 
 DEFAULT_OUTPUT_BYTES = 10 * 1024 * 1024
@@ -11,7 +11,7 @@ DEFAULT_OUTPUT_BYTES = 10 * 1024 * 1024
 MOST_MEMORY_MB = 1 << 30
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Limits:
     """Limits of a run; None means none. All but ``output_bytes`` end the run when it goes over."""
 
@@ -39,13 +39,13 @@ class Limits:
     def to_dict(self) -> dict[str, Any]:
         """Give the fields that differ from the defaults."""
         defaults = Limits()
-        return {name: value for name, value in asdict(self).items() if value != getattr(defaults, name)}
+        return {name: said for name, said in content_of(self).items() if said != getattr(defaults, name)}
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
         """Read what to_dict wrote, or what a user gave; an unknown name is refused."""
         given = check.mapping("limits", data)
-        known = {field.name for field in fields(cls)}
+        known = set(names_of(cls))
         for name in given.keys() - known:
             raise InvalidValue("limits", name, f"one of {', '.join(sorted(known))}")
         return cls(**given)

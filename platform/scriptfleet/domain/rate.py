@@ -1,9 +1,9 @@
 """A rate: at most so many starts within any window of so long."""
 
 import re
-from dataclasses import dataclass
 from typing import Final, Self
 
+from scriptfleet.domain.value import value
 from scriptfleet.errors import InvalidValue
 
 #: Every start within the window is remembered.
@@ -14,7 +14,7 @@ _FORM: Final = re.compile(r"([0-9]{1,6})/(?:([0-9]{1,9}(?:\.[0-9]{1,3})?)?(ms|s|
 _LEAST_WINDOW_SECONDS: Final = 0.01
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Rate:
     """So many jobs start within any ``window_seconds``, and never more."""
 

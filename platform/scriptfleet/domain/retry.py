@@ -2,13 +2,13 @@
 
 import math
 import random
-from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from typing import Any, Self
 
 from scriptfleet.domain import check
 from scriptfleet.domain.limits import MOST_MEMORY_MB
 from scriptfleet.domain.state import State
+from scriptfleet.domain.value import content_of, names_of, value
 from scriptfleet.errors import InvalidValue
 
 
@@ -25,7 +25,7 @@ class RetryStrategy(StrEnum):
 RETRYABLE = frozenset({State.FAILED, State.TIMED_OUT, State.OUT_OF_MEMORY})
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RetryPolicy:
     """A job's retry policy. Losses of a worker do not count here: they have a cap of their own."""
 
@@ -138,13 +138,13 @@ class RetryPolicy:
     def to_dict(self) -> dict[str, Any]:
         """Give the fields that differ from the defaults."""
         defaults = RetryPolicy()
-        return {name: value for name, value in asdict(self).items() if value != getattr(defaults, name)}
+        return {name: said for name, said in content_of(self).items() if said != getattr(defaults, name)}
 
     @classmethod
     def from_dict(cls, data: object) -> Self:
         """Read what to_dict wrote, or what a user gave; an unknown name is refused."""
         given = check.mapping("retry", data)
-        known = {field.name for field in fields(cls)}
+        known = set(names_of(cls))
         for name in given.keys() - known:
             raise InvalidValue("retry", name, f"one of {', '.join(sorted(known))}")
         for name in ("retry_on", "skip_on"):

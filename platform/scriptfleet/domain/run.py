@@ -1,16 +1,16 @@
 """A run: one attempt at a job, from its claim to its end."""
 
-from dataclasses import dataclass, field
 from typing import Any, Self
 
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
+from scriptfleet.domain.value import field, value
 from scriptfleet.errors import InvalidValue
 
 RECORD_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class OutputTail:
     """The end of one output stream, as it travels with the record. Bytes, decoded with replacement."""
 
@@ -28,7 +28,7 @@ class OutputTail:
         return cls(data["text"], data.get("cut_bytes", 0))
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Artifact:
     """A file that the script asked to keep. Its bytes stay with the broker for some hours, under their SHA-256."""
 
@@ -46,7 +46,7 @@ class Artifact:
         return cls(data["name"], data["size_bytes"], data["sha256"])
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class RunRecord:
     """All that is known of a run once it has ended: what a worker reports and `result()` gives."""
 

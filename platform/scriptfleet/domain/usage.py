@@ -3,11 +3,12 @@
 A measure that a host cannot give is None, never zero. Values are stored unrounded.
 """
 
-from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from scriptfleet.domain.value import field, names_of, value
 
-@dataclass(frozen=True, slots=True)
+
+@value(frozen=True, slots=True)
 class Usage:
     """The measures of one run; see docs/measurement.md for what each includes."""
 
@@ -105,4 +106,4 @@ class Usage:
 
 
 #: Every canonical name, in the order they are shown.
-MEASURES: tuple[str, ...] = tuple(item.name for item in fields(Usage) if item.name != "custom")
+MEASURES: tuple[str, ...] = tuple(name for name in names_of(Usage) if name != "custom")

@@ -5,7 +5,6 @@ import json
 import logging
 import platform
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,6 +15,7 @@ from scriptfleet.domain.outcome import StopReason, Verdict, judge
 from scriptfleet.domain.run import OutputTail, RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
+from scriptfleet.domain.value import replace
 from scriptfleet.execution.cgroups.group import GroupReading
 from scriptfleet.execution.identity import Identity
 from scriptfleet.execution.monitor.watched import Watched

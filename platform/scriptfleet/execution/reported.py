@@ -1,10 +1,10 @@
 """A run's record with what its script said back: measures, files to keep, and what of it was refused."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from scriptfleet.domain.run import Artifact, RunRecord
+from scriptfleet.domain.value import replace
 from scriptfleet.execution.workspace import Workspace
 
 

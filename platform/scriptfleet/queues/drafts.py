@@ -1,14 +1,11 @@
 """From what a user names - a file, a folder, code, a function - to a spec and the bytes that travel with it."""
 
-import datetime
-import importlib
-import inspect
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
 from scriptfleet.domain import check, http_request
 from scriptfleet.domain.isolation import Isolation
@@ -27,9 +24,13 @@ from scriptfleet.domain.retry import RetryPolicy
 from scriptfleet.errors import BlobTooLarge, InvalidValue
 from scriptfleet.queues import installed_kinds
 
+if TYPE_CHECKING:
+    import datetime
+
+    Moment = datetime.datetime | float | int
+
 #: A kind, and what its config says beside the entry.
 _How = tuple[str, dict[str, Any]]
-Moment = datetime.datetime | float | int
 
 
 class Options(TypedDict, total=False):
@@ -58,8 +59,8 @@ class Options(TypedDict, total=False):
     retry: RetryPolicy | int
     limits: Limits | Mapping[str, Any]
     idempotency_key: str | None
-    not_before: Moment | None
-    expires: Moment | None
+    not_before: "Moment | None"
+    expires: "Moment | None"
     interpreter: str | None
     warm: bool
     preload: Sequence[str]
@@ -144,7 +145,10 @@ def of_function(
 
     The module must be importable on the worker, or lie in ``folder``, which then travels along.
     """
-    module, name = _function_name(function)
+    # Only who submits a function needs it.
+    from scriptfleet.queues.function_name import function_name  # noqa: PLC0415
+
+    module, name = function_name(function)
     config = {"module": module, "function": name, "args": list(args), "kwargs": dict(kwargs)}
     content = None if folder is None else _packed(_folder(Path(folder)), limit_bytes)
     source = None if content is None else Source.of(content, "bundle")
@@ -306,6 +310,11 @@ def _isolation(said: object) -> Isolation:
 
 
 def _moment(field: str, said: object) -> float | None:
+    if said is None or isinstance(said, int | float):
+        return check.optional_number(field, said)
+    # Few jobs are for a later moment.
+    import datetime  # noqa: PLC0415
+
     if isinstance(said, datetime.datetime):
         if said.tzinfo is None:
             raise InvalidValue(field, said.isoformat(), "a moment with a time zone, such as datetime.now(UTC)")
@@ -376,17 +385,3 @@ def _shell(name: str, shell: str, uv: bool | None) -> _How:
     if uv is not None:
         raise InvalidValue("uv", uv, f"a Python script, not {name}")
     return SHELL, {} if shell == "sh" else {"shell": shell}
-
-
-def _function_name(function: str | Callable[..., Any]) -> tuple[str, str]:
-    if isinstance(function, str):
-        module, _, name = function.partition(":")
-        if not name:
-            raise InvalidValue("function", function, "module:function")
-        return module, name
-    module, name = getattr(function, "__module__", ""), getattr(function, "__qualname__", "")
-    if module in {"", "__main__"} or "<" in name:
-        raise InvalidValue("function", repr(function), "a function at the top of a module that the worker can import")
-    if not callable(inspect.getattr_static(importlib.import_module(module), name.split(".")[0])):
-        raise InvalidValue("function", name, "a function")
-    return str(module), str(name)

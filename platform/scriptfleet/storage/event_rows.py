@@ -9,7 +9,6 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from scriptfleet.domain.job import NORMAL_PRIORITY
 from scriptfleet.domain.masking import may_hold_secret, shown_spec
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
+from scriptfleet.domain.value import value
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage import curve_bytes, storable
 from scriptfleet.storage.row import Row
@@ -31,32 +31,31 @@ _LAST_YEAR = 9999
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError, struct.error, zlib.error)
 
 
-@dataclass
 class JobPatch:
     """What a batch says of one job; the columns of its row, in their order there."""
 
-    job_id: str
-    submitted_at: float
-    kind: str | None = None
-    name: str | None = None
-    queue: str | None = None
-    priority: int | None = None
-    group_name: str | None = None
-    labels: object = None
-    schedule: str | None = None
-    submitted_by: str | None = None
-    spec: str | None = None
-    signature: str | None = None
-    is_spec_whole: bool | None = None
-    state: str = State.QUEUED
-    revision: int = 0
-    finished_at: float | None = None
-    reason: str | None = None
-    due_at: float | None = None
-    attempt: int = 0
-    last_run_id: str | None = None
-    run_revision: int = 0
-    started_at: float | None = None
+    def __init__(self, job_id: str, submitted_at: float) -> None:
+        self.job_id, self.submitted_at = job_id, submitted_at
+        self.kind: str | None = None
+        self.name: str | None = None
+        self.queue: str | None = None
+        self.priority: int | None = None
+        self.group_name: str | None = None
+        self.labels: object = None
+        self.schedule: str | None = None
+        self.submitted_by: str | None = None
+        self.spec: str | None = None
+        self.signature: str | None = None
+        self.is_spec_whole: bool | None = None
+        self.state: str = State.QUEUED
+        self.revision: int = 0
+        self.finished_at: float | None = None
+        self.reason: str | None = None
+        self.due_at: float | None = None
+        self.attempt: int = 0
+        self.last_run_id: str | None = None
+        self.run_revision: int = 0
+        self.started_at: float | None = None
 
     def heard_at(self, moment: float) -> None:
         """Take a moment as the job's beginning, while its submit is not known."""
@@ -76,7 +75,7 @@ class JobPatch:
             self.last_run_id, self.attempt, self.run_revision = run_id, attempt, event.revision
 
 
-@dataclass(frozen=True, slots=True)
+@value(frozen=True, slots=True)
 class Ended:
     """The end of a job that is recorded already: it stands, whatever is told of the job later."""
 
@@ -85,23 +84,23 @@ class Ended:
     run_id: str | None
 
 
-@dataclass
 class Batch:
     """The rows of a batch, each once, by their keys."""
 
-    jobs: dict[str, JobPatch] = field(default_factory=dict)
-    claimed: dict[str, Row] = field(default_factory=dict)
-    finished: dict[str, Row] = field(default_factory=dict)
-    lost: dict[str, Row] = field(default_factory=dict)
-    curves: dict[str, Row] = field(default_factory=dict)
-    tails: dict[tuple[str, str], Row] = field(default_factory=dict)
-    outputs: dict[tuple[str, str, int], Row] = field(default_factory=dict)
-    labels: dict[tuple[str, str], Row] = field(default_factory=dict)
-    #: The records behind ``finished``.
-    records: dict[str, RunRecord] = field(default_factory=dict)
-    secret_prefixes: Sequence[str] = ()
-    #: Jobs whose end is known. A server that lost its last second has them run once more, and tells of that.
-    ended: dict[str, Ended] = field(default_factory=dict)
+    def __init__(self, secret_prefixes: Sequence[str], ended: dict[str, Ended]) -> None:
+        self.secret_prefixes = secret_prefixes
+        #: Jobs whose end is known. A server that lost its last second has them run once more, and tells of that.
+        self.ended = ended
+        self.jobs: dict[str, JobPatch] = {}
+        self.claimed: dict[str, Row] = {}
+        self.finished: dict[str, Row] = {}
+        self.lost: dict[str, Row] = {}
+        self.curves: dict[str, Row] = {}
+        self.tails: dict[tuple[str, str], Row] = {}
+        self.outputs: dict[tuple[str, str, int], Row] = {}
+        self.labels: dict[tuple[str, str], Row] = {}
+        #: The records behind ``finished``.
+        self.records: dict[str, RunRecord] = {}
 
     def job(self, event: Event) -> JobPatch:
         """Give the patch of the event's job."""
@@ -119,7 +118,7 @@ def to_rows(
     ``secret_prefixes`` mark further variables of specs that are not kept in clear (see domain/masking.py). ``ended``
     are the jobs whose end is recorded, by id.
     """
-    batch = Batch(secret_prefixes=secret_prefixes, ended=dict(ended or {}))
+    batch = Batch(secret_prefixes, dict(ended or {}))
     for event in events:
         try:
             storable.integer("revision", event.revision)

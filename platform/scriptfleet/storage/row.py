@@ -3,7 +3,6 @@
 Imports no database library: local_history.py goes without.
 """
 
-from dataclasses import fields
 from types import NoneType, UnionType
 from typing import get_args
 
@@ -15,9 +14,9 @@ Row = dict[str, object]
 
 def _plain_types() -> dict[str, type]:
     found: dict[str, type] = {}
-    for item in fields(Usage):
-        if isinstance(item.type, UnionType):
-            found[item.name] = next(part for part in get_args(item.type) if part is not NoneType)
+    for name, form in Usage.__annotations__.items():
+        if isinstance(form, UnionType):
+            found[name] = next(part for part in get_args(form) if part is not NoneType)
     return found
 
 
