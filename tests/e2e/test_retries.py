@@ -3,6 +3,7 @@
 import signal
 
 from scriptfleet.domain.state import State
+from scriptfleet.queues.message import message
 from tests.command import scriptfleet
 from tests.eventually import eventually
 from tests.fleet_parts import Fleet, Server, has_ended
@@ -86,3 +87,17 @@ def _is_overdue(fleet: Fleet) -> bool:
     broker = fleet.client().broker
     seconds, micros = broker.redis.time()
     return bool(broker.redis.zcount(broker.keys("delayed"), "-inf", int(seconds) * 1000 + int(micros) // 1000))
+
+
+def test_an_older_message_in_a_list_that_its_job_has_left_starts_nothing(fleet: Fleet) -> None:
+    small = fleet.worker("small", slots=1)
+    broker = fleet.client().broker
+    job = fleet.client().submit_shell("true", queue="big")
+    text = message("scriptfleet.shell", job.id, "default")
+    broker.redis.lpush(broker.keys("celery", "default"), text)
+
+    eventually(lambda: f"not_claimed job={job.id} state=moved" in small.log())
+
+    assert job.state() is State.QUEUED
+    fleet.worker("large", slots=1, queues="big")
+    assert job.result(30).outcome is State.SUCCEEDED

@@ -202,13 +202,13 @@ class Member:
         if member is not None:
             member._close()
 
-    def run_job(self, job_id: str) -> Done | NotClaimed:
-        """Run a job whose message came; once this worker is told to take none, hand it back for the others."""
+    def run_job(self, job_id: str, message_list: str) -> Done | NotClaimed:
+        """Run a job whose message came by this list; once this worker is told to take none, hand it back for others."""
         self._turn.taken, self._turn.until = None, time.monotonic() + _TURN_SECONDS
         if reason := self.standing.must_hand_back():
             self._hand_back(job_id, reason)
             return NotClaimed(reason)
-        answer = self._runner.run_job(job_id, self._goes_on)
+        answer = self._runner.run_job(job_id, self._goes_on, message_list)
         if isinstance(answer, Done):
             self._turn.taken = answer.next
         return answer
@@ -222,13 +222,13 @@ class Member:
         else:
             log.info("handed_back job=%s reason=%s back=%s", job_id, reason, is_back)
 
-    def refuse(self, job_id: str) -> None:
+    def refuse(self, job_id: str, message_list: str) -> None:
         """End a queued job whose kind this worker does not have, without waiting for it."""
-        self._refusals.submit(self._refuse, job_id)
+        self._refusals.submit(self._refuse, job_id, message_list)
 
-    def _refuse(self, job_id: str) -> None:
+    def _refuse(self, job_id: str, message_list: str) -> None:
         try:
-            self._runner.run_job(job_id, lambda: False)
+            self._runner.run_job(job_id, lambda: False, message_list)
         except Exception:
             # The edge of the thread: nobody reads what a future keeps.
             log.exception("refusal_broke job=%s", job_id)

@@ -94,11 +94,14 @@ class Runner:
     #: Tells whether the broker has no room for curves.
     drops_samples: Callable[[], bool]
 
-    def run_job(self, job_id: str, goes_on: GoesOn) -> Done | NotClaimed:
-        """Claim the job and see it through; where its slot ``goes_on``, claim the next of its queue at its end."""
+    def run_job(self, job_id: str, goes_on: GoesOn, message_list: str = "") -> Done | NotClaimed:
+        """Claim the job, whose message stood in this list, and see it through.
+
+        Where its slot ``goes_on``, claim the next of its queue at its end.
+        """
         asked_at = time.monotonic()
         try:
-            claim = self.claims.claim(job_id, new_run_id())
+            claim = self.claims.claim(job_id, new_run_id(), message_list)
         except redis.RedisError as fault:
             # The tick sends the message again; a claim whose answer alone was lost runs out, and the job is rescued.
             log.warning("not_claimed job=%s reason=%s", job_id, fault)

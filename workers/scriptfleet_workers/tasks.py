@@ -1,5 +1,6 @@
 """Celery's tasks: one name a kind, all with one body. The task's id is the job's."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery, signals
@@ -24,7 +25,7 @@ def register(app: Celery) -> None:
 
 
 def _run(task: Any) -> str:
-    answer = Member.current().run_job(task.request.id)
+    answer = Member.current().run_job(task.request.id, _list_of(task.request.delivery_info))
     if isinstance(answer, NotClaimed):
         # A repeated message, or a job that was cancelled meanwhile: nothing happened here.
         raise Ignore
@@ -37,7 +38,11 @@ def _run(task: Any) -> str:
     return f"exit {record.usage.exit_code} after {record.usage.execution_time_seconds:.3f} s"
 
 
-def _refuse(name: str = "", id: str = "", **_: Any) -> None:  # noqa: A002 - Celery names it so
+def _list_of(delivery_info: Mapping[str, str | None] | None) -> str:
+    return (delivery_info or {}).get("routing_key") or ""
+
+
+def _refuse(name: str = "", id: str = "", message: Any = None, **_: Any) -> None:  # noqa: A002 - Celery names it so
     """End a job of a kind that this worker does not have: its message is gone, and nobody else would hear of it."""
     if name.startswith(task_name("")) and Member.is_joined():
-        Member.current().refuse(id)
+        Member.current().refuse(id, _list_of(message.delivery_info))

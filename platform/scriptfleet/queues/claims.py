@@ -143,10 +143,13 @@ class Claims:
         self._worker, self._keep_ms = worker, round(keep_seconds * 1000)
         self._template, self._key = template(), signing_key
 
-    def claim(self, job_id: str, run_id: str) -> Claim | str:
-        """Take the job; or give the state, or 'gone', that stands against it."""
-        lease_ms = round(SHORTEST_LEASE_SECONDS * 1000)
-        answer = self._scripts.call("claim", job_id, run_id, self._worker, lease_ms, self._template, self._keep_ms)
+    def claim(self, job_id: str, run_id: str, message_list: str = "") -> Claim | str:
+        """Take the job; or give the state, or 'gone', that stands against it.
+
+        ``message_list`` is the list of Celery's that its message stood in: one that the job has left gives it to nobody.
+        """
+        asked = (job_id, run_id, self._worker, round(SHORTEST_LEASE_SECONDS * 1000), self._template, self._keep_ms)
+        answer = self._scripts.call("claim", *asked, message_list)
         return _claim(run_id, answer) if answer[0] == b"claimed" else str(answer[0].decode())
 
     def claim_next(self, queue: str, run_id: str) -> Claim | None:

@@ -160,6 +160,23 @@ def test_after_out_of_memory_a_job_waits_in_the_queue_of_its_rule(
     assert job.facts()["queue"] == "big"
 
 
+def test_an_older_message_in_a_queue_that_its_job_has_left_gives_it_to_nobody(
+    client: Client, worker: FakeWorker, broker: Broker
+) -> None:
+    job = client.submit_shell("true", retry={"max_attempts": 3, "oom_queue": "big"})
+    ended(worker, worker.claim(job.id), ENDS[4])
+    broker.redis.zadd(broker.keys("delayed"), {job.id: 1})
+    worker.tick()
+    waits_behind = client.submit_shell("true")
+
+    assert worker.claims.claim(job.id, "from-before", "default") == "moved"
+    assert (job.state(), job.facts()["queue"]) == (State.QUEUED, "big")
+    assert waits_behind.state() is State.QUEUED
+    again = worker.claims.claim(job.id, "run-2", "big")
+    assert isinstance(again, Claim)
+    assert (again.queue, again.attempt) == ("big", 2)
+
+
 def test_the_next_attempt_looks_for_a_worker_with_as_much_more_memory(client: Client, worker: FakeWorker) -> None:
     broker, offer = client.broker, {"slots": 2, "queues": "default", "labels": "{}", "memory_mb": 200}
     broker.redis.hset(broker.keys("worker", "worker-1"), mapping=offer)

@@ -1,14 +1,22 @@
 #!lua flags=allow-oom
--- Takes the right to run a job whose message came. ARGV: job, claim id, worker, lease ms, message template, keep ms.
+-- Takes the right to run a job whose message came. ARGV: job, claim id, worker, lease ms, message template, keep ms,
+-- Celery's list that the message stood in or '' where that is not known.
 -- Gives {'claimed', id, queue, spec, sig, attempt, ready ms, now ms, first start ms, kind, name, argsrepr, prio,
 -- expires ms or 0, losses, idempotency key or '', its hash or '', blob or '', ooms, lane, bounds}, or {why not}: the
--- job's state, 'gone', 'paused', 'placed elsewhere', or 'waits' when its limits or this worker forbid it now.
+-- job's state, 'gone', 'moved' to another queue since, 'paused', 'placed elsewhere', or 'waits' when its limits or this worker
+-- forbid it now.
 local id, claim, worker, lease, template, keep = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5], ARGV[6]
+local list = ARGV[7] or ''
 local at, f = now_ms(), claimable(id)
 if not f[1] then return { 'gone' } end
 
 -- The message may be an old one, of a job that was taken back or handed to another since.
 local function against(queue, lane)
+  -- Its new queue has a message of its own, or its place in line.
+  if list ~= '' and list ~= queue and list ~= own_list(worker) then
+    touched[list] = true
+    return 'moved'
+  end
   if is_paused(queue) then
     hand_back(id, queue)
     return 'paused'
