@@ -1,6 +1,7 @@
 """The server nears its limit of memory: readings go first, then output waits on disks, then submits; outcomes never."""
 
 import json
+import shutil
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import redis
 
 from scriptfleet.domain.state import State
 from scriptfleet.errors import BrokerFull
+from scriptfleet.queues.drafts import of_command
 from tests.broker_server import BrokerServer
 from tests.e2e.test_drain import running, scriptfleet
 from tests.e2e.test_fleet_runs_jobs import stored_runs
@@ -122,3 +124,19 @@ def test_how_full_it_is_costs_no_look_a_submit(fleet: Fleet, broker: BrokerServe
 
     assert calls < 25
     assert json.loads(scriptfleet(fleet, "status", "--json").stdout)["queues"]["default"]["ready"] > 0
+
+
+def test_a_job_that_was_claimed_along_runs_at_once_also_where_the_report_before_it_breaks_off(
+    fleet: Fleet, broker: BrokerServer
+) -> None:
+    worker, spool = fleet.worker("w1", slots=1), fleet.home / "spool"
+    with filled(broker, 84):
+        eventually(lambda: "output_kept_here=True" in worker.log())
+        shutil.rmtree(spool)
+        spool.write_text("no folder")
+        jobs = fleet.client().submit_many([of_command(f"echo {number}") for number in range(40)])
+
+        assert {job.result(60).outcome for job in jobs} == {State.SUCCEEDED}
+
+    assert "run_broke_off" in worker.log()
+    assert sum(job.facts()["losses"] for job in jobs) == 0

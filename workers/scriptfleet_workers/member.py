@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import threading
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -55,12 +54,11 @@ from scriptfleet_workers.standing import Standing
 from scriptfleet_workers.tally import Tally
 from scriptfleet_workers.task_events import TaskEvents
 from scriptfleet_workers.time_limits import TimeLimits
+from scriptfleet_workers.turn import Turn
 from scriptfleet_workers.vital_signs import VitalSigns
 
 log = logging.getLogger("scriptfleet.worker")
 
-#: How long a thread goes on with jobs that came without a message, before it lets Celery have its say again.
-_TURN_SECONDS: Final = 0.5
 #: New objects between two collections of the youngest; Python's own number is 700, which a run makes several times.
 _MOST_YOUNG: Final = 20_000
 #: How often it is tried to send reports that lie in the spool.
@@ -95,7 +93,7 @@ class Member:
         self.way_out = Drain(settings.drain_seconds, lambda: self.stop_all(StopReason.SHUTDOWN))
         self.standing = Standing(self._admission, self.way_out.begun, self._server.is_settling)
         self.tally, self._pressure = Tally(), Pressure()
-        self._turn = threading.local()
+        self._turns = threading.local()
         # Jobs that are refused take no slot: a few at a time, so that a queue full of them starves nobody.
         self._refusals = ThreadPoolExecutor(1, thread_name_prefix="refusals")
         self._claims = claims = Claims(broker.redis, broker.keys, name, keep_seconds, settings.signing_key)
@@ -204,14 +202,11 @@ class Member:
 
     def run_job(self, job_id: str, message_list: str) -> Done | NotClaimed:
         """Run a job whose message came by this list; once this worker is told to take none, hand it back for others."""
-        self._turn.taken, self._turn.until = None, time.monotonic() + _TURN_SECONDS
         if reason := self.standing.must_hand_back():
             self._hand_back(job_id, reason)
             return NotClaimed(reason)
-        answer = self._runner.run_job(job_id, self._goes_on, message_list)
-        if isinstance(answer, Done):
-            self._turn.taken = answer.next
-        return answer
+        self._turns.here = Turn(self._may_go_on)
+        return self._runner.run_job(job_id, self._turns.here, message_list)
 
     def _hand_back(self, job_id: str, reason: str) -> None:
         try:
@@ -228,7 +223,7 @@ class Member:
 
     def _refuse(self, job_id: str, message_list: str) -> None:
         try:
-            self._runner.run_job(job_id, lambda: False, message_list)
+            self._runner.run_job(job_id, Turn(), message_list)
         except Exception:
             # The edge of the thread: nobody reads what a future keeps.
             log.exception("refusal_broke job=%s", job_id)
@@ -239,15 +234,18 @@ class Member:
         A message costs Celery about a millisecond of CPU, as much as a short job costs us. Only jobs that wait behind
         the window are taken, so nobody's message is in vain.
         """
-        taken, self._turn.taken = getattr(self._turn, "taken", None), None
-        self._turn.until = time.monotonic() + _TURN_SECONDS
-        while taken is not None:
-            taken = self._runner.run_taken(taken, self._goes_on, self._events)
+        turn: Turn = getattr(self._turns, "here", None) or Turn()
+        turn.begin()
+        while (taken := turn.give()) is not None:
+            try:
+                self._runner.run_taken(taken, turn, self._events)
+            except Exception:
+                # The edge of a run: what was claimed after it is here, and nobody else would run it for a while.
+                log.exception("run_broke_off job=%s run=%s", taken.claim.job_id, taken.claim.run_id)
 
-    def _goes_on(self) -> bool:
+    def _may_go_on(self) -> bool:
         # Slots may have been taken away while they ran something.
-        has_slot = len(self.busy_slots) <= self.slots
-        return has_slot and self.standing.takes_jobs() and time.monotonic() < self._turn.until
+        return len(self.busy_slots) <= self.slots and self.standing.takes_jobs()
 
     def begin_to_leave(self, *, again: bool = False) -> None:
         """Take no more jobs: this worker is told to stop. ``again`` ends what runs, if it had begun before."""

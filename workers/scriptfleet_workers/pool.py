@@ -50,18 +50,23 @@ class TaskPool(ThreadPool):  # type: ignore[misc]
 
         def supervise() -> None:
             try:
-                apply_target(target, args, kwargs, callback, accept_callback, getpid=lambda: token)
-                self._jobs.pop(token, None)
+                self._apply(token, target, args, kwargs, callback, accept_callback)
+                # Whatever became of the first: another job may have been claimed by then.
                 member.go_on()
-            except Exception:
-                # The edge of the thread: nobody reads what a future keeps.
-                log.exception("slot_broke job=%s", correlation_id)
             finally:
                 self._jobs.pop(token, None)
                 member.busy_slots.discard(token)
                 member.slot_bell.ring()
 
         return Applied(self.executor.submit(supervise))
+
+    def _apply(self, token: int, target: Callable[..., Any], *rest: Any) -> None:
+        try:
+            apply_target(target, *rest, getpid=lambda: token)
+        except Exception:
+            # The edge of the thread: nobody reads what a future keeps.
+            log.exception("slot_broke job=%s", self._jobs.get(token))
+        self._jobs.pop(token, None)
 
     def terminate_job(self, pid: int, signal: int | None = None) -> None:
         """End the run with this token: as a revoke with terminate asks, or, of a job not revoked, a cold shutdown."""

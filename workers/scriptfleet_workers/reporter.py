@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,12 +15,13 @@ from scriptfleet.domain.ids import new_run_id
 from scriptfleet.errors import BlobTooLarge
 from scriptfleet.execution.plain_file import open_plain
 from scriptfleet.execution.workspace import ARTIFACTS
-from scriptfleet.queues.claims import SHORTEST_LEASE_SECONDS, Claim, Claims, Ending, Finish
+from scriptfleet.queues.claims import SHORTEST_LEASE_SECONDS, Claims, Ending, Finish
 from scriptfleet.queues.events import OUTPUT_PIECE_BYTES, OutputPublisher
 from scriptfleet_workers.broker_faults import PASSING, is_full, is_refusal
 from scriptfleet_workers.kept_output import Pieces
 from scriptfleet_workers.report import Report
 from scriptfleet_workers.spool import Refused, Spool
+from scriptfleet_workers.turn import Turn
 
 log = logging.getLogger("scriptfleet.report")
 
@@ -29,25 +30,13 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
 _PATIENCE_SECONDS: Final = 10.0
 
 
-#: Tells whether a slot is to go on with another job when its run is over.
-GoesOn = Callable[[], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """A job that was claimed, and the CLOCK_MONOTONIC moment at which it was asked for."""
-
-    claim: Claim
-    asked_at: float
-
-
 class _Sending:
     """One report on its way: what the broker has of it already is not sent again."""
 
-    def __init__(self, report: Report, folder: Path, goes_on: GoesOn = lambda: False) -> None:
-        self.report, self.folder, self.goes_on = report, folder, goes_on
-        #: The job that this one's slot goes on with.
-        self.next: Taken | None = None
+    def __init__(self, report: Report, folder: Path, turn: Turn) -> None:
+        self.report, self.folder, self.turn = report, folder, turn
+        #: Whether the next job of the queue was asked for.
+        self.has_asked = False
         self.at_ms = round(time.time() * 1000)
         self.streams = {name: Pieces(folder / name, OUTPUT_PIECE_BYTES) for name in ("stdout", "stderr")}
         self.artifacts = list(report.artifacts)
@@ -76,24 +65,24 @@ class Reporter:
         self._claims, self._output, self._keep = claims, output, keep
         self._spool, self._stopping, self._keeps_output = spool, stopping, keeps_output
 
-    def report(self, report: Report, folder: Path, goes_on: GoesOn = lambda: False) -> Taken | None:
+    def report(self, report: Report, folder: Path, turn: Turn) -> None:
         """Send the report of the run whose files lie in ``folder``; blocks until the broker has it, or the spool.
 
-        Where its slot ``goes_on`` it takes the next job of the queue along; gives that.
+        Where its slot's turn goes on, that takes the next job of the queue along.
         """
-        sending, wait, stopped_at = _Sending(report, folder, goes_on), _FIRST_WAIT, None
+        sending, wait, stopped_at = _Sending(report, folder, turn), _FIRST_WAIT, None
         while True:
             try:
                 self._send(sending)
             except PASSING as fault:
                 log.warning("report_waits job=%s run=%s reason=%s", report.job_id, report.run_id, fault)
             else:
-                return sending.next
+                return
             if self._stopping.is_set():
                 stopped_at = stopped_at or time.monotonic()
                 if time.monotonic() - stopped_at > _PATIENCE_SECONDS:
                     self._spool.keep(report, folder)
-                    return sending.next
+                    return
             self._pause(wait)
             wait = min(wait * 2, _LONGEST_WAIT)
 
@@ -128,14 +117,14 @@ class Reporter:
     def _finish(self, sending: _Sending) -> Finish:
         """End the run; where its slot is to go on, take the next job on the same way."""
         ending = _ending(sending.report)
-        if sending.next is not None or not sending.goes_on():
+        if sending.has_asked or not sending.turn.goes_on():
             return self._claims.finish(ending)
         # Asked once: an answer that was lost on the way may have been a claim, and should not be two.
-        sending.goes_on = lambda: False
+        sending.has_asked = True
         asked_at = time.monotonic()
         ended, claim = self._claims.finish_and_claim(ending, sending.report.claim.queue, new_run_id())
         if claim is not None:
-            sending.next = Taken(claim, asked_at)
+            sending.turn.take(claim, asked_at)
         if isinstance(ended, redis.RedisError):
             raise ended
         return ended
@@ -143,7 +132,7 @@ class Reporter:
     def _send_late(self, report: Report, folder: Path) -> None:
         # The job may have ended and been forgotten since: it is never brought back.
         try:
-            if not self._send_files(_Sending(report, folder)):
+            if not self._send_files(_Sending(report, folder, Turn())):
                 raise redis.exceptions.OutOfMemoryError("the server is full again")
             if not report.is_told:
                 _tell(report, self._claims.finish(_ending(report, is_late=True)))

@@ -31,9 +31,10 @@ from scriptfleet.queues.signing import good_until, is_genuine
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
 from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.report import Report
-from scriptfleet_workers.reporter import GoesOn, Reporter, Taken
+from scriptfleet_workers.reporter import Reporter
 from scriptfleet_workers.tally import JOBS_REFUSED, RUNS, Tally
 from scriptfleet_workers.task_events import TaskEvents
+from scriptfleet_workers.turn import Taken, Turn
 
 log = logging.getLogger("scriptfleet.run")
 
@@ -56,8 +57,6 @@ class Done:
 
     claim: Claim
     record: RunRecord
-    #: What its slot goes on with.
-    next: Taken | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +93,10 @@ class Runner:
     #: Tells whether the broker has no room for curves.
     drops_samples: Callable[[], bool]
 
-    def run_job(self, job_id: str, goes_on: GoesOn, message_list: str = "") -> Done | NotClaimed:
+    def run_job(self, job_id: str, turn: Turn, message_list: str = "") -> Done | NotClaimed:
         """Claim the job, whose message stood in this list, and see it through.
 
-        Where its slot ``goes_on``, claim the next of its queue at its end.
+        Where its slot's turn goes on, the next of its queue is claimed at its end.
         """
         asked_at = time.monotonic()
         try:
@@ -109,17 +108,16 @@ class Runner:
         if isinstance(claim, str):
             log.info("not_claimed job=%s state=%s", job_id, claim)
             return NotClaimed(claim)
-        return self.see_through(Taken(claim, asked_at), goes_on)
+        return self.see_through(Taken(claim, asked_at), turn)
 
-    def run_taken(self, taken: Taken, goes_on: GoesOn, events: TaskEvents) -> Taken | None:
-        """See a job through that came without a message; give the one to go on with, if there is one."""
+    def run_taken(self, taken: Taken, turn: Turn, events: TaskEvents) -> None:
+        """See a job through that came without a message."""
         events.started(taken.claim)
-        done = self.see_through(taken, goes_on)
+        done = self.see_through(taken, turn)
         events.ended(taken.claim, done.record)
-        return done.next
 
-    def see_through(self, taken: Taken, goes_on: GoesOn) -> Done:
-        """Run a claimed job to its end and report it; where its slot ``goes_on``, claim the next of its queue then."""
+    def see_through(self, taken: Taken, turn: Turn) -> Done:
+        """Run a claimed job to its end and report it; where its turn goes on, claim the next of its queue then."""
         claim = taken.claim
         log.info("run_started job=%s run=%s attempt=%d", claim.job_id, claim.run_id, claim.attempt)
         workspace = self.workspaces.take(claim.run_id)
@@ -130,7 +128,7 @@ class Runner:
                 record = replace(record, curve=[])
             then = after(spec, claim, record)
             self.live.finish(active)
-            onward = self.reporter.report(_report(claim, record, then), workspace.folder, goes_on)
+            self.reporter.report(_report(claim, record, then), workspace.folder, turn)
         if record.usage.exit_code is None:
             # What had to be ended from outside may still live in there.
             workspace.remove()
@@ -138,7 +136,7 @@ class Runner:
             self.workspaces.give_back(workspace)
         self.tally.add(RUNS, record.outcome)
         log.info("run_%s job=%s run=%s next=%s", record.outcome, claim.job_id, claim.run_id, then.state)
-        return Done(claim, record, onward)
+        return Done(claim, record)
 
     def _execute(self, active: ActiveRun) -> tuple[JobSpec | None, RunRecord]:
         claim = active.claim

@@ -146,7 +146,7 @@ class Claims:
     def claim(self, job_id: str, run_id: str, message_list: str = "") -> Claim | str:
         """Take the job; or give the state, or 'gone', that stands against it.
 
-        ``message_list`` is the list of Celery's that its message stood in: one that the job has left gives it to nobody.
+        ``message_list`` is the list of Celery's that its message stood in: one that the job has left starts nothing.
         """
         asked = (job_id, run_id, self._worker, round(SHORTEST_LEASE_SECONDS * 1000), self._template, self._keep_ms)
         answer = self._scripts.call("claim", *asked, message_list)

@@ -1,6 +1,7 @@
 """Reports over a real server: what it has is not sent again, and what it cannot hold is left out."""
 
 import os
+import shutil
 import threading
 import uuid
 from collections.abc import Iterator
@@ -14,11 +15,13 @@ from scriptfleet.domain.state import State
 from scriptfleet.execution.plain_file import open_plain
 from scriptfleet.queues.claims import Claim, Claims
 from scriptfleet.queues.client import Client
+from scriptfleet.queues.drafts import of_command
 from scriptfleet.queues.events import OUTPUT_PIECE_BYTES, OutputPublisher
 from scriptfleet_workers.kept_output import Pieces
 from scriptfleet_workers.report import Report
 from scriptfleet_workers.reporter import Reporter
 from scriptfleet_workers.spool import Spool
+from scriptfleet_workers.turn import Turn
 from tests.broker_server import BrokerServer
 
 
@@ -74,7 +77,7 @@ def test_a_full_server_gets_the_outcome_at_once_and_the_output_later(broker: Bro
     report = parts.claimed()
     parts.redis.config_set("maxmemory", 1)
 
-    parts.reporter.report(report, run_folder(tmp_path, b"much"))
+    parts.reporter.report(report, run_folder(tmp_path, b"much"), Turn())
 
     assert parts.state(report) == "succeeded"
     assert (len(parts.facts("output")), len(parts.facts("finished"))) == (0, 1)
@@ -102,7 +105,7 @@ def test_reading_goes_on_at_the_piece_that_failed(tmp_path: Path) -> None:
 
 def test_pieces_are_numbered_through(redis_url: str, tmp_path: Path) -> None:
     parts = Parts(redis_url, tmp_path)
-    parts.reporter.report(parts.claimed(), run_folder(tmp_path, os.urandom(OUTPUT_PIECE_BYTES + 1)))
+    parts.reporter.report(parts.claimed(), run_folder(tmp_path, os.urandom(OUTPUT_PIECE_BYTES + 1)), Turn())
 
     assert [b'"number": %d' % number in fact[b"d"] for number, fact in enumerate(parts.facts("output"))] == [True] * 2
 
@@ -116,7 +119,7 @@ def test_what_a_script_put_in_place_of_its_output_is_not_read(put: object, redis
 
     with pytest.raises(OSError, match=r"plain file|symbolic links"):
         open_plain(folder / "stdout")
-    parts.reporter.report(report, folder)
+    parts.reporter.report(report, folder, Turn())
 
     assert parts.state(report) == "succeeded"
     assert parts.facts("output") == []
@@ -149,3 +152,24 @@ def test_a_report_that_the_server_refuses_is_set_aside_and_the_next_one_sent(red
 
     assert parts.state(good) == "succeeded"
     assert [path.name for path in (tmp_path / "spool" / "failed").iterdir()] == [bad.run_id]
+
+
+def test_a_job_that_was_claimed_along_is_there_also_when_the_report_breaks_off(
+    broker: BrokerServer, tmp_path: Path
+) -> None:
+    parts, turn = Parts(broker.url, tmp_path), Turn(lambda: True)
+    report = parts.claimed()
+    # More than stand in the window: those behind it are claimed without a message.
+    waiting = {job.id for job in parts.client.submit_many([of_command("true")] * 30)}
+    parts.redis.config_set("maxmemory", 1)
+    shutil.rmtree(tmp_path / "spool")
+    (tmp_path / "spool").write_text("no folder")
+
+    with pytest.raises(OSError, match="spool"):
+        parts.reporter.report(report, run_folder(tmp_path, b"much"), turn)
+
+    assert parts.state(report) == "succeeded"
+    onward = turn.give()
+    assert onward is not None
+    assert onward.claim.job_id in waiting
+    assert turn.give() is None

@@ -29,6 +29,7 @@ from scriptfleet_workers.reporter import Reporter
 from scriptfleet_workers.run import Done, NotClaimed, Runner
 from scriptfleet_workers.spool import Spool
 from scriptfleet_workers.tally import Tally
+from scriptfleet_workers.turn import Turn
 from tests.broker_server import BrokerServer
 
 #: Of a queue that no worker has told its slots for; DEFAULT_WINDOW in queues/lua.
@@ -73,7 +74,7 @@ def test_after_a_fault_of_the_worker_the_job_is_tried_again_and_its_secret_is_no
         "true", env={"API_TOKEN": "hunter2hunter2"}, retry={"max_attempts": 3, "initial_delay": 60}
     )
 
-    done = runs.run_job(job.id, lambda: False)
+    done = runs.run_job(job.id, Turn())
 
     assert isinstance(done, Done)
     assert done.record.usage.error_type == "InternalError"
@@ -89,7 +90,7 @@ def test_a_claim_while_the_broker_is_away_leaves_the_job_to_be_sent_again(tmp_pa
     job = client.submit_shell("true")
     server.kill()
 
-    assert runs.run_job(job.id, lambda: False) == NotClaimed("broker away")
+    assert runs.run_job(job.id, Turn()) == NotClaimed("broker away")
 
     server.start()
     assert job.state() is State.QUEUED
@@ -103,7 +104,7 @@ def test_a_job_claimed_just_before_its_worker_ends_all_runs_goes_back_too(
     job = client.submit_shell("sleep 60")
     runs.active.stop_all(StopReason.SHUTDOWN, 0.0)
 
-    done = runs.run_job(job.id, lambda: False)
+    done = runs.run_job(job.id, Turn())
     runs.around.engine.close()
 
     assert isinstance(done, Done)
@@ -117,11 +118,13 @@ def test_a_slot_that_goes_on_has_the_next_job_of_the_queue_when_its_run_is_over(
     client, runs = runner(redis_url, tmp_path, Engine)
     jobs = client.submit_many(of_command(f"echo {number}") for number in range(40))
 
-    done = runs.run_job(jobs[0].id, lambda: True)
+    turn = Turn(lambda: True)
+    runs.run_job(jobs[0].id, turn)
     taken = [jobs[0].id]
-    while isinstance(done, Done) and done.next is not None:
-        taken.append(done.next.claim.job_id)
-        done = runs.see_through(done.next, lambda: True)
+    while (onward := turn.give()) is not None:
+        taken.append(onward.claim.job_id)
+        turn.begin()
+        runs.see_through(onward, turn)
     runs.around.engine.close()
 
     states = {job.id: job.state() for job in jobs}
