@@ -84,7 +84,7 @@ class Member:
         #: Rings when one of them is free again.
         self.slot_bell = Bell()
         self._broker, self._settings = broker, settings
-        self._server = ServerWatch(broker.redis)
+        self._server = ServerWatch(broker.redis, broker.keys)
         keep_seconds = settings.result_hours * 3600
         self._inheritance = environment.on_fleet(own_environment(), settings.secret_prefixes, settings.allow_loader_env)
         self._engine = Engine(method=Method(settings.monitor), warm_env=self._inheritance.clean, is_for_many=slots > 1)

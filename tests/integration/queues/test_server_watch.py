@@ -1,0 +1,57 @@
+"""Whoever comes to a server that has just come back waits for the runs that it may have forgotten."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from scriptfleet import Client
+from scriptfleet.config import Settings
+from scriptfleet.queues.server_watch import ServerWatch
+from tests.broker_server import BrokerServer
+from tests.eventually import eventually
+
+
+@pytest.fixture
+def server() -> Iterator[BrokerServer]:
+    made = BrokerServer()
+    made.start()
+    yield made
+    made.remove()
+
+
+def watch_of(client: Client) -> ServerWatch:
+    """Give a watch that has seen its server."""
+    watch = ServerWatch(client.broker.redis, client.broker.keys)
+    client.broker.redis.ping()
+    return watch
+
+
+def test_one_that_comes_just_after_a_server_came_back_with_its_data_claims_nothing_for_a_moment(
+    server: BrokerServer, tmp_path: Path
+) -> None:
+    client = Client(settings=Settings(home=tmp_path, redis_url=server.url))
+    client.submit_shell("true")
+    client.broker.redis.close()
+    server.kill()
+    server.start()
+
+    watch = watch_of(client)
+
+    assert watch.is_settling()
+    assert watch.changes == 0
+    eventually(lambda: not watch.is_settling())
+
+
+def test_one_that_comes_to_a_new_server_or_to_one_that_has_been_up_for_a_while_waits_for_nothing(
+    server: BrokerServer, tmp_path: Path
+) -> None:
+    client = Client(settings=Settings(home=tmp_path, redis_url=server.url))
+    assert not watch_of(client).is_settling()
+
+    client.submit_shell("true")
+    with redis.Redis.from_url(server.url) as other:
+        eventually(lambda: other.info("server")["uptime_in_seconds"] >= 3)
+
+    assert not watch_of(client).is_settling()
