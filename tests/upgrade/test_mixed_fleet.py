@@ -13,6 +13,7 @@ import pytest
 
 from scriptfleet.domain.retry import RetryPolicy
 from scriptfleet.domain.state import State
+from scriptfleet.queues.drafts import of_command
 from tests.command import ROOT
 from tests.e2e.test_fleet_runs_jobs import stored_runs
 from tests.eventually import eventually
@@ -108,6 +109,17 @@ def test_older_and_newer_workers_share_the_work(fleet: Fleet, older: dict[str, s
     fleet.worker("newer", slots=1)
 
     check_work(fleet, server, tmp_path)
+
+
+def test_what_an_older_worker_does_not_give_back_holds_nobody_up_for_long(fleet: Fleet, older: dict[str, str]) -> None:
+    """It refuses specs with keys by name, and its scripts know nothing of what a key's jobs hold."""
+    fleet.worker("older", slots=2, env=older)
+    fleet.worker("newer", slots=1)
+    drafts = [of_command("true", concurrency_key="db", concurrency_limit=1) for _ in range(8)]
+
+    results = [job.result(60) for job in fleet.client().submit_many(drafts)]
+
+    assert {result.outcome for result in results} <= {State.SUCCEEDED, State.REJECTED}
 
 
 def test_an_older_client_submits_to_a_newer_fleet(fleet: Fleet, older: dict[str, str]) -> None:

@@ -24,7 +24,7 @@ _MORE: Final = {
     **dict.fromkeys(("restore", "reassert"), ("writing",)),
     "submit": ("writing", "fullness"),
     "presence": ("workers", "fullness"),
-    "tick": ("workers",),
+    "tick": ("workers", "holders"),
 }
 
 

@@ -206,6 +206,39 @@ def test_a_run_that_is_put_back_after_a_wipe_holds_its_key_again(
     assert with_celery(broker) == [other.id]
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"concurrency_key": "db", "concurrency_limit": 2},
+        {"rate_key": "api", "rate_limit": "2/1h"},
+        {"requires": {"zone": "a"}},
+    ],
+)
+def test_what_jobs_held_whose_runs_an_older_version_has_ended_is_free_again_soon(
+    client: Client, broker: Broker, worker: FakeWorker, asked: dict[str, Any]
+) -> None:
+    """Its scripts know of no keys and places, and give nothing back."""
+    sign = SignOfLife("host", 1, 0, ["default"], "0.1", labels={"zone": "a"})
+    presence = Presence(broker.redis, broker.keys, "w1@host")
+    presence.tell(sign)
+    worker.tick()
+    held, other = submit(client, 2, **asked), submit(client, 1, **asked)[0]
+    first_in = {broker.redis.zscore(broker.keys("admitted", "default"), job.id) for job in held}
+    assert None not in first_in
+    assert broker.redis.zscore(broker.keys("admitted", "default"), other.id) is None
+    for job in held:
+        broker.redis.zrem(broker.keys("admitted", "default"), job.id)
+        broker.redis.hset(broker.keys("job", job.id), "state", "succeeded")
+
+    def is_handed_on() -> bool:
+        presence.tell(sign)
+        worker.tick()
+        return broker.redis.zscore(broker.keys("admitted", "default"), other.id) is not None
+
+    eventually(is_handed_on)
+    LaneBooks(broker).check()
+
+
 def test_a_rate_lets_so_many_start_within_its_window_and_then_more(
     client: Client, broker: Broker, worker: FakeWorker
 ) -> None:

@@ -146,13 +146,15 @@ local function hold_from_now(lane, id, claim, at)
   if redis.call('EXISTS', P .. 'parked_in:' .. gate) == 1 then note_due(gate, at) end
 end
 
+local function let_go(gate, id, at)
+  local is_rate = string.sub(gate, 1, 1) == 'r'
+  if redis.call(is_rate and 'ZREM' or 'SREM', held_key(gate), id) == 0 then return end
+  if is_rate then let_rest(gate, at) end
+  open_gate(gate)
+end
+
 local function release(lane, id, at)
-  local asked = asks(lane)
-  if asked.c and redis.call('SREM', held_key('c:' .. asked.c), id) == 1 then open_gate('c:' .. asked.c) end
-  if asked.r and redis.call('ZREM', held_key('r:' .. asked.r), id) == 1 then
-    let_rest('r:' .. asked.r, at)
-    open_gate('r:' .. asked.r)
-  end
+  for _, gate in ipairs(gates_of(lane)) do let_go(gate, id, at) end
 end
 
 -- Notes the bounds that came with a job: the newest hold for all jobs of the key.
@@ -171,4 +173,4 @@ local function set_bounds(lane, text)
 end
 
 return { look_for = look_for, park = park, unpark = unpark, open_due = open_due, closed_gate = closed_gate, hold = hold,
-  hold_from_now = hold_from_now, release = release, set_bounds = set_bounds, bounds_of = bounds_of, gates_of = gates_of }
+  hold_from_now = hold_from_now, release = release, let_go = let_go, set_bounds = set_bounds, bounds_of = bounds_of, gates_of = gates_of }

@@ -111,7 +111,10 @@ for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
   if slots[queue] then
     redis.call('SET', P .. 'window:' .. queue, slots[queue] * 2)
     resend_lost(queue)
-    if redis.call('EXISTS', P .. 'parked:' .. queue) == 1 then placement().try_places(queue, 20) end
+    if redis.call('EXISTS', P .. 'parked:' .. queue) == 1 then
+      sweep_holders(queue, at)
+      placement().try_places(queue, 20)
+    end
   elseif redis.call('DEL', P .. 'window:' .. queue) == 1 then
     hand_back_bound(queue)
   end
