@@ -39,14 +39,16 @@ class Heartbeat:
         is_stop: Callable[[bytes, str], bool] = lambda text, job_id: True,
         drops_samples: Callable[[], bool] = lambda: False,
         server_changes: Callable[[], int] = lambda: 0,
+        rate_due: Callable[[float], None] = lambda _: None,
     ) -> None:
         """``tell`` gives the sign of life; ``is_stop`` says whether a text is an order to stop a job;
-        ``drops_samples`` whether readings are left out; ``server_changes`` how often the server was another one.
+        ``drops_samples`` whether readings are left out; ``server_changes`` how often the server was another one;
+        ``rate_due`` hears in how many seconds a rate that is used up has room again.
         """
         self._claims, self._active, self._presence = claims, active, presence
         self._tell, self._is_stop, self._drops_samples = tell, is_stop, drops_samples
         self._rounds = Rounds("heartbeat", _EVERY_SECONDS, self._beat)
-        self._is_away = False
+        self._is_away, self._rate_due = False, rate_due
         self._server_changes, self._changes_told = server_changes, server_changes()
 
     def start(self) -> None:
@@ -102,6 +104,8 @@ class Heartbeat:
             done = self._claims.tick()
             if done.rescued or done.resent:
                 log.warning("tick rescued=%d resent=%d", done.rescued, done.resent)
+            if done.rate_due_seconds is not None:
+                self._rate_due(done.rate_due_seconds)
             # Many jobs may be due at the same moment; the server has others to serve meanwhile.
             if not done.is_full or time.monotonic() > until:
                 return

@@ -39,6 +39,7 @@ from scriptfleet_workers.alive import is_alive
 from scriptfleet_workers.bell import Bell
 from scriptfleet_workers.canary import Canary
 from scriptfleet_workers.drain import Drain
+from scriptfleet_workers.due_rates import DueRates
 from scriptfleet_workers.escape import Escape
 from scriptfleet_workers.health import HealthServer
 from scriptfleet_workers.heartbeat import Heartbeat
@@ -128,7 +129,8 @@ class Member:
         self._signs = VitalSigns(self, self.active, self._admission, self.standing, self._canary, self._pressure)
         self._orders = Orders(broker.redis, broker.keys, self.name, key, self, self.tally)
         heed = (self._tell, self._orders.is_stop, self._pressure.drops_samples, lambda: self._server.changes)
-        self._heartbeat = Heartbeat(claims, self.active, self._presence, *heed)
+        self._due_rates = DueRates(claims.open_due_rates)
+        self._heartbeat = Heartbeat(claims, self.active, self._presence, *heed, self._due_rates.note)
         self._escape = Escape(self.way_out, self.active, self.leave)
         self._health: HealthServer | None = None
         if settings.worker_health_port is not None:
@@ -149,6 +151,7 @@ class Member:
         # Before the first tick, which would rescue jobs whose reports lie there.
         member._spool_rounds.once()
         member._heartbeat.start()
+        member._due_rates.start()
         if member._health is not None:
             member._health.start()
         member._events.start()
@@ -320,6 +323,7 @@ class Member:
         self._orders.close()
         self._events.close()
         self._live.close()
+        self._due_rates.close()
         self._heartbeat.close()
         self._forget_canary()
         self._engine.close()

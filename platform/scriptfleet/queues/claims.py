@@ -126,6 +126,8 @@ class Tick:
     expired: int
     rescued: int
     resent: int
+    #: In how many seconds the next rate that is used up has room again; None when none is.
+    rate_due_seconds: float | None = None
 
     @property
     def is_full(self) -> bool:
@@ -227,7 +229,16 @@ class Claims:
             round(DOUBT_SECONDS * 1000),
             round(WORKER_LIFETIME_SECONDS * 1000),
         )
-        return Tick(*(int(count) for count in answer))
+        moved, expired, rescued, resent, due_ms = (int(number) for number in answer)
+        return Tick(moved, expired, rescued, resent, _seconds(due_ms))
+
+    def open_due_rates(self) -> float | None:
+        """Let jobs go whose rate has room again; give in how many seconds the next one has, or None."""
+        return _seconds(int(self._scripts.call("due", self._template)))
+
+
+def _seconds(ms: int) -> float | None:
+    return None if ms < 0 else ms / 1000
 
 
 def _claimed(run_id: str, answer: list[bytes]) -> Claim | None:

@@ -15,7 +15,7 @@
 | {N}:bounds:<gate> | string | limit of a concurrency key, or jobs and ms of a rate key; as submitted last, for a week |
 | {N}:held:c:<key> | set | jobs that hold a concurrency key: with Celery, or running |
 | {N}:held:r:<key> | zset | starts within a rate's window: claims, score = when, ms; jobs with Celery at +inf |
-| {N}:rates_due | zset | rates at which lanes wait; score = when the next start leaves the window, ms |
+| {N}:rates_due | zset | rates that are used up; score = when the next start leaves the window, ms |
 | {N}:placed:<worker> | zset | jobs placed with a worker, there or running; score = MiB that they asked for |
 | {N}:admitted:<queue> | zset | jobs whose message is with Celery, not yet claimed; score = when admitted, ms |
 | {N}:running:<queue> | set | jobs of the queue that run |

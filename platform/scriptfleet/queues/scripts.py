@@ -13,7 +13,7 @@ from scriptfleet.queues.keys import Keys
 NAMES = (
     *("submit", "claim", "next", "reassert", "finish", "renew", "cancel", "tick", "show", "presence"),
     *("pause", "purge", "epoch", "restore", "hand_back", "stuck", "revive", "load"),
-    "delayed",
+    *("delayed", "due"),
 )
 #: These read or write a key or two: they share the first part alone.
 _PLAIN: Final = frozenset({"show", "epoch", "revive", "load", "delayed"})

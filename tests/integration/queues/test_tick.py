@@ -45,7 +45,7 @@ def test_a_lease_that_holds_is_left_alone(client: Client, worker: FakeWorker) ->
     job = client.submit_shell("true")
     worker.claim(job.id)
 
-    assert worker.tick() == [0, 0, 0, 0]
+    assert worker.tick() == [0, 0, 0, 0, -1]
     assert job.state() is State.RUNNING
 
 

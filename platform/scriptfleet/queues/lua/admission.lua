@@ -54,6 +54,12 @@ local function fill(queue, template, at)
   end
 end
 
+-- In how many ms the next rate is due, or -1.
+local function due_in_ms(at)
+  local first = redis.call('ZRANGE', P .. 'rates_due', 0, 0, 'WITHSCORES')[2]
+  return first and math.max(0, tonumber(first) - at) or -1
+end
+
 -- Hands waiting jobs to Celery until the queue's window is full; so for other queues whose lanes this script opened.
 local function admit(queue, template, at)
   touched[queue] = true

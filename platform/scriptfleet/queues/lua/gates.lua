@@ -52,7 +52,8 @@ local function has_room(gate, id, at)
   return redis.call('ZCARD', held_key(gate)) < most
 end
 
--- A rate's gate has room again when its oldest start leaves the window: nothing else would tell.
+-- A rate's gate has room again when its oldest start leaves the window: nothing else would tell. It is noted as soon as
+-- the rate is used up, so that all know in time, also of lanes that come to wait there later.
 local function note_due(gate, at)
   local oldest = redis.call('ZRANGE', held_key(gate), 0, 0, 'WITHSCORES')
   local _, window = bounds_of(gate, nil, at)
@@ -105,7 +106,7 @@ end
 local function open_due(at)
   for _, gate in ipairs(redis.call('ZRANGEBYSCORE', P .. 'rates_due', '-inf', ms(at), 'LIMIT', 0, 20)) do
     redis.call('ZREM', P .. 'rates_due', gate)
-    open_gate(gate)
+    if has_room(gate, nil, at) then open_gate(gate) else note_due(gate, at) end
   end
 end
 
@@ -143,7 +144,7 @@ local function hold_from_now(lane, id, claim, at)
   redis.call('ZREM', held_key(gate), id)
   redis.call('ZADD', held_key(gate), ms(at), claim)
   let_rest(gate, at)
-  if redis.call('EXISTS', P .. 'parked_in:' .. gate) == 1 then note_due(gate, at) end
+  if redis.call('EXISTS', P .. 'parked_in:' .. gate) == 1 or not has_room(gate, nil, at) then note_due(gate, at) end
 end
 
 local function let_go(gate, id, at)

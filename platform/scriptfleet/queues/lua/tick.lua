@@ -2,7 +2,7 @@
 -- What every worker does about once a second, no leader: due jobs move on, expired ones end, lost runs are rescued,
 -- windows are set and filled, messages that Redis lost are sent again.
 -- ARGV: message template, keep ms, most per step, losses allowed, age of a message to doubt in ms, worker lifetime ms.
--- Gives {moved, expired, rescued, resent}.
+-- Gives {moved, expired, rescued, resent, in how many ms the next rate is due or -1}.
 local template, keep, most, losses = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local doubt, lifetime, at = tonumber(ARGV[5]), tonumber(ARGV[6]), now_ms()
 local moved, expired, rescued, resent = 0, 0, 0, 0
@@ -120,4 +120,4 @@ for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
   end
   admit(queue, template, at)
 end
-return { moved, expired, rescued, resent }
+return { moved, expired, rescued, resent, due_in_ms(at) }
