@@ -89,11 +89,13 @@ def output(job_id: str, run_id: str, body: bytes, number: int = 0, stream: str =
     return event(EventType.OUTPUT, job_id, 0, START_MS + 2500, run_id=run_id, stream=stream, number=number, body=packed)
 
 
-def whole_job(spec: JobSpec | None = None, outcome: State = State.SUCCEEDED, at_ms: int = START_MS) -> list[Event]:
-    """Give the events of a job that was submitted, claimed and finished."""
+def whole_job(
+    spec: JobSpec | None = None, outcome: State = State.SUCCEEDED, at_ms: int = START_MS, **cost: Any
+) -> list[Event]:
+    """Give the events of a job that was submitted, claimed and finished; ``cost`` are measures of its run."""
     job_id, run_id = new_job_id(), new_run_id()
     began = datetime.fromtimestamp(at_ms / 1000 + 1.25, UTC).isoformat()
-    made = record(job_id, run_id, outcome, usage=usage(start_time=began, success=outcome is State.SUCCEEDED))
+    made = record(job_id, run_id, outcome, usage=usage(start_time=began, success=outcome is State.SUCCEEDED, **cost))
     return [
         submitted(job_id, spec, at_ms=at_ms),
         claimed(job_id, run_id, at_ms=at_ms + 1000),

@@ -1,5 +1,6 @@
 """Queries over history use the index that was made for them; with few rows, so that no plan is a matter of luck."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -7,11 +8,12 @@ import sqlalchemy as sa
 
 from benchmarks.history_seed import seed
 from scriptfleet.domain.state import State
-from scriptfleet.storage import distribution, series
+from scriptfleet.storage import distribution, run_list, series
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.migrate import upgrade_open
 from scriptfleet.storage.paging import PageRequest
+from scriptfleet.storage.run_list import RunList, SortBy, Wish
 from scriptfleet.storage.run_store import RunFilter, RunStore
 
 SCRIPT = "script_000.py"
@@ -66,6 +68,38 @@ def test_a_label_is_found_by_its_index(seeded: Database) -> None:
     which = RunFilter(label=("team", "team-1"))
     for statement, plan in plans_of(seeded, lambda database: RunStore(database).page(which, PageRequest(5))):
         assert "ix_labels_name" in plan or "pk_labels" in plan, (statement, plan)
+
+
+def listed(wish: Wish) -> Callable[[Database], object]:
+    def ask(database: Database) -> object:
+        first = RunList(database).page(wish, PageRequest(5))
+        RunList(database).counts(wish)
+        return RunList(database).page(wish, PageRequest(5, first.page.next_cursor))
+
+    return ask
+
+
+LISTS = [
+    (Wish(is_ascending=True), "ix_runs_began_at"),
+    (Wish(by=SortBy.WALL), "ix_runs_began_at"),
+    (Wish(RunFilter(queue="default"), by=SortBy.MEMORY), "ix_runs_began_at"),
+    (Wish(RunFilter(label=("team", "team-1"), worker="worker-0@host-0"), by=SortBy.CPU), "ix_runs_worker"),
+    (Wish(RunFilter(group_name="group-1", queue="default")), "ix_runs_group_name"),
+    # By the ids of its few jobs; PostgreSQL by the moment where, as here, it has many of the runs.
+    (Wish(RunFilter(label=("team", "team-1"))), "ix_runs_"),
+    (Wish(search="SCRIPT_00"), "ix_runs_name"),
+    (Wish(RunFilter(outcome=State.SUCCEEDED), search="script_00", by=SortBy.WALL), "ix_runs_name"),
+]
+
+
+def test_a_list_reads_runs_by_the_index_of_what_is_asked_for(seeded: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of so few runs a bound as it is would be none.
+    monkeypatch.setattr(run_list, "MOST_SORTED", 20)
+    for wish, index in LISTS:
+        plans = plans_of(seeded, listed(wish))
+        assert any(index in plan for _, plan in plans), (wish, plans)
+        for statement, plan in plans:
+            assert not re.search(r"SCAN runs(?! USING)|Seq Scan on runs", plan), (statement, plan)
 
 
 def plans_of(database: Database, ask: Callable[[Database], object]) -> list[tuple[str, str]]:

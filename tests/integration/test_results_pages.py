@@ -179,7 +179,7 @@ def test_tables_have_captions_and_headings_and_fields_have_labels(service: Servi
         assert ("name", "viewport") in found.attributes
     list_page = page(service, "/runs")
     fields = [value for name, value in list_page.attributes if name == "for"]
-    assert "name" in fields
+    assert {"search", "label", "until"} <= set(fields)
     assert all(("id", field) in list_page.attributes for field in fields)
 
 
@@ -202,7 +202,50 @@ def test_outcomes_and_names_narrow_the_list_and_older_runs_are_a_page_away(servi
 
     assert page(service, older).text.count("other.sh") == 5
     assert page(service, "/runs?name=a%26b.sh").text.count("other.sh") == 0
-    assert "No runs like these" in page(service, "/runs?outcome=failed").text
+    assert "No run is like this. Take a filter away above" in page(service, "/runs?outcome=failed").text
+
+
+def test_the_list_is_sorted_and_each_of_its_links_keeps_what_was_asked_for(service: Service) -> None:
+    for at in range(60):
+        spec = make.shell_spec(f"Nightly-{at % 3}.sh", queue="default", group="g&h", labels={"team": "ops"})
+        began = make.START_MS + at * 1000
+        service.store.apply(make.whole_job(spec, at_ms=began, execution_time_seconds=float(at)))
+    asked = "search=nightly&group=g%26h&label=team%3Dops&queue=default&since=2020-01-01T00%3A00&sort=wall"
+
+    first = page(service, f"/runs?{asked}")
+
+    links = [value for name, value in first.attributes if name == "href" and value and value.startswith("/runs?")]
+    following = next(one for one in links if "cursor=" in one)
+    assert all(part in following for part in asked.split("&"))
+    assert first.text.index("59.00 s") < first.text.index("58.00 s")
+    assert [wall in page(service, following).text for wall in ("10.00 s", "9.00 s")] == [False, True]
+    assert ("aria-sort", "descending") in first.attributes
+    turned = next(one for one in links if "order=asc" in one)
+    assert page(service, turned).text.index("1.00 s") < page(service, turned).text.index("2.00 s")
+    without = next(one for one in links if "search" not in one and "label" in one)
+    assert all(part in without for part in asked.split("&")[1:])
+    assert ("value", "2020-01-01T00:00:00") in first.attributes
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("search=zebra", "No script has \u201czebra\u201d in its name"),
+        ("label=ops", "label"),
+        ("since=yesterday", "since"),
+        ("cursor=AAAA", "cursor"),
+        ("worker=" + "w" * 256, "worker"),
+    ],
+)
+def test_what_finds_nothing_or_cannot_be_read_is_told_beside_the_form(service: Service, asked: str, told: str) -> None:
+    store_one(service)
+
+    answer = service.client.get(f"/runs?{asked}&queue=kept", headers={"Accept": "text/html"})
+
+    assert answer.status_code == (200 if "zebra" in asked else 422)
+    found = Page(answer.text)
+    assert told in found.text
+    assert ("value", "kept") in found.attributes
 
 
 def test_what_is_not_there_is_told_on_a_page_to_browsers(service: Service) -> None:

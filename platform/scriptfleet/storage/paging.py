@@ -47,7 +47,7 @@ def read_page(
     """Read one page, newest first by ``order``, a moment and an id; raises InvalidValue for a bad cursor."""
     moment, key = order
     if request.cursor is not None:
-        after_moment, after_key = _decoded(request.cursor)
+        after_moment, after_key = place_of(request.cursor)
         wanted = wanted.where(sa.tuple_(moment, key) < sa.tuple_(sa.literal(after_moment), sa.literal(after_key)))
     # One row more than asked for tells whether there is a next page.
     rows = connection.execute(wanted.order_by(moment.desc(), key.desc()).limit(request.limit + 1)).all()
@@ -57,10 +57,16 @@ def read_page(
 
 def _cursor_after(rows: Sequence[sa.Row[Any]], order: tuple[sa.Column[Any], sa.Column[Any]]) -> str:
     last = rows[-1]._mapping
-    return base64.urlsafe_b64encode(json.dumps([last[column] for column in order]).encode()).decode().rstrip("=")
+    return cursor_of(last[order[0]], last[order[1]])
 
 
-def _decoded(cursor: str) -> tuple[float, str]:
+def cursor_of(value: float, key: str) -> str:
+    """Give the cursor of the page after a row, by what it is ordered by and its id."""
+    return base64.urlsafe_b64encode(json.dumps([value, key]).encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str) -> tuple[float, str]:
+    """Read what cursor_of() wrote; raises InvalidValue."""
     try:
         moment, key = json.loads(base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
         return check.number("cursor", moment), check.text("cursor", key)

@@ -1,7 +1,7 @@
 """Runs as they are kept: their measures, output and curve."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -99,6 +99,13 @@ class RunStore:
         if row is None:
             raise RunNotFound(run_id)
         return _run(row)
+
+    def several(self, run_ids: Sequence[str]) -> list[RunRow]:
+        """Give the runs of these ids, in their order; those that are gone are left out."""
+        wanted = sa.select(*_COLUMNS).where(runs.c.run_id.in_(run_ids))
+        with self._database.reading() as connection:
+            found = {row.run_id: _run(row) for row in connection.execute(wanted)}
+        return [found[run_id] for run_id in run_ids if run_id in found]
 
     def page(self, which: RunFilter, request: PageRequest) -> Page[RunRow]:
         """Give a page of runs, the last begun first."""

@@ -1,70 +1,64 @@
-"""The list of runs: filtered, and paged by a cursor in the address."""
+"""The list of runs: searched, filtered, sorted, and paged by a cursor. All of it is in the address."""
 
 from typing import Annotated, Final
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ConfigDict
 
 from scriptfleet.domain.state import FINAL, State
+from scriptfleet.errors import InvalidValue
+from scriptfleet.results.pages.list_query import SORTS, ListQuery
 from scriptfleet.results.pages.sources import Sources
-from scriptfleet.results.rest.models import seconds_of
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_list import MOST_SORTED, RunList, Wish
 
 ROWS: Final = 50
-
-
-class ListQuery(BaseModel):
-    """What the list of runs can be asked for. Empty fields of the form mean any."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = ""
-    queue: str = ""
-    worker: str = ""
-    since: str = ""
-    until: str = ""
-    outcome: State | None = None
-    cursor: str | None = None
-
-    def which(self, *, any_outcome: bool = False) -> RunFilter:
-        """Give what the store takes; raises InvalidValue."""
-        return RunFilter(
-            name=self.name or None,
-            queue=self.queue or None,
-            worker=self.worker or None,
-            since=_moment("since", self.since),
-            until=_moment("until", self.until),
-            outcome=None if any_outcome else self.outcome,
-        )
-
-    def fields(self) -> dict[str, str]:
-        """Give what is asked for beside outcome and page."""
-        names = ("name", "queue", "worker", "since", "until")
-        return {name: getattr(self, name) for name in names if getattr(self, name)}
-
-
-def _moment(field: str, said: str) -> float | None:
-    # A browser's field for a moment gives no offset: pages speak of UTC.
-    is_local = "T" in said and not said.endswith("Z") and "+" not in said
-    return seconds_of(field, f"{said}Z" if is_local else said or None)
+_UNREADABLE: Final = 422
 
 
 def runs_routes(sources: Sources) -> APIRouter:
     """Give the route of the list."""
     router = APIRouter()
+    runs = RunList(sources.database)
 
     @router.get("/runs")
     def list_runs(request: Request, query: Annotated[ListQuery, Query()]) -> HTMLResponse:
-        counts = sources.runs.counts(query.which(any_outcome=True))
-        return sources.renderer.page(
-            request,
-            "runs.html",
-            page=sources.runs.page(query.which(), PageRequest(ROWS, query.cursor)),
-            counts=counts,
-            query=query,
-            outcomes=[State.RUNNING, *(state for state in State if state in FINAL and str(state) in counts)],
-        )
+        try:
+            return _listed(sources, request, runs, query, query.wish())
+        except InvalidValue as fault:
+            answer = sources.renderer.page(request, "runs.html", **_around(query), found=None, fault=str(fault))
+            answer.status_code = _UNREADABLE
+            return answer
 
     return router
+
+
+def _listed(sources: Sources, request: Request, runs: RunList, query: ListQuery, wish: Wish) -> HTMLResponse:
+    found = runs.page(wish, PageRequest(ROWS, query.cursor))
+    counts = runs.counts(wish)
+    tabs = [State.RUNNING, *(state for state in State if state in FINAL and _is_tab(state, query, counts.by_outcome))]
+    shown = {"counts": counts, "tabs": tabs, "most_sorted": MOST_SORTED}
+    return sources.renderer.page(request, "runs.html", **_around(query), found=found, fault=None, **shown)
+
+
+def _is_tab(state: State, query: ListQuery, counts: dict[str, int]) -> bool:
+    return str(state) in counts or state is query.outcome
+
+
+def _around(query: ListQuery) -> dict[str, object]:
+    """Give the form as it was filled in, and where the page's links lead."""
+    return {
+        "query": query,
+        "said": query.said(),
+        "outcomes": [State.RUNNING, *(state for state in State if state in FINAL)],
+        "address": lambda **changes: _address(query, changes),
+        "sorts": SORTS,
+    }
+
+
+def _address(query: ListQuery, changes: dict[str, str | None]) -> str:
+    """Give the address of this list with some of it changed; where that makes another list, its first page."""
+    said = {**query.said_all(), **({} if "cursor" in changes else {"cursor": None}), **changes}
+    pairs = {name: value for name, value in said.items() if value}
+    return f"/runs?{urlencode(pairs)}" if pairs else "/runs"

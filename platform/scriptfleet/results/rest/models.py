@@ -69,7 +69,7 @@ class JobQuery(PageQuery):
             kind=self.kind,
             queue=self.queue,
             group_name=self.group,
-            label=_label(self.label),
+            label=label_of(self.label),
             worker=self.worker,
             schedule=self.schedule,
             since=seconds_of("since", self.since),
@@ -102,7 +102,7 @@ class RunFilterQuery(BaseModel):
             kind=self.kind,
             queue=self.queue,
             group_name=self.group,
-            label=_label(self.label),
+            label=label_of(self.label),
             worker=self.worker,
             outcome=self.outcome,
             since=seconds_of("since", self.since),
@@ -238,7 +238,8 @@ def _one_name(name: str | None, script: str | None) -> str | None:
     return script if name is None else name
 
 
-def _label(said: str | None) -> tuple[str, str] | None:
+def label_of(said: str | None) -> tuple[str, str] | None:
+    """Read a label, ``name=value``; raises InvalidValue."""
     if said is None:
         return None
     name, equals, value = said.partition("=")

@@ -1,0 +1,156 @@
+"""Lists of runs as people ask for them: by part of a name, in an order of their own.
+
+However many runs there are, the database looks at a bounded number of them, and the answer says where that shows.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from scriptfleet.domain import check
+from scriptfleet.domain.state import State
+from scriptfleet.storage.engine import Database
+from scriptfleet.storage.paging import Page, PageRequest, cursor_of, place_of
+from scriptfleet.storage.run_choice import MOST_LOOKED_AT, Choice, choices_of
+from scriptfleet.storage.run_store import RunFilter, RunRow, RunStore
+from scriptfleet.storage.script_names import names_with
+from scriptfleet.storage.tables import runs
+
+#: What is sorted by cost, and what is counted, is the newest so many of the runs that were asked for.
+MOST_SORTED: Final = 10_000
+#: Before and after every value there is: what is not known comes last.
+_LEAST, _GREATEST = -1.0, 1e300
+
+
+class SortBy(StrEnum):
+    """What a list is ordered by."""
+
+    START = "start"
+    WALL = "wall"
+    CPU = "cpu"
+    MEMORY = "memory"
+
+
+_VALUES: Final[dict[SortBy, sa.ColumnElement[Any]]] = {
+    SortBy.WALL: runs.c.execution_time_seconds,
+    SortBy.CPU: runs.c.user_time_seconds + runs.c.system_time_seconds,
+    SortBy.MEMORY: runs.c.memory_max_mb,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which runs, and in which order."""
+
+    which: RunFilter = field(default_factory=RunFilter)
+    #: Part of the script's name; None for any.
+    search: str | None = None
+    by: SortBy = SortBy.START
+    is_ascending: bool = False
+
+    def __post_init__(self) -> None:
+        check.optional_text("search", self.search, 255)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRuns:
+    """A page of a list, and what it leaves out."""
+
+    page: Page[RunRow]
+    #: How many scripts were searched for, None where no name was; there are more where ``has_more_scripts``.
+    scripts: int | None
+    has_more_scripts: bool
+    #: Sorted are only so many runs, the newest ones - of each script, if several; None where all are.
+    sorted_runs: int | None
+    #: Only so many runs were looked through, the newest ones - of each script, if several; None where all were.
+    looked_at_runs: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many runs there are of each outcome; those under way are ``running``."""
+
+    by_outcome: dict[str, int]
+    #: Whether these are the newest ``MOST_SORTED`` alone.
+    is_cut: bool
+
+
+class RunList:
+    """Reads lists of runs. Each method raises StoreUnreachable."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self._runs = database, RunStore(database)
+
+    def page(self, wish: Wish, request: PageRequest) -> FoundRuns:
+        """Give one page; raises InvalidValue for a bad cursor."""
+        with self._database.reading() as connection:
+            scripts = names_with(connection, wish.search) if wish.search else None
+            parts = choices_of(connection, wish.which, scripts.names if scripts else None)
+            query = _Query(wish, request, parts)
+            rows = connection.execute(query.statement()).all() if parts else []
+        shown = rows[: request.limit]
+        cursor = cursor_of(shown[-1].value, shown[-1].run_id) if len(rows) > len(shown) else None
+        return FoundRuns(
+            Page(self._runs.several([row.run_id for row in shown]), cursor),
+            scripts=len(scripts.names) if scripts else None,
+            has_more_scripts=scripts is not None and scripts.is_cut,
+            sorted_runs=query.limit if query.limit is not None and rows and rows[0].total >= query.limit else None,
+            looked_at_runs=MOST_LOOKED_AT // len(parts) if any(one.is_cut for one in parts) else None,
+        )
+
+    def counts(self, wish: Wish) -> Counts:
+        """Count the runs of each outcome, whatever outcome is asked for."""
+        with self._database.reading() as connection:
+            scripts = names_with(connection, wish.search) if wish.search else None
+            parts = choices_of(connection, wish.which, scripts.names if scripts else None, any_outcome=True)
+            if not parts:
+                return Counts({}, is_cut=False)
+            most = MOST_SORTED // len(parts)
+            outcome = sa.func.coalesce(runs.c.outcome, str(State.RUNNING)).label("outcome")
+            found = _together([one.newest([outcome]).limit(most) for one in parts])
+            counted = sa.select(found.c.outcome, sa.func.count()).group_by(found.c.outcome)
+            counts = {str(name): int(count) for name, count in connection.execute(counted)}
+        return Counts(counts, is_cut=sum(counts.values()) >= most)
+
+
+class _Query:
+    """Builds the statement that gives ids and values of a page, and of one run more."""
+
+    def __init__(self, wish: Wish, request: PageRequest, parts: list[Choice]) -> None:
+        self._wish, self._request, self._parts = wish, request, parts
+        #: Of how many runs of each part the values are read; None where the index has the order.
+        self.limit = None if wish.by is SortBy.START else MOST_SORTED // max(1, len(parts))
+
+    def statement(self) -> sa.Select[Any]:
+        found = _together([self._part(one) for one in self._parts]).c
+        total = sa.func.count().over().label("total")
+        counted = sa.select(found.run_id, found.value, total).subquery().c
+        return self._in_order(sa.select(counted.run_id, counted.value, counted.total), counted.value, counted.run_id)
+
+    def _part(self, choice: Choice) -> sa.Select[Any]:
+        """Give the runs of a choice that may be on the page."""
+        if self.limit is None:
+            wanted = choice.chosen([runs.c.run_id, runs.c.began_at.label("value")])
+            return self._in_order(wanted, runs.c.began_at, runs.c.run_id)
+        unknown = _GREATEST if self._wish.is_ascending else _LEAST
+        value = sa.func.coalesce(_VALUES[self._wish.by], unknown).label("value")
+        return choice.newest([runs.c.run_id, value]).limit(self.limit)
+
+    def _in_order(
+        self, wanted: sa.Select[Any], value: sa.ColumnElement[Any], run_id: sa.ColumnElement[Any]
+    ) -> sa.Select[Any]:
+        both = sa.tuple_(value, run_id)
+        is_ascending = self._wish.is_ascending
+        if self._request.cursor is not None:
+            place = sa.tuple_(*(sa.literal(one) for one in place_of(self._request.cursor)))
+            wanted = wanted.where(both > place if is_ascending else both < place)
+        order = (value.asc(), run_id.asc()) if is_ascending else (value.desc(), run_id.desc())
+        return wanted.order_by(*order).limit(self._request.limit + 1)
+
+
+def _together(parts: list[sa.Select[Any]]) -> sa.Subquery:
+    # A part has a limit of its own, which SQLite takes in a subquery alone.
+    inner = [part.subquery() for part in parts]
+    return inner[0] if len(inner) == 1 else sa.union_all(*(sa.select(one) for one in inner)).subquery()
