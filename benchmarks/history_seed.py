@@ -9,11 +9,11 @@ import random
 import time
 import uuid
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
+from scriptfleet.domain.sample import Sample
 from scriptfleet.storage import curve_bytes
 from scriptfleet.storage.bulk import BulkInsert
 from scriptfleet.storage.engine import Database
@@ -193,8 +193,8 @@ class _Maker:
         }
 
     def _curve(self) -> bytes:
-        points: Sequence[curve_bytes.Point] = [
-            (at / 10, self._random.uniform(0, 100), 40 + at / 20, 1) for at in range(600)
+        points = [
+            Sample(at / 10, self._random.uniform(0, 100), 40 + at / 20, 1, at * 4096, at * 8192) for at in range(600)
         ]
         return curve_bytes.pack(points)
 

@@ -10,11 +10,17 @@ from typing import Any
 from scriptfleet.domain.event import Event, EventType
 from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.domain.job import JobSpec
+from scriptfleet.domain.process_tree import ProcessSeen, ProcessTree
 from scriptfleet.domain.run import OutputTail, RunRecord
+from scriptfleet.domain.sample import Sample
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
 
 START_MS = 1_790_000_000_000
+
+TREE = ProcessTree(
+    0.5, 2, (ProcessSeen(71, 70, "python hello.py", 0.25, 20.5, 0.5), ProcessSeen(72, 71, "sleep 3", 0.0, 1.5, 0.25))
+)
 
 _entries = itertools.count(1)
 
@@ -55,7 +61,8 @@ def record(job_id: str, run_id: str, outcome: State = State.SUCCEEDED, **changes
         outcome=outcome,
         usage=usage(),
         stdout=OutputTail("hello\n"),
-        curve=[(0.0, 50.0, 20.5, 1), (1.0, 90.25, 48.5, 2)],
+        curve=[Sample(0.0, 50.0, 20.5, 1, 0, 4096), Sample(1.0, 90.25, 48.5, 2, 512, 8192)],
+        process_tree=TREE,
     )
     return replace(made, **changes)
 

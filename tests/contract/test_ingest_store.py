@@ -111,7 +111,6 @@ def test_a_run_keeps_every_measure_unrounded_and_what_is_unknown_as_none(databas
     assert run.usage.cpu_max is None
     assert run.usage.success is True
     assert run.began_at == 1_790_000_001.25
-    assert RunStore(database).curve(RUN) == [(0.0, 50.0, 20.5, 1), (1.0, 90.25, 48.5, 2)]
 
 
 def test_a_repeated_batch_changes_nothing_and_reports_no_run_as_new(database: Database) -> None:
@@ -244,11 +243,6 @@ MALFORMED = {
     "unknown stream": make.output(JOB, RUN, b"x", stream="stdin"),
     "moment after the year 9999": dataclasses.replace(make.submitted(JOB), at_ms=10**15),
     "moment beyond every float": dataclasses.replace(make.submitted(JOB), at_ms=10**400),
-    "curve of three numbers": make.finished(make.record(JOB, RUN, curve=[(0.0, 1.0, 2.0)])),
-    "curve with a word": make.finished(make.record(JOB, RUN, curve=[(0.0, "x", 2.0, 1)])),
-    "curve that is not finite": make.finished(make.record(JOB, RUN, curve=[(0.0, float("nan"), 2.0, 1)])),
-    "curve beyond every float": make.finished(make.record(JOB, RUN, curve=[(10**400, 1.0, 2.0, 1)])),
-    "curve of half processes": make.finished(make.record(JOB, RUN, curve=[(0.0, 1.0, 2.0, 1.5)])),
     "revision over 64 bits": dataclasses.replace(make.submitted(JOB), revision=2**70),
 }
 MALFORMED["priority over 32 bits"].data["spec"] = '{"kind":"shell","name":"x","priority":99999999999}'

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from scriptfleet.domain.process_tree import ProcessTree
 from scriptfleet.domain.run import Artifact, OutputTail
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import MEASURES
@@ -65,7 +66,60 @@ def test_a_run_has_every_measure_by_its_canonical_name_and_null_where_unknown(se
         None,
     )
     assert (run["outcome"], run["is_stale"], run["output_data"]) == ("succeeded", False, {"rows": [1, 2]})
-    assert run["curve"] == [[0.0, 50.0, 20.5, 1], [1.0, 90.25, 48.5, 2]]
+    assert run["curve"] == [[0.0, 50.0, 20.5, 1, 0, 4096], [1.0, 90.25, 48.5, 2, 512, 8192]]
+
+
+def test_samples_come_column_by_column_with_the_bytes_read_and_written(service: Service) -> None:
+    store_one(service)
+
+    assert service.client.get(f"/api/v1/runs/{RUN}/samples").json() == {
+        "run_id": RUN,
+        "seconds": [0.0, 1.0],
+        "cpu_percent": [50.0, 90.25],
+        "memory_mb": [20.5, 48.5],
+        "processes": [1, 2],
+        "block_io_read_bytes": [0, 512],
+        "block_io_write_bytes": [4096, 8192],
+    }
+
+
+def test_the_processes_of_a_run_that_has_ended_are_those_that_were_kept(service: Service) -> None:
+    store_one(service)
+
+    found = service.client.get(f"/api/v1/runs/{RUN}/processes").json()
+
+    assert {name: found[name] for name in ("run_id", "is_live", "seconds", "count", "is_cut")} == {
+        "run_id": RUN, "is_live": False, "seconds": 0.5, "count": 2, "is_cut": False,
+    }  # fmt: skip
+    assert [(one["pid"], one["parent_pid"], one["command"]) for one in found["processes"]] == [
+        (71, 70, "python hello.py"),
+        (72, 71, "sleep 3"),
+    ]
+    assert found["processes"][0]["memory_mb"] == 20.5
+
+
+def test_a_run_of_an_older_worker_has_a_curve_without_bytes_and_no_processes(service: Service) -> None:
+    finished = make.finished(make.record(JOB, RUN))
+    for name in ("curve_io", "process_tree"):
+        del finished.data["record"][name]
+    service.store.apply([make.submitted(JOB), make.claimed(JOB, RUN), finished])
+    get = service.client.get
+
+    points = get(f"/api/v1/runs/{RUN}").json()["curve"]
+    assert points == [[0.0, 50.0, 20.5, 1, None, None], [1.0, 90.25, 48.5, 2, None, None]]
+    assert get(f"/api/v1/runs/{RUN}/samples").json()["block_io_read_bytes"] == [None, None]
+    assert get(f"/api/v1/runs/{RUN}/processes").json() == {
+        "run_id": RUN, "is_live": False, "seconds": None, "count": None, "is_cut": False, "processes": [],
+    }  # fmt: skip
+
+
+def test_of_more_processes_than_are_named_the_number_is_told(service: Service) -> None:
+    tree = ProcessTree(1.0, 70, make.TREE.processes)
+    service.store.apply([make.submitted(JOB), make.finished(make.record(JOB, RUN, process_tree=tree))])
+
+    found = service.client.get(f"/api/v1/runs/{RUN}/processes").json()
+
+    assert (found["count"], found["is_cut"], len(found["processes"])) == (70, True, 2)
 
 
 def test_what_a_run_kept_is_listed_with_the_run_and_with_its_job(service: Service) -> None:

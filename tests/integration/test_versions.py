@@ -74,7 +74,8 @@ def test_names_of_a_newer_worker_are_passed_over_and_the_rest_is_taken(
 
 def test_what_an_older_broker_and_worker_do_not_say_is_unknown(redis_client: redis.Redis, stored: Database) -> None:
     events = [make.submitted(JOB, state="delayed"), make.claimed(JOB, RUN), make.finished(make.record(JOB, RUN))]
-    for name in ("v", "artifacts", "reports_refused", "report_faults", "queue", "curve", "output_data"):
+    reports = ("artifacts", "reports_refused", "report_faults")
+    for name in ("v", *reports, "queue", "curve", "curve_io", "output_data", "process_tree"):
         del events[2].data["record"][name]
     events[2].data["record"]["stdout"] = {"text": "hello"}
     for name in ("cpu_avg", "platform"):

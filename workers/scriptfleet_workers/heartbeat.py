@@ -11,6 +11,7 @@ from typing import Final
 import redis
 
 from scriptfleet.domain.outcome import StopReason
+from scriptfleet.domain.sample import Sample
 from scriptfleet.queues.claims import Claims, Renewal
 from scriptfleet.queues.fleet import Presence
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
@@ -40,15 +41,17 @@ class Heartbeat:
         drops_samples: Callable[[], bool] = lambda: False,
         server_changes: Callable[[], int] = lambda: 0,
         rate_due: Callable[[float], None] = lambda _: None,
+        looked_at: Callable[[], set[str]] = set,
     ) -> None:
         """``tell`` gives the sign of life; ``is_stop`` says whether a text is an order to stop a job;
         ``drops_samples`` whether readings are left out; ``server_changes`` how often the server was another one;
-        ``rate_due`` hears in how many seconds a rate that is used up has room again.
+        ``rate_due`` hears in how many seconds a rate that is used up has room again; ``looked_at`` which jobs
+        somebody looks at closely, so that their readings are told at each beat.
         """
         self._claims, self._active, self._presence = claims, active, presence
         self._tell, self._is_stop, self._drops_samples = tell, is_stop, drops_samples
         self._rounds = Rounds("heartbeat", _EVERY_SECONDS, self._beat)
-        self._is_away, self._rate_due = False, rate_due
+        self._is_away, self._rate_due, self._looked_at = False, rate_due, looked_at
         self._server_changes, self._changes_told = server_changes, server_changes()
 
     def start(self) -> None:
@@ -111,12 +114,11 @@ class Heartbeat:
                 return
 
     def _renew(self) -> None:
-        now = time.monotonic()
+        now, looked_at = time.monotonic(), self._looked_at()
         changes = self._server_changes()
         # A server that was away may have forgotten claims: all are told again before others take their jobs.
         tells_all = self._is_away or changes != self._changes_told
-        is_due = [run for run in self._active.all() if tells_all or run.has_news() or run.renew_at <= now]
-        due = {run.claim.run_id: run for run in is_due}
+        due = {run.claim.run_id: run for run in self._active.all() if tells_all or self._is_due(run, now, looked_at)}
         if not due:
             self._changes_told = changes
             return
@@ -134,6 +136,9 @@ class Heartbeat:
                 run.stop(StopReason.CANCELLED)
         self._changes_told = changes
 
+    def _is_due(self, run: ActiveRun, now: float, looked_at: set[str]) -> bool:
+        return run.has_news() or run.renew_at <= now or run.claim.job_id in looked_at
+
     def _reassert(self, run: ActiveRun, lease: float) -> bool:
         """The server has forgotten the job: put it back, unless it knows something newer by now."""
         is_kept = self._claims.reassert(run.claim, lease)
@@ -143,19 +148,22 @@ class Heartbeat:
 
 def _reading(run: ActiveRun) -> str:
     running = run.running
-    watched = running.watched if running else None
-    points = watched.curve.points() if watched else []
+    curve = running.watched.curve if running and running.watched else None
     reading: dict[str, object] = {}
-    if points:
-        at, cpu, memory, processes = points[-1]
-        reading = {"seconds": at, "cpu_percent": cpu, "memory_mb": memory, "processes": processes}
-        reading["curve"] = _thinned(points)
+    if curve and curve.last:
+        now = curve.last
+        reading = {"seconds": now.seconds, "cpu_percent": now.cpu_percent, "memory_mb": now.memory_mb}
+        reading |= {"processes": now.processes}
+        reading |= {"block_io_read_bytes": now.block_io_read_bytes, "block_io_write_bytes": now.block_io_write_bytes}
+        reading["curve"] = _thinned(curve.points(), now)
     if run.progress is not None:
         reading |= {"progress": run.progress.fraction, "message": run.progress.message}
     return json.dumps(reading) if reading else ""
 
 
-def _thinned(points: Sequence[tuple[float, float, float, int]]) -> list[tuple[float, float, float, int]]:
-    """Give so few points of a curve that a reading stays small."""
-    step = -(-len(points) // _LIVE_POINTS)
-    return [(round(at, 2), round(cpu, 1), round(memory, 1), count) for at, cpu, memory, count in points[::-step][::-1]]
+def _thinned(points: Sequence[Sample], now: Sample) -> list[Sample]:
+    """Give so few points of a curve, the newest among them, that a reading stays small."""
+    before = [one for one in points if one.seconds < now.seconds]
+    step = -(-len(before) // _LIVE_POINTS) or 1
+    kept = [*before[::-step][::-1], now]
+    return [one._replace(seconds=round(one.seconds, 2), memory_mb=round(one.memory_mb, 1)) for one in kept]

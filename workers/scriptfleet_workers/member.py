@@ -38,6 +38,7 @@ from scriptfleet_workers.admission import Admission
 from scriptfleet_workers.alive import is_alive
 from scriptfleet_workers.bell import Bell
 from scriptfleet_workers.canary import Canary
+from scriptfleet_workers.close_view import CloseView
 from scriptfleet_workers.drain import Drain
 from scriptfleet_workers.due_rates import DueRates
 from scriptfleet_workers.escape import Escape
@@ -128,9 +129,10 @@ class Member:
         self._canary = Canary(broker.redis, broker.keys, self._events.hostname, settings.deaf_seconds)
         self._signs = VitalSigns(self, self.active, self._admission, self.standing, self._canary, self._pressure)
         self._orders = Orders(broker.redis, broker.keys, self.name, key, self, self.tally)
+        view = CloseView(broker.close_looks, self.active, self._pressure.drops_samples)
         heed = (self._tell, self._orders.is_stop, self._pressure.drops_samples, lambda: self._server.changes)
         self._due_rates = DueRates(claims.open_due_rates)
-        self._heartbeat = Heartbeat(claims, self.active, self._presence, *heed, self._due_rates.note)
+        self._heartbeat = Heartbeat(claims, self.active, self._presence, *heed, self._due_rates.note, view.jobs)
         self._escape = Escape(self.way_out, self.active, self.leave)
         self._health: HealthServer | None = None
         if settings.worker_health_port is not None:

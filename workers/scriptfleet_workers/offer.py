@@ -24,5 +24,5 @@ def promises_of(runs: Iterable[ActiveRun]) -> list[_Promise]:
 
 def _used_mb(run: ActiveRun) -> float:
     running = run.running
-    points = running.watched.curve.points() if running and running.watched else []
-    return float(points[-1][2]) if points else 0.0
+    last = running.watched.curve.last if running and running.watched else None
+    return last.memory_mb if last else 0.0

@@ -2,12 +2,16 @@
 
 from typing import Any, Self
 
+from scriptfleet.domain.process_tree import ProcessTree
+from scriptfleet.domain.sample import Sample, joined
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
 from scriptfleet.domain.value import field, value
 from scriptfleet.errors import InvalidValue
 
 RECORD_VERSION = 1
+
+_POINT_NUMBERS = 4
 
 
 @value(frozen=True, slots=True)
@@ -63,8 +67,8 @@ class RunRecord:
     stderr: OutputTail = OutputTail("")
     #: What a python_function returned.
     output_data: Any = None
-    #: Points of the cost curve: (seconds since start, CPU percent, resident MiB, processes).
-    curve: list[tuple[float, float, float, int]] = field(default_factory=list)
+    #: The cost curve.
+    curve: list[Sample] = field(default_factory=list)
     #: What the script asked to keep and was kept.
     artifacts: list[Artifact] = field(default_factory=list)
     #: How much of what the script reported was refused, and the first reasons.
@@ -72,6 +76,8 @@ class RunRecord:
     report_faults: list[str] = field(default_factory=list)
     #: The queue that this attempt was claimed from; None on a machine of one's own.
     queue: str | None = None
+    #: Its processes when they were most; None for a run too short to have looked.
+    process_tree: ProcessTree | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON data, with unknown measures left out."""
@@ -87,11 +93,14 @@ class RunRecord:
             "stdout": self.stdout.to_dict(),
             "stderr": self.stderr.to_dict(),
             "output_data": self.output_data,
-            "curve": self.curve,
+            # Points of four numbers, as versions before the one that tells I/O read them.
+            "curve": [point[:_POINT_NUMBERS] for point in self.curve],
+            "curve_io": _io_of(self.curve),
             "artifacts": [artifact.to_dict() for artifact in self.artifacts],
             "reports_refused": self.reports_refused,
             "report_faults": self.report_faults,
             "queue": self.queue,
+            "process_tree": self.process_tree and self.process_tree.to_dict(),
         }
 
     @classmethod
@@ -111,9 +120,15 @@ class RunRecord:
             stdout=OutputTail.from_dict(data["stdout"]),
             stderr=OutputTail.from_dict(data["stderr"]),
             output_data=data.get("output_data"),
-            curve=[(at, cpu, rss, pids) for at, cpu, rss, pids in data.get("curve", [])],
+            curve=joined(data.get("curve", []), data.get("curve_io")),
             artifacts=[Artifact.from_dict(artifact) for artifact in data.get("artifacts", [])],
             reports_refused=data.get("reports_refused", 0),
             report_faults=list(data.get("report_faults", [])),
             queue=data.get("queue"),
+            process_tree=ProcessTree.from_dict(tree) if (tree := data.get("process_tree")) else None,
         )
+
+
+def _io_of(curve: list[Sample]) -> list[tuple[int | None, int | None]] | None:
+    found = [(point.block_io_read_bytes, point.block_io_write_bytes) for point in curve]
+    return found if any(one != (None, None) for one in found) else None

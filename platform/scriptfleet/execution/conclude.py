@@ -69,6 +69,7 @@ def conclude(who: Identity, spec: JobSpec, facts: Facts) -> RunRecord:
         output_data=output_data,
         curve=list(facts.watched.curve.points()),
         queue=who.queue,
+        process_tree=facts.watched.snapshots.kept,
     )
 
 

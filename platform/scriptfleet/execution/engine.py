@@ -58,6 +58,7 @@ class Running:
         self.limits: Limits = plan.limits
         self.shim_pid = line.shim_pid
         self.main_pid: int = started["pid"]
+        self.masks = plan.masks
         #: No other run's processes have this in their environment.
         self.marker = f"{VARIABLE}={plan.env.get(VARIABLE, '')}"
         #: CLOCK_MONOTONIC and wall clock of the start.

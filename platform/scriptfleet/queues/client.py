@@ -14,6 +14,7 @@ from scriptfleet.domain.job import JobSpec
 from scriptfleet.errors import InvalidValue
 from scriptfleet.queues import drafts
 from scriptfleet.queues.blobs import BlobStore
+from scriptfleet.queues.close_looks import CloseLooks
 from scriptfleet.queues.connection import connect, told_plainly
 from scriptfleet.queues.dead_jobs import DeadJobs
 from scriptfleet.queues.drafts import Draft, Options
@@ -66,6 +67,11 @@ class Broker:
     def live_output(self) -> LiveOutput:
         """Output of running jobs."""
         return LiveOutput(self.redis, self.keys, self.scripts)
+
+    @cached_property
+    def close_looks(self) -> CloseLooks:
+        """Which running jobs somebody looks at closely."""
+        return CloseLooks(self.redis, self.keys)
 
     @property
     def keep_ms(self) -> int:

@@ -31,6 +31,8 @@
 | {N}:blob:<sha256> | string | compressed bytes of a script or bundle; lives for a week after its job was last due |
 | {N}:output:<run id> | stream | live output of a run; capped; gone some hours after its end |
 | {N}:live | hash | last reading of each running run, JSON by job id |
+| {N}:looked_at:<job id> | string | there while somebody looks closely at a running job, for some seconds |
+| {N}:processes:<run id> | string | process tree of a run that is looked at closely, JSON; gone after some seconds |
 | {N}:events | stream | facts on their way to the store; read by group, deleted after the commit |
 | {N}:events:dead | stream | facts that no store could take, with the reason |
 | {N}:epoch | hash | id of this server's memory, made once and lost when it is wiped; whether that is restored |

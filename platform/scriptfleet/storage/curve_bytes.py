@@ -1,24 +1,43 @@
-"""How a cost curve lies in its column: zlib over one version byte and the four series, little-endian doubles."""
+"""How a cost curve lies in its column: zlib over one version byte and its series, little-endian doubles.
 
+Version 1 has seconds, CPU percents, resident MiB and processes; version 2 has the bytes read and written as well, NaN
+for those that are not known.
+"""
+
+import math
 import struct
 import zlib
 from collections.abc import Sequence
+from typing import Final
 
-Point = tuple[float, float, float, int]
+from scriptfleet.domain.sample import Sample
+from scriptfleet.errors import InvalidValue
 
-_VERSION = b"\x01"
-
-
-def pack(curve: Sequence[Point]) -> bytes:
-    """Give the bytes of a curve: seconds, CPU percents, resident MiB, processes, each series on its own."""
-    values = [value for series in zip(*curve, strict=True) for value in series]
-    return zlib.compress(_VERSION + struct.pack(f"<{len(values)}d", *values))
+_WITHOUT_IO: Final = 1
+_WITH_IO: Final = 2
+_SERIES: Final = {_WITHOUT_IO: 4, _WITH_IO: 6}
 
 
-def unpack(packed: bytes) -> list[Point]:
-    """Read what pack() wrote."""
-    body = zlib.decompress(packed)[1:]
-    values = struct.unpack(f"<{len(body) // 8}d", body)
-    length = len(values) // 4
-    series = [values[at * length : (at + 1) * length] for at in range(4)]
-    return [(at, cpu, rss, int(pids)) for at, cpu, rss, pids in zip(*series, strict=True)]
+def pack(curve: Sequence[Sample]) -> bytes:
+    """Give the bytes of a curve, each series on its own."""
+    has_io = any(number is not None for point in curve for number in point[_SERIES[_WITHOUT_IO] :])
+    version = _WITH_IO if has_io else _WITHOUT_IO
+    series = list(zip(*curve, strict=True))[: _SERIES[version]]
+    values = [math.nan if value is None else value for one in series for value in one]
+    return zlib.compress(bytes([version]) + struct.pack(f"<{len(values)}d", *values))
+
+
+def unpack(packed: bytes) -> list[Sample]:
+    """Read what pack() wrote, now or before there was I/O in it. Raises InvalidValue for a newer version."""
+    content = zlib.decompress(packed)
+    if content[0] not in _SERIES:
+        raise InvalidValue("curve version", content[0], f"one of {', '.join(map(str, _SERIES))}: upgrade this one")
+    values = struct.unpack(f"<{(len(content) - 1) // 8}d", content[1:])
+    length = len(values) // _SERIES[content[0]]
+    rows = zip(*(values[at : at + length] for at in range(0, len(values), length or 1)), strict=True)
+    return [_sample(row) for row in rows]
+
+
+def _sample(row: Sequence[float]) -> Sample:
+    at, cpu, rss, processes, *io = row
+    return Sample(at, cpu, rss, int(processes), *(None if math.isnan(one) else int(one) for one in io))

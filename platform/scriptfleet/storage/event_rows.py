@@ -19,7 +19,7 @@ from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.domain.value import value
 from scriptfleet.errors import InvalidValue
-from scriptfleet.storage import curve_bytes, storable
+from scriptfleet.storage import curve_bytes, storable, tree_bytes
 from scriptfleet.storage.row import Row
 
 STREAMS = ("stdout", "stderr")
@@ -185,7 +185,7 @@ def _finished(batch: Batch, event: Event) -> None:
     if is_stale is False and known and state.is_final and known.run_id != run_id:
         is_stale = True
     row = _finished_row(record, is_stale, _seconds(event))
-    curve = curve_bytes.pack([storable.curve_point(point) for point in record.curve]) if record.curve else None
+    curve = _curve_row(record, run_id) if record.curve else None
     patch = batch.job(event)
     if not is_stale and (state.is_final or not known):
         patch.move(event, state)
@@ -198,7 +198,13 @@ def _finished(batch: Batch, event: Event) -> None:
     batch.records[run_id] = record
     _keep_tails(batch, record, run_id)
     if curve:
-        batch.curves[run_id] = {"run_id": run_id, "packed": curve}
+        batch.curves[run_id] = curve
+
+
+def _curve_row(record: RunRecord, run_id: str) -> Row:
+    packed = curve_bytes.pack([storable.sample(point) for point in record.curve])
+    tree = tree_bytes.pack(storable.process_tree(record.process_tree)) if record.process_tree else None
+    return {"run_id": run_id, "packed": packed, "process_tree": tree}
 
 
 def began_at(claimed_at: object, row: Row) -> object:

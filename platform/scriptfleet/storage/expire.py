@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from scriptfleet.storage.archive import OF_JOB, OF_RUN, ArchiveWriter
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.tables import jobs, outputs, runs, tails
+from scriptfleet.storage.tables import curves, jobs, outputs, runs, tails
 
 #: Jobs a transaction: writers of the fleet wait for it on SQLite.
 _AT_ONCE: Final = 200
@@ -92,6 +92,8 @@ def _erase(connection: sa.Connection, job_ids: Sequence[str], gone: Counter[str]
     ).rowcount
     said = {"error_message": None, "output_data": sa.null()}
     connection.execute(sa.update(runs).where(runs.c.job_id.in_(job_ids)).values(said))
+    # Commands name files and people.
+    connection.execute(sa.update(curves).where(_of(curves, job_ids)).values(process_tree=None))
 
 
 def _erase_printed(database: Database, before: float, gone: Counter[str], is_stopping: Callable[[], bool]) -> None:

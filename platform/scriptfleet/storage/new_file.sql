@@ -94,7 +94,7 @@ CREATE TABLE runs (
 );
 CREATE TABLE curves (
 	run_id TEXT NOT NULL, 
-	packed BLOB NOT NULL, 
+	packed BLOB NOT NULL, process_tree BLOB, 
 	CONSTRAINT pk_curves PRIMARY KEY (run_id)
 );
 CREATE TABLE outputs (
@@ -217,4 +217,4 @@ CREATE INDEX ix_audit_at ON audit (at, entry_id);
 CREATE INDEX ix_audit_actor ON audit (actor, at, entry_id);
 CREATE INDEX ix_audit_action ON audit (action, at, entry_id);
 CREATE INDEX ix_audit_target ON audit (target, at, entry_id);
-INSERT INTO alembic_version VALUES ('0007');
+INSERT INTO alembic_version VALUES ('0008');

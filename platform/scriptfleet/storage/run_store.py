@@ -8,11 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from scriptfleet.domain import check
+from scriptfleet.domain.process_tree import ProcessTree
 from scriptfleet.domain.run import Artifact
+from scriptfleet.domain.sample import Sample
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import MEASURES, Usage
 from scriptfleet.errors import InvalidValue, RunNotFound
-from scriptfleet.storage import curve_bytes
+from scriptfleet.storage import curve_bytes, tree_bytes
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.event_rows import STREAMS
 from scriptfleet.storage.paging import Page, PageRequest, read_page
@@ -120,12 +122,21 @@ class RunStore:
         with self._database.reading() as connection:
             return {str(name): int(count) for name, count in connection.execute(wanted)}
 
-    def curve(self, run_id: str) -> list[curve_bytes.Point]:
-        """Give the points of a run's cost curve: seconds, CPU percent, resident MiB, processes; empty for none."""
-        wanted = sa.select(curves.c.packed).where(curves.c.run_id == check.text("run_id", run_id))
-        with self._database.reading() as connection:
-            packed = connection.scalar(wanted)
+    def curve(self, run_id: str) -> list[Sample]:
+        """Give a run's cost curve; empty for none."""
+        packed = self._beside(run_id, curves.c.packed)
         return curve_bytes.unpack(packed) if packed else []
+
+    def process_tree(self, run_id: str) -> ProcessTree | None:
+        """Give a run's processes as they were when they were most; None where nobody looked."""
+        packed = self._beside(run_id, curves.c.process_tree)
+        return tree_bytes.unpack(packed) if packed else None
+
+    def _beside(self, run_id: str, column: sa.ColumnElement[bytes | None]) -> bytes | None:
+        wanted = sa.select(column).where(curves.c.run_id == check.text("run_id", run_id))
+        with self._database.reading() as connection:
+            found = connection.scalar(wanted)
+        return None if found is None else bytes(found)
 
     def output(self, run_id: str, stream: str) -> Iterator[bytes]:
         """Give what a run wrote to ``stdout`` or ``stderr``, as it is stored, chunk by chunk.

@@ -7,7 +7,9 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
+from scriptfleet.domain.process_tree import LONGEST_COMMAND, ProcessSeen, ProcessTree
 from scriptfleet.domain.run import Artifact
+from scriptfleet.domain.sample import Sample
 from scriptfleet.domain.usage import MEASURES, Usage
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.row import MEASURE_TYPES
@@ -17,6 +19,7 @@ _LARGEST_SMALL_INTEGER = 2**31 - 1
 #: The last moment of the year 9999, milliseconds: nothing can show a later one.
 _LAST_MOMENT_MS = 253_402_300_799_999
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_OF_PROCESS = ("cpu_seconds", "memory_mb", "age_seconds")
 _NUL_SHOWN = "\N{SYMBOL FOR NULL}"
 
 
@@ -60,11 +63,28 @@ def moment_ms(field: str, value: object) -> int:
     return integer(field, value)
 
 
-def curve_point(value: Sequence[object]) -> tuple[float, float, float, int]:
-    """Accept a point of a cost curve: seconds, CPU percent, resident MiB, processes; all of them finite."""
-    at, cpu, rss, pids = value
-    numbers = [_finite("curve", number) for number in (at, cpu, rss)]
-    return (numbers[0], numbers[1], numbers[2], small_integer("curve", pids))
+def sample(value: Sequence[object]) -> Sample:
+    """Accept a point of a cost curve: its numbers finite, its bytes whole numbers or None."""
+    *numbers, pids, read, written = value
+    at, cpu, rss = (_finite("curve", number) for number in numbers)
+    return Sample(at, cpu, rss, small_integer("curve", pids), _bytes_or_none(read), _bytes_or_none(written))
+
+
+def process_tree(tree: ProcessTree) -> dict[str, object]:
+    """Give a process tree as JSON data that can be kept; raises InvalidValue naming what cannot be."""
+    kept = [_process(one) for one in tree.processes]
+    seconds = _finite("process_tree.seconds", tree.seconds)
+    return {"seconds": seconds, "count": small_integer("process_tree.count", tree.count), "processes": kept}
+
+
+def _process(one: ProcessSeen) -> dict[str, object]:
+    numbers = {name: _finite(f"process.{name}", getattr(one, name)) for name in _OF_PROCESS}
+    pids = {name: integer(f"process.{name}", getattr(one, name)) for name in ("pid", "parent_pid")}
+    return {**pids, "command": needed_text("process.command", one.command)[:LONGEST_COMMAND], **numbers}
+
+
+def _bytes_or_none(value: object) -> int | None:
+    return None if value is None else integer("curve", value)
 
 
 def artifact(kept: Artifact) -> dict[str, object]:

@@ -131,6 +131,8 @@ curves = sa.Table(
     sa.Column("run_id", sa.Text, primary_key=True),
     # See curve_bytes.py.
     sa.Column("packed", sa.LargeBinary, nullable=False),
+    # The run's processes when they were most; see tree_bytes.py. Null where nobody looked.
+    sa.Column("process_tree", sa.LargeBinary),
 )
 
 outputs = sa.Table(

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptfleet.domain.run import OutputTail, RunRecord
+from scriptfleet.domain.sample import Sample
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import MEASURES, Usage
 
@@ -29,10 +30,17 @@ def test_a_usage_comes_back_from_json_as_it_was(usage: Usage) -> None:
 
 @given(measured, st.sampled_from(State), st.text(), st.integers(0, 2**40))
 def test_a_record_comes_back_from_json_as_it_was(usage: Usage, outcome: State, text: str, cut: int) -> None:
-    tail, curve = OutputTail(text, cut), [(0.1, 99.5, 12.25, 2), (0.2, 0.0, 1.0, 1)]
+    tail, curve = OutputTail(text, cut), [Sample(0.1, 99.5, 12.25, 2), Sample(0.2, 0.0, 1.0, 1, 0, 2**40)]
     record = RunRecord("r1", "j1", 2, "w1", "h1", outcome, usage, tail, output_data={"a": [1, None]}, curve=curve)
 
     assert RunRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record
+
+
+def test_a_curve_with_bytes_in_it_can_be_read_by_versions_that_know_of_none() -> None:
+    curve = [Sample(0.1, 99.5, 12.25, 2, 0, 4096)]
+    plain = RunRecord("r1", "j1", 2, "w1", "h1", State.FAILED, Usage(), curve=curve).to_dict()
+
+    assert [list(point) for point in plain["curve"]] == [[0.1, 99.5, 12.25, 2]]
 
 
 def test_a_measure_that_is_not_known_is_none_and_not_zero() -> None:

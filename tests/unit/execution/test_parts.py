@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptfleet.domain.kinds import Source
+from scriptfleet.domain.sample import Sample
 from scriptfleet.errors import BlobMissing
 from scriptfleet.execution.conclude import TAIL_BYTES, tail_of
 from scriptfleet.execution.monitor.curve import Curve
@@ -30,7 +31,7 @@ SOURCE = Source(hashlib.sha256(CONTENT).hexdigest(), len(CONTENT), "file")
 def test_a_curve_keeps_every_point_until_it_is_full() -> None:
     curve = Curve(most_points=10)
     for number in range(10):
-        curve.add((number, 0.0, 0.0, 1))
+        curve.add(Sample(number, 0.0, 0.0, 1))
 
     assert [point[0] for point in curve.points()] == list(range(10))
 
@@ -39,7 +40,7 @@ def test_a_curve_keeps_every_point_until_it_is_full() -> None:
 def test_a_curve_of_any_length_is_bounded_evenly_spaced_and_begins_at_the_start(count: int) -> None:
     curve = Curve(most_points=20)
     for number in range(count):
-        curve.add((number, 0.0, 0.0, 1))
+        curve.add(Sample(number, 0.0, 0.0, 1))
     moments = [point[0] for point in curve.points()]
     steps = {after - before for before, after in pairwise(moments)}
 

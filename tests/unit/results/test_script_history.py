@@ -2,6 +2,7 @@
 
 import pytest
 
+from scriptfleet.domain.sample import Sample
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
 from scriptfleet.results.pages.curve import chart_data, together
@@ -47,7 +48,7 @@ def test_runs_without_a_time_are_left_out_of_the_trend_and_counted_by_the_hour()
 
 
 def test_a_long_curve_keeps_its_peaks() -> None:
-    curve = [(float(at), 100.0 if at == 1234 else 1.0, 5.0, 1) for at in range(5000)]
+    curve = [Sample(float(at), 100.0 if at == 1234 else 1.0, 5.0, 1) for at in range(5000)]
 
     seconds, cpu, memory = chart_data(curve)
 
@@ -58,7 +59,7 @@ def test_a_long_curve_keeps_its_peaks() -> None:
 
 
 def test_two_curves_share_one_axis() -> None:
-    left, right = [(0.0, 1.0, 2.0, 1), (2.0, 3.0, 4.0, 1)], [(1.0, 5.0, 6.0, 1)]
+    left, right = [Sample(0.0, 1.0, 2.0, 1), Sample(2.0, 3.0, 4.0, 1)], [Sample(1.0, 5.0, 6.0, 1)]
 
     assert together(left, right) == [
         [0.0, 1.0, 2.0],

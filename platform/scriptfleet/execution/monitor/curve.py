@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-#: (seconds since the start, CPU percent, resident MiB, processes)
-Point = tuple[float, float, float, int]
+from scriptfleet.domain.sample import Sample
 
 _MOST_POINTS: Final = 240
 
@@ -14,10 +13,13 @@ class Curve:
 
     def __init__(self, most_points: int = _MOST_POINTS) -> None:
         self._most, self._stride, self._skipped = most_points, 1, 0
-        self._points: list[Point] = []
+        self._points: list[Sample] = []
+        #: The newest, also where it was passed over.
+        self.last: Sample | None = None
 
-    def add(self, point: Point) -> None:
+    def add(self, point: Sample) -> None:
         """Add a point, or pass it over by the stride."""
+        self.last = point
         self._skipped += 1
         if self._skipped < self._stride and self._points:
             return
@@ -27,6 +29,6 @@ class Curve:
             self._points = self._points[::2]
             self._stride *= 2
 
-    def points(self) -> Sequence[Point]:
+    def points(self) -> Sequence[Sample]:
         """Give the points that are kept."""
         return self._points

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import psutil
 
-from scriptfleet.execution.monitor.tree import Reading, Run
+from scriptfleet.execution.monitor.tree import IoBytes, ProcessFacts, Reading, Run
 
 #: All runs share one walk, not older than this.
 _WALK_SECONDS: Final = 0.05
@@ -21,6 +21,8 @@ _WALK_SECONDS: Final = 0.05
 _GRACE_SECONDS: Final = 0.5
 #: Two clocks tell when a process began: that of the shim, and the kernel's in ticks.
 _CLOCKS_APART_SECONDS: Final = 2.0
+#: What is looked at of a process's arguments, which may be megabytes.
+_LONGEST_ARGUMENTS: Final = 4096
 
 
 class _Row(NamedTuple):
@@ -93,6 +95,18 @@ class PortableTree:
             with contextlib.suppress(psutil.Error, OSError):
                 found += process.num_fds()
         return found
+
+    def ended_io(self) -> IoBytes | None:
+        """Nobody waits for orphans here: what they did is gone with them."""
+        return IoBytes(0, 0)
+
+    def facts(self, pid: int) -> ProcessFacts | None:
+        """Give what is told of a process that was read."""
+        process = self._members.get(pid)
+        try:
+            return None if process is None else _facts(process)
+        except (psutil.Error, OSError):
+            return None
 
     def strayed_seconds(self) -> float:
         """Give the CPU time, as last read, of orphans: their new parent tells nobody what they cost."""
@@ -172,9 +186,28 @@ def _read(process: Any) -> Reading | None:
             # macOS and the BSDs do not tell the time of children that were waited for.
             reaped = getattr(spent, "children_user", 0.0) + getattr(spent, "children_system", 0.0)
             resident = process.memory_info().rss
-            return Reading(spent.user + spent.system, reaped, resident, process.num_threads())
+            return Reading(spent.user + spent.system, reaped, resident, process.num_threads(), _io(process))
     except (psutil.Error, OSError):
         return None
+
+
+def _io(process: Any) -> IoBytes | None:
+    # Elsewhere operations are counted, or all that passes through read and write.
+    if not psutil.LINUX:
+        return None
+    try:
+        found = process.io_counters()
+    except (psutil.Error, OSError):
+        return None
+    return IoBytes(found.read_bytes, found.write_bytes)
+
+
+def _facts(process: Any) -> ProcessFacts:
+    with process.oneshot():
+        arguments = b"\0".join(os.fsencode(one) for one in process.cmdline())
+        kept, name = arguments[:_LONGEST_ARGUMENTS], os.fsencode(process.name())
+        age = max(0.0, time.time() - process.create_time())
+        return ProcessFacts(process.ppid(), kept, len(kept) < len(arguments), name, age)
 
 
 def _signal(processes: Iterable[Any], verb: str) -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from scriptfleet.execution.cgroups.kept_file import KeptFile
-from scriptfleet.execution.monitor.tree import Reading
+from scriptfleet.execution.monitor.tree import IoBytes, ProcessFacts, Reading
 
 #: Where there are clocks as well.
 PROC: Final = "/proc"
@@ -22,7 +22,9 @@ _WALK_EVERY: Final = 20
 _AT_ONCE: Final = 65_536
 _TICK_SECONDS: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 #: Fields of /proc/<pid>/stat, counted after the command's closing parenthesis (proc(5) numbers them from 1, less 3).
-_UTIME, _STIME, _CUTIME, _CSTIME, _THREADS = 11, 12, 13, 14, 17
+_PARENT, _UTIME, _STIME, _CUTIME, _CSTIME, _THREADS, _BEGAN = 1, 11, 12, 13, 14, 17, 19
+#: What is read of a process's arguments, which may be megabytes.
+_LONGEST_ARGUMENTS: Final = 4096
 _NONE_KNOWN: Final[Mapping[int, Reading]] = MappingProxyType({})
 
 
@@ -35,6 +37,7 @@ class ProcessReader:
         # CPUCLOCK_SCHED of a process: its number inverted, shifted by three, plus two.
         self._clock = (~pid << 3) | 2 if proc == PROC else None
         self._children: KeptListing | None = None
+        self._io: KeptFile | None = None
         self._stat = os.open(f"{self._folder}/stat", os.O_RDONLY)
         try:
             self._statm = os.open(f"{self._folder}/statm", os.O_RDONLY)
@@ -61,10 +64,10 @@ class ProcessReader:
         if cpu is None:
             cpu = (int(fields[_UTIME]) + int(fields[_STIME])) * _TICK_SECONDS
         reaped = (int(fields[_CUTIME]) + int(fields[_CSTIME])) * _TICK_SECONDS
-        return Reading(cpu, reaped, resident, int(fields[_THREADS]))
+        return Reading(cpu, reaped, resident, int(fields[_THREADS]), self._io_bytes())
 
     def read_again(self, last: Reading, cpu_seconds: float | None) -> Reading | None:
-        """Give the last reading with this CPU time and its memory as it is now; None when the process is gone."""
+        """Give the last reading with this CPU time, its memory and I/O as they are now; None when it is gone."""
         try:
             resident = self._resident_bytes()
         except (OSError, IndexError):
@@ -72,7 +75,20 @@ class ProcessReader:
         # What has ended and was not waited for holds none: the next walk finds out.
         if not resident:
             return None
-        return last._replace(rss_bytes=resident, cpu_seconds=last.cpu_seconds if cpu_seconds is None else cpu_seconds)
+        cpu = last.cpu_seconds if cpu_seconds is None else cpu_seconds
+        return last._replace(rss_bytes=resident, cpu_seconds=cpu, io=self._io_bytes())
+
+    def facts(self) -> ProcessFacts | None:
+        """Give what is told of it, or None when the process is gone."""
+        try:
+            head, _, rest = os.pread(self._stat, 2048, 0).rpartition(b")")
+            fields = rest.split()
+            age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[_BEGAN]) * _TICK_SECONDS
+            arguments = _beginning(f"{self._folder}/cmdline")
+        except (OSError, IndexError):
+            return None
+        is_cut = len(arguments) == _LONGEST_ARGUMENTS
+        return ProcessFacts(int(fields[_PARENT]), arguments, is_cut, head.partition(b"(")[2], max(0.0, age))
 
     def threads(self) -> list[int]:
         """Give the ids of its threads."""
@@ -107,11 +123,47 @@ class ProcessReader:
         """Close the descriptors."""
         os.close(self._stat)
         os.close(self._statm)
+        if self._io is not None:
+            self._io.close()
         if self._children is not None:
             self._children.close()
 
     def _resident_bytes(self) -> int:
         return int(os.pread(self._statm, 256, 0).split(None, 2)[1]) * _PAGE_BYTES
+
+    def _io_bytes(self) -> IoBytes | None:
+        if self._io is None:
+            self._io = KeptFile(f"{self._folder}/io")
+        return _io_in(self._io.read())
+
+
+class EndedChildren:
+    """What ended below a process that waits for all of it has read and written since the first look."""
+
+    def __init__(self, pid: int, proc: str = PROC) -> None:
+        self._all, self._own = f"{proc}/{pid}/io", f"{proc}/{pid}/task/{pid}/io"
+        self._before = self._sum()
+        #: As it was at the last look; None where it may not be seen.
+        self.io = self._before and IoBytes(0, 0)
+
+    def look(self) -> None:
+        """Read it anew."""
+        now = self._sum()
+        if now is not None and self._before is not None:
+            before = self._before
+            self.io = IoBytes(max(0, now.read - before.read), max(0, now.written - before.written))
+
+    def _sum(self) -> IoBytes | None:
+        # Its own are read last: they may have grown meanwhile, and are not to be taken for those of its children.
+        whole = _io_in(read_or_nothing(self._all))
+        own = _io_in(read_or_nothing(self._own))
+        return whole and own and IoBytes(whole.read - own.read, whole.written - own.written)
+
+
+def _io_in(content: bytes) -> IoBytes | None:
+    words = content.split()
+    # read_bytes: 4096, write_bytes: 0, cancelled_write_bytes: 0: the last three of seven lines.
+    return IoBytes(int(words[9]), int(words[11])) if len(words) > 11 else None  # noqa: PLR2004
 
 
 class NewestProcess:
@@ -151,6 +203,22 @@ class KeptListing:
             os.close(self._fd)
 
 
+def read_or_nothing(path: str) -> bytes:
+    """Give the beginning of a file; empty where it is not there, or not for us."""
+    try:
+        return _beginning(path)
+    except OSError:
+        return b""
+
+
+def _beginning(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _LONGEST_ARGUMENTS)
+    finally:
+        os.close(fd)
+
+
 def read_whole(fd: int) -> bytes:
     """Give a file's content through a descriptor that was opened once."""
     content = os.pread(fd, _AT_ONCE, 0)
@@ -172,6 +240,8 @@ class TreeReader:
         #: The machine's newest process before children were looked for, and how many readings there were since a walk.
         self._machine = NewestProcess(proc)
         self._newest, self._unwalked = b"", 0
+        self._shim_pid = shim_pid
+        self._ended: EndedChildren | None = None
 
     def read(self) -> dict[int, Reading]:
         """Give a reading of each process of the tree, by pid.
@@ -187,7 +257,17 @@ class TreeReader:
             self._last = self._walk(self._top.read())
             for gone in self._readers.keys() - self._last.keys():
                 self._forget(gone)
+            self._look_at_ended()
         return self._last
+
+    def ended_io(self) -> IoBytes | None:
+        """Give the I/O of what has ended and was waited for by the shim, as orphans are."""
+        return None if self._ended is None else self._ended.io
+
+    def facts(self, pid: int) -> ProcessFacts | None:
+        """Give what is told of a process that was read."""
+        reader = self._readers.get(pid)
+        return reader.facts() if reader else None
 
     def open_files(self) -> int:
         """Give the descriptors open over the tree that may be seen."""
@@ -203,6 +283,12 @@ class TreeReader:
         self._top.close()
         for pid in list(self._readers):
             self._forget(pid)
+
+    def _look_at_ended(self) -> None:
+        if self._ended is None:
+            self._ended = EndedChildren(self._shim_pid, self._proc)
+        else:
+            self._ended.look()
 
     def _read_moved(self) -> bool:
         """Read anew the processes that have run since the last reading; give False when one is gone."""

@@ -16,6 +16,28 @@ class Reading(NamedTuple):
     reaped_seconds: float
     rss_bytes: int
     threads: int
+    #: Storage I/O of its own and of children it has waited for; None where it may not be seen.
+    io: "IoBytes | None" = None
+
+
+class IoBytes(NamedTuple):
+    """Storage I/O, as the kernel accounts it to tasks: what getrusage(2) has in blocks at the end."""
+
+    read: int
+    written: int
+
+
+class ProcessFacts(NamedTuple):
+    """What is told of one process beside what it uses."""
+
+    parent_pid: int
+    #: Its arguments, with NUL between them, as the system gives them.
+    arguments: bytes
+    #: Whether they go on.
+    is_cut: bool
+    #: The name that it goes by where it has no arguments.
+    name: bytes
+    age_seconds: float
 
 
 class Run(Protocol):
@@ -29,6 +51,8 @@ class Run(Protocol):
     started_wall: float
     limits: Limits
     group: RunGroup | None
+    #: Never to be seen in what is told of it.
+    masks: tuple[bytes, ...]
     #: ``NAME=value``: of this run's environment alone; empty where nothing tells its processes from others.
     marker: str
 
@@ -41,6 +65,12 @@ class Tree(Protocol):
 
     def read(self) -> Mapping[int, Reading]:
         """Give a reading of each process, by pid."""
+
+    def ended_io(self) -> IoBytes | None:
+        """Give the storage I/O of processes that have ended and that none of the run waited for; None where unknown."""
+
+    def facts(self, pid: int) -> ProcessFacts | None:
+        """Give what is told of a process that was read, or None once it is gone."""
 
     def open_files(self) -> int:
         """Give the descriptors open over the tree that may be seen."""

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from scriptfleet.domain.outcome import StopReason
+from scriptfleet.domain.process_tree import ProcessTree
+from scriptfleet.domain.sample import Sample
 from scriptfleet.execution.cgroups.group import Refusals, RunGroup
 from scriptfleet.execution.monitor.curve import Curve
 from scriptfleet.execution.monitor.gpu import GpuPeak, Gpus
-from scriptfleet.execution.monitor.tree import Reading, Run, Tree
+from scriptfleet.execution.monitor.snapshots import Snapshots
+from scriptfleet.execution.monitor.tree import IoBytes, Reading, Run, Tree
 from scriptfleet.execution.plan import Ended
 
 _MIB: Final = 1024 * 1024
@@ -28,6 +31,8 @@ class Watched:
         self._is_open = True
         self._last_at, self._last_cpu = run.started_at, 0.0
         self._pids: set[int] = set()
+        self._io: IoBytes | None = None
+        self.snapshots = Snapshots(run, tree)
         self.curve = Curve()
         self.cpu_max: float | None = None
         self.cpu_min: float | None = None
@@ -53,6 +58,13 @@ class Watched:
         with self._lock:
             if self._is_open:
                 self._read()
+
+    def process_tree(self) -> ProcessTree | None:
+        """Give its processes as they are just now; None once it is over. From any thread."""
+        with self._lock:
+            if not self._is_open:
+                return None
+            return self.snapshots.take(time.monotonic() - self._run.started_at, self._tree.read())
 
     def close(self, ended: Ended) -> Ended:
         """Take the last interval from the exact total, fall back to the first look, and let go of the tree.
@@ -104,9 +116,22 @@ class Watched:
         percent = self._interval(now, cpu)
         self._add(resident, len(readings), threads)
         self.gpu.add(readings.keys())
-        point = (round(now - self._run.started_at, 3), round(percent, 1), round(resident / _MIB, 2), len(readings))
-        self.curve.add(point)
+        seconds, io = round(now - self._run.started_at, 3), self._io_so_far(readings)
+        self.curve.add(Sample(seconds, round(percent, 1), round(resident / _MIB, 2), len(readings), *(io or ())))
+        self.snapshots.consider(seconds, readings)
         self._enforce(cpu, resident, len(readings), self._refusals(group, readings))
+
+    def _io_so_far(self, readings: Mapping[int, Reading]) -> IoBytes | None:
+        """Add up what was read and written; None where that of any part may not be seen."""
+        parts = [one.io for one in readings.values()] + [self._tree.ended_io()]
+        known = [one for one in parts if one is not None]
+        if len(known) < len(parts):
+            return None
+        # What ended between two looks may be counted late; a total never goes down.
+        before = self._io or IoBytes(0, 0)
+        now = IoBytes(sum(one.read for one in known), sum(one.written for one in known))
+        self._io = IoBytes(max(now.read, before.read), max(now.written, before.written))
+        return self._io
 
     def _interval(self, now: float, cpu: float, is_last: bool = False) -> float:
         """Give the CPU percent since the last interval's end and, when the piece is long enough, end one here.

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Final
 
-from scriptfleet.storage.curve_bytes import Point
+from scriptfleet.domain.sample import Sample
 
 _MOST_POINTS: Final = 600
 
 
-def together(left: Sequence[Point], right: Sequence[Point]) -> list[list[float | None]]:
+def together(left: Sequence[Sample], right: Sequence[Sample]) -> list[list[float | None]]:
     """Give two curves over one axis of seconds: CPU of both, then memory of both; None where one has no point."""
     curves = [chart_data(curve) for curve in (left, right)]
     moments = sorted({at for curve in curves for at in curve[0]})
@@ -16,7 +16,7 @@ def together(left: Sequence[Point], right: Sequence[Point]) -> list[list[float |
     return [[*moments], *([points.get(at) for at in moments] for series in known for points in series)]
 
 
-def chart_data(curve: Sequence[Point]) -> list[list[float]]:
+def chart_data(curve: Sequence[Sample]) -> list[list[float]]:
     """Give seconds, CPU percents and resident MiB. Of many points those stay that are the highest of theirs."""
     step = max(1, -(-len(curve) // _MOST_POINTS))
     parts = [curve[at : at + step] for at in range(0, len(curve), step)]

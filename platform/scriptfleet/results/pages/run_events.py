@@ -5,10 +5,12 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
+from scriptfleet.domain.process_tree import ProcessTree
 from scriptfleet.errors import JobNotFound
 from scriptfleet.queues.connection import told_plainly
 from scriptfleet.results.pages.live_line import PageEvent
 from scriptfleet.results.pages.sources import Sources
+from scriptfleet.results.rest.process_trees import live_tree
 from scriptfleet.results.shown import OutputText
 from scriptfleet.storage.event_rows import STREAMS
 from scriptfleet.storage.run_store import RunRow
@@ -27,6 +29,7 @@ class RunEvents:
         self._texts = {stream: OutputText() for stream in STREAMS}
         self._has_ended = False
         self._last_reading: dict[str, Any] = {}
+        self._last_tree: ProcessTree | None = None
 
     def follow(self) -> Iterator[PageEvent | None]:
         """Give events until the run has ended, and one that says so."""
@@ -42,6 +45,7 @@ class RunEvents:
                 yield PageEvent("end", {"outcome": run.outcome})
                 return
             yield self._reading(run)
+            yield self._processes(run)
 
     def _output(self) -> Iterator[PageEvent | None]:
         if self._has_ended:
@@ -64,6 +68,13 @@ class RunEvents:
             return None
         self._last_reading = reading
         return PageEvent("reading", reading)
+
+    def _processes(self, run: RunRow) -> PageEvent | None:
+        tree = live_tree(self._sources.client.broker, run)
+        if tree is None or tree == self._last_tree:
+            return None
+        self._last_tree = tree
+        return PageEvent("processes", tree.to_dict())
 
 
 class JobEvents:

@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from scriptfleet import __version__
+from scriptfleet.domain.sample import Sample
 from scriptfleet.domain.state import State
 from scriptfleet.results import shown
 from scriptfleet.results.report import plots
@@ -19,14 +20,23 @@ OUTPUT_SHOWN_BYTES: Final = 64 * 1024
 _FILTERS = (shown.printable, shown.duration, shown.mebibytes, shown.moment_text)
 
 
+#: Name, unit, field of a sample, and what of it is one of the unit.
+_SERIES: Final = (
+    ("CPU", "%", "cpu_percent", 1),
+    ("Memory", "MiB", "memory_mb", 1),
+    ("Processes", "", "processes", 1),
+    ("Read from storage", "MiB", "block_io_read_bytes", 1024 * 1024),
+    ("Written to storage", "MiB", "block_io_write_bytes", 1024 * 1024),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What a report is made of."""
 
     #: The run that it is about, else the newest of the script.
     run: RunRow
-    #: Seconds, CPU percent, resident MiB, processes.
-    curve: Sequence[tuple[float, float, float, int]]
+    curve: Sequence[Sample]
     #: By stream, the end of what it wrote.
     outputs: Sequence[tuple[str, bytes]]
     #: Runs of the same script, the oldest first.
@@ -61,11 +71,14 @@ def html(report: Report) -> str:
 def _curves(report: Report) -> list[tuple[str, Markup]]:
     if not report.curve:
         return []
-    kinds = (("CPU", "%", 1), ("Memory", "MiB", 2), ("Processes", "", 3))
-    return [
-        (name, plots.line([(point[0], point[at]) for point in report.curve], f"{name} over the run's time", unit))
-        for name, unit, at in kinds
-    ]
+    drawn = []
+    for name, unit, field, scale in _SERIES:
+        known = [
+            (point.seconds, value / scale) for point in report.curve if (value := getattr(point, field)) is not None
+        ]
+        if known:
+            drawn.append((name, plots.line(known, f"{name} over the run's time", unit)))
+    return drawn
 
 
 def _trends(history: Sequence[RunRow]) -> list[tuple[str, Markup]]:

@@ -70,7 +70,7 @@ class Executed(BaseModel):
             "cpu_user_time": usage.user_time_seconds,
             "cpu_system_time": usage.system_time_seconds,
             "cpu_percent": usage.cpu_avg,
-            "memory_usage": _bytes(record.curve[-1][2] if record.curve else None),
+            "memory_usage": _bytes(record.curve[-1].memory_mb if record.curve else None),
             "memory_peak": _bytes(usage.memory_max_mb),
             "memory_limit": _bytes(usage.memory_limit_mb),
             "memory_percent": usage.memory_percent,

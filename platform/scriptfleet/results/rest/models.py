@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from scriptfleet.domain import check
 from scriptfleet.domain.masking import shown_spec
+from scriptfleet.domain.sample import Sample
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
 from scriptfleet.queues.rerun import rerun_of
@@ -157,12 +158,13 @@ class RunView(BaseModel):
 class RunDetail(RunView):
     """A run with its cost curve."""
 
-    curve: list[tuple[float, float, float, int]] = Field(
-        description="Points: seconds since start, CPU percent, resident MiB, processes."
+    curve: list[tuple[float, float, float, int, int | None, int | None]] = Field(
+        description="Points: seconds since start, CPU percent, resident MiB, processes, bytes read from storage and "
+        "written to it so far; null where nobody told."
     )
 
     @classmethod
-    def with_curve(cls, run: RunRow, curve: list[tuple[float, float, float, int]]) -> Self:
+    def with_curve(cls, run: RunRow, curve: Sequence[Sample]) -> Self:
         """Give the view of a stored run and its curve."""
         return cls.model_validate({**_run_fields(run), "curve": curve})
 

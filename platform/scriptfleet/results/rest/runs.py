@@ -9,6 +9,7 @@ from scriptfleet.domain.role import Role
 from scriptfleet.results.access.needs import needs
 from scriptfleet.results.rest.models import RunDetail, RunPage, RunQuery, RunView
 from scriptfleet.results.rest.parts import RestParts
+from scriptfleet.results.rest.process_trees import ProcessTrees, ProcessTreeView
 from scriptfleet.storage.paging import Page
 from scriptfleet.storage.run_store import RunRow
 
@@ -21,12 +22,16 @@ class Samples(BaseModel):
     cpu_percent: list[float] = Field(description="Of one core, over the whole tree.")
     memory_mb: list[float] = Field(description="Resident, MiB, of the whole tree.")
     processes: list[int]
+    block_io_read_bytes: list[int | None] = Field(
+        description="From storage, by the whole tree since its start; null where nobody told."
+    )
+    block_io_write_bytes: list[int | None] = Field(description="To storage, likewise.")
 
 
 def run_routes(parts: RestParts) -> APIRouter:
     """Give the routes."""
     router = APIRouter(prefix="/api/v1", tags=["runs"], dependencies=[needs(Role.VIEWER)])
-    runs = parts.runs
+    runs, trees = parts.runs, ProcessTrees(parts)
 
     @router.get("/runs", summary="Find runs")
     def list_runs(query: Annotated[RunQuery, Query()]) -> RunPage:
@@ -41,11 +46,17 @@ def run_routes(parts: RestParts) -> APIRouter:
         points = runs.curve(runs.get(run_id).run_id)
         return Samples(
             run_id=run_id,
-            seconds=[point[0] for point in points],
-            cpu_percent=[point[1] for point in points],
-            memory_mb=[point[2] for point in points],
-            processes=[point[3] for point in points],
+            seconds=[point.seconds for point in points],
+            cpu_percent=[point.cpu_percent for point in points],
+            memory_mb=[point.memory_mb for point in points],
+            processes=[point.processes for point in points],
+            block_io_read_bytes=[point.block_io_read_bytes for point in points],
+            block_io_write_bytes=[point.block_io_write_bytes for point in points],
         )
+
+    @router.get("/runs/{run_id}/processes", summary="The processes of a run: now, or when they were most")
+    def get_processes(run_id: str) -> ProcessTreeView:
+        return trees.of(runs.get(run_id))
 
     return router
 

@@ -1,0 +1,23 @@
+"""How a process tree lies in its column: one version byte, then zlib over its JSON."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from typing import Final
+
+from scriptfleet.domain.process_tree import ProcessTree
+from scriptfleet.errors import InvalidValue
+
+_VERSION: Final = 1
+
+
+def pack(tree: Mapping[str, object]) -> bytes:
+    """Give the bytes of a tree in its JSON form."""
+    return bytes([_VERSION]) + zlib.compress(json.dumps(tree, separators=(",", ":")).encode())
+
+
+def unpack(packed: bytes) -> ProcessTree:
+    """Read what pack() wrote. Raises InvalidValue for a newer version."""
+    if packed[0] != _VERSION:
+        raise InvalidValue("process tree version", packed[0], f"{_VERSION}: upgrade this one")
+    return ProcessTree.from_dict(json.loads(zlib.decompress(packed[1:])))

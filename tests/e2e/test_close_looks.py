@@ -1,0 +1,63 @@
+"""What is told of a run that somebody looks at closely, on a fleet of real processes."""
+
+from typing import Any
+
+import httpx
+
+from tests.eventually import eventually
+from tests.fleet_parts import Fleet
+from tests.sse import followed
+
+
+def test_who_asks_for_the_processes_of_a_run_is_told_them_and_they_are_kept(fleet: Fleet) -> None:
+    server = fleet.server()
+    fleet.worker()
+    job = fleet.client().submit_shell("sleep 61 & wait", name="tree")
+    eventually(lambda: job.state() == "running")
+    address = f"{server.url}/api/v1/runs/{job.facts()['run_id']}/processes"
+
+    def told() -> dict[str, Any]:
+        found = httpx.get(address).json()
+        assert found["count"] == 2
+        return dict(found)
+
+    live = eventually(told)
+    job.cancel()
+    kept = eventually(lambda: found if not (found := told())["is_live"] else {})
+
+    assert live["is_live"] is True
+    for tree in (live, kept):
+        shell, sleep = tree["processes"]
+        assert "sh -c sleep 61 & wait" in shell["command"]
+        assert sleep["command"] == "sleep 61"
+        assert sleep["parent_pid"] == shell["pid"]
+
+
+def test_a_run_that_nobody_looks_at_tells_no_processes_and_one_that_is_looked_at_tells_more_often(fleet: Fleet) -> None:
+    server = fleet.server()
+    fleet.worker()
+    client = fleet.client()
+    job = client.submit_shell("exec sleep 60", name="looked-at")
+    eventually(lambda: job.state() == "running")
+    run_id, broker = job.facts()["run_id"], client.broker
+    # The first reading comes with the first renewal.
+    eventually(lambda: broker.redis.hexists(broker.keys("live"), job.id))
+    assert broker.close_looks.processes(run_id) is None
+
+    with followed(f"{server.url}/runs/{run_id}/events") as events:
+        readings = [one.data for one in events_of(events, "reading", 3)]
+        assert [one.data["count"] for one in events_of(events, "processes", 1)] == [1]
+    job.cancel()
+
+    first, last = readings[0]["seconds"], readings[-1]["seconds"]
+    # Leases alone are renewed every five seconds.
+    assert last - first < 8
+    assert readings[-1]["block_io_write_bytes"] == readings[-1]["curve"][-1][5]
+
+
+def events_of(events: Any, name: str, count: int) -> list[Any]:
+    found: list[Any] = []
+    while len(found) < count:
+        one = next(events)
+        found += [one] if one.name == name else []
+    return found
