@@ -2,11 +2,13 @@
 
 import json
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.command import EXAMPLES, ROOT, one_line, scriptfleet, start
+from tests.command import EXAMPLES, ROOT, environment, one_line, scriptfleet, start
 
 AWKWARD = ["a b", 'q"q', "it's", "two\nlines", "--timeout", "-x", "--", "", "*", "ü", "$HOME"]
 
@@ -137,3 +139,20 @@ def test_a_script_of_100_megabytes_is_refused_with_the_limit(tmp_path: Path) -> 
 
     assert result.returncode == 2
     assert "at most 33,554,432 bytes" in one_line(result)
+
+
+@pytest.mark.parametrize("closed", ["1", "2", "0", "0 1 2"])
+def test_closed_standard_streams_change_nothing_but_what_is_seen(closed: str, tmp_path: Path) -> None:
+    """As a service or a shell's ``>&-`` may have closed them."""
+    program = (
+        "import os, sys; [os.close(int(fd)) for fd in sys.argv[1].split()]; os.execv(sys.executable, sys.argv[2:])"
+    )
+    words = ["--disable-history", "--json-output", "measures.json", "--shell", "echo out; echo err >&2; exit 3"]
+    command = [sys.executable, "-c", program, closed, sys.executable, "-m", "scriptfleet", "run", *words]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False)
+
+    found = json.loads((tmp_path / "measures.json").read_text())
+    assert (done.returncode, found["exit_code"], found["stdout_size_bytes"], found["stderr_size_bytes"]) == (3, 3, 4, 4)
+    assert done.stdout == ("" if "1" in closed else "out\n")
+    assert "Traceback" not in done.stderr
+    assert ("err\n" in done.stderr) == ("2" not in closed)
