@@ -4,7 +4,6 @@ Loaded when the options are read and the engine is on its way, since it takes as
 """
 
 import json
-import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from scriptfleet.cli.job_options import draft_of, the_one_source
 from scriptfleet.cli.local_job import History, JobEnd, LocalJob
 from scriptfleet.cli.run_wishes import RunWishes
 from scriptfleet.cli.submitter import submitter
-from scriptfleet.cli.tool_log import log
+from scriptfleet.cli.tool_log import is_shown
 from scriptfleet.cli.verb_parser import Namespace
 from scriptfleet.config import Settings
 from scriptfleet.domain.state import exit_code
@@ -34,7 +33,7 @@ def run_here(chosen: Namespace, wishes: RunWishes, settings: Settings, engine: E
         job = LocalJob(draft.spec, script, settings, engine, history, echo=not chosen.as_json)
         end = job.run()
     code = exit_code(end.state, end.record.usage.exit_code)
-    _tell(chosen, draft.spec.name, end, code)
+    _tell(chosen, draft.spec.name, end, code, is_shown("INFO", wishes.log_level))
     return code
 
 
@@ -82,7 +81,7 @@ def _is_folder_with_entry(chosen: Namespace) -> bool:
     return (Path(chosen.script) / (chosen.entry or "main.py")).is_file()
 
 
-def _tell(chosen: Namespace, name: str, end: JobEnd, code: int) -> None:
+def _tell(chosen: Namespace, name: str, end: JobEnd, code: int, is_cost_shown: bool) -> None:
     # Loaded by now: it knows the words of a record, and those were needed at the run's end.
     from scriptfleet.cli.screen import cost_lines, note, print_json  # noqa: PLC0415
 
@@ -92,7 +91,7 @@ def _tell(chosen: Namespace, name: str, end: JobEnd, code: int) -> None:
         chosen.json_output.write_text(measures)
     if chosen.as_json:
         print_json(_plain(name, end, code))
-    elif not chosen.quiet and log.isEnabledFor(logging.INFO):
+    elif not chosen.quiet and is_cost_shown:
         note(cost_lines(name, end.state, usage))
     if chosen.after is not None:
         _call_after(chosen, end, code, measures)

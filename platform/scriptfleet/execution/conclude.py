@@ -2,7 +2,6 @@
 
 import datetime
 import json
-import logging
 import platform
 from collections.abc import Sequence
 from functools import cache
@@ -22,13 +21,14 @@ from scriptfleet.execution.monitor.watched import Watched
 from scriptfleet.execution.plain_file import open_plain
 from scriptfleet.execution.plan import Account, Ended, StreamCount
 from scriptfleet.execution.shim.capture import cut_note
+from scriptfleet.late_log import late_log
 
 TAIL_BYTES: Final = 64 * 1024
 _MIB: Final = 1024 * 1024
 #: The kernel counts resident pages per CPU and adds up in batches: two readings of one number differ by so much.
 _COUNTER_KB: Final = 256
 _BLOCK_BYTES: Final = 512
-log = logging.getLogger("scriptfleet.output")
+log = late_log("scriptfleet.output")
 
 _MOST_RESULT_BYTES: Final = 1024 * 1024
 #: Lists and objects in each other.

@@ -1,7 +1,6 @@
 """The engine: runs plans on shims, watched by one sampler. One per process; safe to use from many threads."""
 
 import itertools
-import logging
 import math
 import signal
 import threading
@@ -25,11 +24,12 @@ from scriptfleet.execution.monitor.watched import Watched
 from scriptfleet.execution.plan import Account, Ended, Plan, StreamCount
 from scriptfleet.execution.reports import VARIABLE
 from scriptfleet.execution.shelf import Preload, Shelves
+from scriptfleet.late_log import late_log
 
 if TYPE_CHECKING:
     from scriptfleet.execution.cgroups.find import Found
 
-log = logging.getLogger("scriptfleet.engine")
+log = late_log("scriptfleet.engine")
 
 #: Of all engines of this process: the groups of their runs lie side by side.
 _NUMBERS: Final = itertools.count(1)

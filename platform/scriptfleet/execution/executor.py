@@ -5,7 +5,6 @@ entry points of the group ``scriptfleet.executors``: the entry's name is the kin
 executors/. They are loaded when first asked for.
 """
 
-import logging
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
@@ -16,8 +15,9 @@ from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.kinds import Source
 from scriptfleet.errors import InvalidValue
 from scriptfleet.execution.program import Place, Program
+from scriptfleet.late_log import late_log
 
-log = logging.getLogger("scriptfleet.executors")
+log = late_log("scriptfleet.executors")
 
 
 class Executor(Protocol):

@@ -5,15 +5,15 @@ cannot tell which are whose, and says so instead of guessing.
 """
 
 import importlib
-import importlib.util
-import logging
 import os
 import threading
 import time
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-log = logging.getLogger("scriptfleet.gpu")
+from scriptfleet.late_log import late_log
+
+log = late_log("scriptfleet.gpu")
 
 _DEVICE_NODE: Final = "/dev/nvidiactl"
 _PID_NAMESPACE: Final = "/proc/self/ns/pid"
@@ -157,6 +157,9 @@ def gpu_trouble(device_node: str = _DEVICE_NODE, pid_namespace: str = _PID_NAMES
     """Tell why runs get no GPU measures here; empty where there is no GPU at all, None where they do get them."""
     if not os.path.exists(device_node):
         return ""
+    # Only where there is a device.
+    import importlib.util  # noqa: PLC0415
+
     if importlib.util.find_spec(_MODULE) is None:
         return "the package nvidia-ml-py is not installed"
     try:

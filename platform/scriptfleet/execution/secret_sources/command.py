@@ -1,6 +1,5 @@
 """Secrets that a program prints, such as the client of a vault."""
 
-import logging
 import os
 import signal
 import subprocess
@@ -9,8 +8,9 @@ from typing import Final
 
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution.secret_sources.folder import text_of
+from scriptfleet.late_log import late_log
 
-log = logging.getLogger("scriptfleet.secrets")
+log = late_log("scriptfleet.secrets")
 
 _PATIENCE_SECONDS: Final = 5.0
 
