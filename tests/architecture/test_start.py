@@ -16,17 +16,8 @@ PROGRAM = Path(sysconfig.get_path("scripts"), "scriptfleet")
 #: Large, and wanted by other verbs and jobs alone.
 FOREIGN = {
     *("redis", "sqlalchemy", "alembic", "celery", "kombu", "fastapi", "psutil", "rich", "yaml", "pynvml"),
-    *(
-        "asyncio",
-        "ctypes",
-        "dataclasses",
-        "email",
-        "http.client",
-        "importlib.metadata",
-        "inspect",
-        "multiprocessing",
-        "ssl",
-    ),
+    *("asyncio", "ctypes", "email", "http.client", "importlib.metadata", "multiprocessing", "ssl"),
+    *("bz2", "dataclasses", "hashlib", "inspect", "logging", "lzma", "platform", "shutil", "socket", "tempfile"),
     *("concurrent.futures", "sqlite3", "sysconfig", "tarfile", "unittest", "urllib.request", "uuid", "xml"),
 }
 #: Ours that only some jobs need; folders with all that is in them.
@@ -82,7 +73,7 @@ def test_what_is_listed_of_ours_is_there() -> None:
     assert gone == []
 
 
-@pytest.mark.parametrize("at", ["argparse", "tempfile"])
+@pytest.mark.parametrize("at", ["argparse", "heapq"])
 def test_an_interrupt_while_the_command_still_loads_ends_it_without_a_traceback(tmp_path: Path, at: str) -> None:
     # A library that is loaded early, or late, and waits for a reader who never comes.
     (tmp_path / f"{at}.py").write_text(

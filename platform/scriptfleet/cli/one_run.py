@@ -4,7 +4,6 @@ Loaded when the options are read and the engine is on its way, since it takes as
 """
 
 import json
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +20,7 @@ from scriptfleet.cli.verb_parser import Namespace
 from scriptfleet.config import Settings
 from scriptfleet.domain.state import exit_code
 from scriptfleet.execution.engine import Engine
+from scriptfleet.execution.own_folder import own_folder
 from scriptfleet.queues.drafts import Draft
 
 
@@ -56,14 +56,14 @@ def _history(wishes: RunWishes, settings: Settings) -> History | None:
 def _script_in_place(chosen: Namespace, settings: Settings) -> Iterator[tuple[Draft, Path | None]]:
     if is_by_name(chosen):
         draft = draft_by_name(chosen, settings.with_urls(database_url=chosen.database), submitter())
-        with tempfile.TemporaryDirectory(prefix="scriptfleet-definition-") as folder:
-            yield draft, unpacked(draft, Path(folder))
+        with own_folder("scriptfleet-definition-") as folder:
+            yield draft, unpacked(draft, folder)
         return
     limit, source = settings.blob_max_bytes, the_one_source(chosen)
     if source == "--code":
         draft = draft_of(chosen, limit, submitted_by=submitter())
-        with tempfile.TemporaryDirectory(prefix="scriptfleet-code-") as folder:
-            script = Path(folder) / "inline.py"
+        with own_folder("scriptfleet-code-") as folder:
+            script = folder / "inline.py"
             script.write_text(chosen.code)
             yield draft, script
     elif source == "SCRIPT" and _is_folder_with_entry(chosen):
@@ -104,8 +104,8 @@ def _call_after(chosen: Namespace, end: JobEnd, code: int, measures: str) -> Non
         "SCRIPTFLEET_EXIT_CODE": str(code),
         "SCRIPTFLEET_WALL_SECONDS": "" if wall is None else str(wall),
     }
-    with tempfile.TemporaryDirectory(prefix="scriptfleet-after-") as folder:
-        path = Path(folder) / "record.json" if chosen.json_output is None else chosen.json_output.absolute()
+    with own_folder("scriptfleet-after-") as folder:
+        path = folder / "record.json" if chosen.json_output is None else chosen.json_output.absolute()
         if chosen.json_output is None:
             path.write_text(measures)
         hooks.after(chosen.after, told | {"SCRIPTFLEET_RECORD": str(path)})

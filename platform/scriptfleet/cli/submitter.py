@@ -2,7 +2,6 @@
 
 import os
 import pwd
-import socket
 
 
 def submitter() -> str:
@@ -11,4 +10,4 @@ def submitter() -> str:
         user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    return f"{user}@{os.uname().nodename}"

@@ -11,10 +11,13 @@ Namespace = argparse.Namespace
 _NEGATIVE = re.compile(r"-\.?\d")
 
 USAGE_EXIT_CODE = 2
+_SOME_WIDTH = 78
 
 
 class VerbParser(argparse.ArgumentParser):
     """argparse, with one-line errors, examples in the help, and all words after SCRIPT left alone."""
+
+    _is_built = False
 
     def __init__(self, **options: Any) -> None:
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
@@ -50,6 +53,7 @@ class VerbParser(argparse.ArgumentParser):
 
     def read(self, words: Sequence[str]) -> Namespace:
         """Read the words of a command line; ends the process with a line on stderr when they do not fit."""
+        self._is_built = True
         if self._actions_of_verb is not None and words and words[0] in self._actions_of_verb.choices:
             chosen = self._actions_of_verb.choices[words[0]].read(words[1:])
             chosen.action = words[0]
@@ -70,6 +74,10 @@ class VerbParser(argparse.ArgumentParser):
             self._tell_of_ours(rest[1:])
         chosen.script, chosen.arguments = (rest[0] if rest else None), rest[1:]
         return chosen
+
+    def _get_formatter(self) -> argparse.HelpFormatter:
+        # While it is built, each option is tried on one, which would load archives' libraries to ask for the width.
+        return super()._get_formatter() if self._is_built else argparse.HelpFormatter(self.prog, width=_SOME_WIDTH)
 
     def error(self, message: str) -> NoReturn:
         """Say what does not fit and end with exit code 2."""

@@ -1,11 +1,11 @@
 """Kinds of job and what each needs in its config. A kind is run by the executor of the same name."""
 
-import hashlib
 import re
 from collections.abc import Callable, Mapping, Set
 from typing import Any, Self
 
 from scriptfleet.domain import check, file_operation, http_request
+from scriptfleet.domain.digest import sha256_of
 from scriptfleet.domain.value import value
 from scriptfleet.errors import InvalidValue
 
@@ -38,7 +38,7 @@ class Source:
     @classmethod
     def of(cls, content: bytes, form: str) -> Self:
         """Name these bytes."""
-        return cls(hashlib.sha256(content).hexdigest(), len(content), form)
+        return cls(sha256_of(content), len(content), form)
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON data."""

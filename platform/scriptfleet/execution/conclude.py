@@ -2,7 +2,7 @@
 
 import datetime
 import json
-import platform
+import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -128,7 +128,22 @@ def tail_of(path: Path, cut_bytes: int, note: bytes = b"") -> OutputTail:
 @cache
 def this_platform() -> str:
     """Give what runs here, such as Linux-6.1-x86_64."""
+    libc = _libc()
+    if libc:
+        host = os.uname()
+        return f"{host.sysname}-{host.release}-{host.machine}-with-{libc}"
+    # It asks a program for what is known here already.
+    import platform  # noqa: PLC0415
+
     return platform.platform()
+
+
+def _libc() -> str:
+    """Give what the system's C library says that it is, such as glibc2.36; nothing where it does not."""
+    try:
+        return (os.confstr("CS_GNU_LIBC_VERSION") or "").replace(" ", "")
+    except (ValueError, OSError):
+        return ""
 
 
 def _tail(path: Path, count: StreamCount) -> OutputTail:

@@ -1,7 +1,6 @@
 """The environment of a script. On the fleet it starts clean: never the worker's own secrets, never loader variables."""
 
 import os
-import socket
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Final, NamedTuple
@@ -123,7 +122,7 @@ def system_facts() -> dict[str, str]:
     """Give what a variable may say of the machine: ``sys.hostname``, ``sys.cpus``, ``sys.memory_mb`` (MiB)."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
-        "sys.hostname": socket.gethostname(),
+        "sys.hostname": os.uname().nodename,
         # Those that this process may use: a container may have fewer than its machine.
         "sys.cpus": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1),
         "sys.memory_mb": str(memory // _MIB),

@@ -1,11 +1,14 @@
-"""The worker's end of launcher and shims: starts the launcher once, asks it for shims, speaks with each by its line."""
+"""The worker's end of launcher and shims: starts the launcher once, asks it for shims, speaks with each by its line.
 
-import array
-import socket
+The standard library's ``socket`` takes longer to load than what it adds here is worth to a short run.
+"""
+
 import subprocess
 import sys
 import threading
+from _socket import MSG_PEEK, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET, socket, socketpair
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +17,7 @@ from scriptfleet.execution.shim import wire
 
 _READY_SECONDS: Final = 10.0
 _IMPORT_SECONDS: Final = 120.0
+_FD_BYTES: Final = 4
 _ROOT: Final = str(Path(__file__).parents[2])
 _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv[1]); "
@@ -29,7 +33,7 @@ class _NeverReady(EngineFailed):
 class Line:
     """The line to one shim."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(self, end: socket) -> None:
         self._socket, self._inbox = end, wire.Inbox()
         self._waiting: list[dict[str, Any]] = []
         # Reentrant: a signal handler may give an order while this very thread sends another.
@@ -66,7 +70,7 @@ class Line:
         """Tell whether the shim is still there; for a line on which no message is due."""
         self._socket.settimeout(0)
         try:
-            return bool(self._socket.recv(1, socket.MSG_PEEK))
+            return bool(self._socket.recv(1, MSG_PEEK))
         except BlockingIOError:
             return True
         except ConnectionError:
@@ -77,7 +81,7 @@ class Line:
     def hang_up(self) -> None:
         """End the talk from another thread than the one that waits for messages: that one gets None."""
         try:
-            self._socket.shutdown(socket.SHUT_RDWR)
+            self._socket.shutdown(SHUT_RDWR)
         except OSError:
             # The shim has hung up first.
             return
@@ -108,7 +112,7 @@ class Launcher:
         self._inherit = inherit_stdio
         self._starting = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
-        self._line: socket.socket | None = None
+        self._line: socket | None = None
 
     def new_shim(self) -> Line:
         """Have a shim forked and give the line to it. Raises EngineFailed."""
@@ -119,10 +123,10 @@ class Launcher:
             return self._new_shim()
 
     def _new_shim(self) -> Line:
-        ours, theirs = socket.socketpair()
+        ours, theirs = socketpair()
         line = Line(ours)
         try:
-            with theirs:
+            with closing(theirs):
                 self._ask(theirs)
             line.shim_pid = _greeted(line)
         except EngineFailed:
@@ -141,13 +145,13 @@ class Launcher:
         with self._starting:
             self._stop()
 
-    def _ask(self, theirs: socket.socket) -> None:
-        fds = array.array("i", [theirs.fileno()])
+    def _ask(self, theirs: socket) -> None:
+        fd = theirs.fileno().to_bytes(_FD_BYTES, sys.byteorder)
         with self._starting:
             for is_last in (False, True):
                 line = self._line if self._is_alive() and self._line else self._start()
                 try:
-                    line.sendmsg([b"s"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+                    line.sendmsg([b"s"], [(SOL_SOCKET, SCM_RIGHTS, fd)])
                 except OSError as fault:
                     self._stop()
                     if is_last:
@@ -158,10 +162,10 @@ class Launcher:
     def _is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def _start(self) -> socket.socket:
+    def _start(self) -> socket:
         self._stop()
-        ours, theirs = socket.socketpair()
-        with theirs:
+        ours, theirs = socketpair()
+        with closing(theirs):
             self._process = subprocess.Popen(
                 [sys.executable, *self._flags(), "-c", _PROGRAM, *self._arguments(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
@@ -181,7 +185,7 @@ class Launcher:
     def _arguments(self, fd: int) -> list[str]:
         return [_ROOT, str(fd), self._way, *(self._preload or ())]
 
-    def _await_imports(self, line: socket.socket) -> None:
+    def _await_imports(self, line: socket) -> None:
         ready = Line(line).receive(_IMPORT_SECONDS)
         trouble = "the interpreter died" if ready is None else ready["trouble"]
         if trouble:

@@ -1,7 +1,6 @@
 """A run on this machine with no server: the same engine, the same record."""
 
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from scriptfleet.execution import environment
 from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.engine import Engine, Running
 from scriptfleet.execution.identity import Identity
+from scriptfleet.execution.own_folder import own_folder
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host
 from scriptfleet.execution.program import HostRules
 from scriptfleet.execution.secret import secrets_of
@@ -49,8 +49,8 @@ def run_local(
     """
     said = settings or load_settings()
     who = Identity(new_run_id(), job_id or new_job_id(), attempt, "local", this_host())
-    with tempfile.TemporaryDirectory(prefix="scriptfleet-") as folder, _ended_by_signals() as on_start:
-        workspace = Workspace(Path(folder) / who.run_id)
+    with own_folder("scriptfleet-") as folder, _ended_by_signals() as on_start:
+        workspace = Workspace(folder / who.run_id)
         assignment = Assignment(who, spec, workspace, script and script.absolute(), cwd=Path.cwd())
         at_work = engine or Engine(interval_seconds, echo, Method(said.monitor))
         try:
@@ -60,6 +60,7 @@ def run_local(
                 at_work.close()
         if on_end is not None:
             on_end(record, workspace)
+        workspace.remove()
     return record
 
 

@@ -1,6 +1,6 @@
 """The life of a run on this machine: prepare, start and watch, conclude. Each step takes the run so far."""
 
-import socket
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -123,7 +123,7 @@ def _concluded(
 @cache
 def this_host() -> str:
     """Give the name of this machine."""
-    return socket.gethostname()
+    return os.uname().nodename
 
 
 def _prepare(around: Surroundings, run: Assignment) -> Program:

@@ -1,6 +1,5 @@
 """What an executor decides: where the script lies and what is started."""
 
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,6 +52,9 @@ class Program(NamedTuple):
 
 def find_program(name: str) -> str:
     """Give the absolute path of an installed program. Raises EngineFailed."""
+    # Loads archives' libraries, which a short Python script's run does without.
+    import shutil  # noqa: PLC0415
+
     found = shutil.which(name)
     if found is None:
         raise EngineFailed(f"{name} is not installed on this machine")

@@ -1,14 +1,13 @@
 """The folder of one run, and the cache of scripts that folders are filled from."""
 
-import hashlib
 import os
-import shutil
 import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from scriptfleet.domain.digest import sha256_of
 from scriptfleet.domain.kinds import Source
 from scriptfleet.errors import BlobMissing
 from scriptfleet.execution.reports import Reports
@@ -41,7 +40,14 @@ class Workspace:
 
     def remove(self) -> None:
         """Delete all of it; what cannot be deleted is left for the clean-up at the next start."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        try:
+            for path in (self.stdout, self.stderr, self.reports.path):
+                path.unlink(missing_ok=True)
+            self.work.rmdir()
+            self.folder.rmdir()
+        except OSError:
+            # A run has left more, or something else under a name of ours.
+            _remove_tree(self.folder)
 
 
 class Workspaces:
@@ -156,9 +162,16 @@ def _marks_of(path: Path) -> list[str]:
 
 def remove_leftovers(folder: Path) -> None:
     """Delete folders of runs that a killed process of ours left behind."""
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove_tree(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
+def _remove_tree(folder: Path) -> None:
+    # Loads archives' libraries, which short runs do without.
+    import shutil  # noqa: PLC0415
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def _is_whole(content: bytes, source: Source) -> bool:
-    return len(content) == source.size_bytes and hashlib.sha256(content).hexdigest() == source.sha256
+    return len(content) == source.size_bytes and sha256_of(content) == source.sha256

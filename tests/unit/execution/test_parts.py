@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import platform
 import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from scriptfleet.domain.kinds import Source
 from scriptfleet.domain.sample import Sample
 from scriptfleet.errors import BlobMissing
-from scriptfleet.execution.conclude import TAIL_BYTES, tail_of
+from scriptfleet.execution.conclude import TAIL_BYTES, tail_of, this_platform
 from scriptfleet.execution.monitor.curve import Curve
 from scriptfleet.execution.monitor.procfs import NewestProcess, ProcessReader, TreeReader, read_whole
 from scriptfleet.execution.shim import wire
@@ -298,3 +300,12 @@ def test_what_is_no_plain_file_is_not_deleted_for_output(tmp_path: Path) -> None
 
     assert path.is_fifo()
     assert capture.counts()["cut_bytes"] == 6
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others are asked by the standard library")
+def test_the_platform_is_what_the_standard_library_calls_it() -> None:
+    """But for the processor, which it asks a program for where the machine's name does not tell."""
+    host = platform.uname()
+    known = platform.platform().replace(f"-{host.machine}-{host.processor}-", f"-{host.machine}-")
+
+    assert this_platform() == known

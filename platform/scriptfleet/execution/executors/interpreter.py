@@ -1,8 +1,6 @@
 """Which Python runs a job: this process's own, or one that the job names by path or by a name found on PATH."""
 
 import os
-import platform
-import shutil
 import subprocess
 import sys
 from functools import lru_cache
@@ -24,13 +22,16 @@ def interpreter_of(spec: JobSpec) -> tuple[str, str | None]:
     The version is None for an isolated job: asking means to start the program outside its isolation.
     """
     if spec.interpreter is None:
-        return sys.executable, platform.python_version()
+        return sys.executable, sys.version.split(maxsplit=1)[0]
     path = _path_of(spec.interpreter)
     return path, None if spec.isolation else _version(path, os.stat(path).st_mtime_ns)
 
 
 def _path_of(named: str) -> str:
     if "/" not in named:
+        # Few jobs name one.
+        import shutil  # noqa: PLC0415
+
         found = shutil.which(named)
         if found is None:
             raise EngineFailed(f"interpreter {named} is not on this machine's PATH: install it, or name another")
