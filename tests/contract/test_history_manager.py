@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue, RunNotFound
 from scriptfleet.storage import distribution
-from scriptfleet.storage.engine import open_store
+from scriptfleet.storage.engine import Database
 from scriptfleet.storage.history import HistoryManager
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.local_history import LocalHistory
 from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.tables import runs
 from scriptfleet.storage.time_series import TimeSeriesDB
 from tests import event_factory as make
 
@@ -180,23 +182,35 @@ def test_aggregates_are_exact(history: HistoryManager) -> None:
 
 @pytest.mark.parametrize("distinct", [1, 3, 100_000])
 def test_percentiles_of_many_values_are_found_from_a_sample_exactly(
-    sqlite_url: str, distinct: int, monkeypatch: pytest.MonkeyPatch
+    database: Database, distinct: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(distribution, "_SORTED_WHOLE", 100)
     monkeypatch.setattr(distribution, "_SAMPLE", 700)
-    database = open_store(sqlite_url)
     numbers = [float(at * 7919 % 3001 % distinct) ** 2 for at in range(3000)]
+    rows = [{"run_id": f"r{at}", "job_id": "j", "cpu_max": value, "began_at": 1.0} for at, value in enumerate(numbers)]
     with database.writing() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO runs (run_id, job_id, cpu_max, began_at) VALUES (?, 'j', ?, 1)",
-            [(f"r{at}", value) for at, value in enumerate(numbers)],
-        )
+        connection.execute(sa.insert(runs), rows)
 
     found = distribution.aggregates(database, Metric("cpu_max", RunFilter()))
 
     cut = statistics.quantiles(numbers, n=100, method="inclusive")
     assert [found[name] for name in ("p50", "p90", "p95", "p99")] == pytest.approx([cut[at] for at in (49, 89, 94, 98)])
-    database.close()
+    assert (found["count"], found["max"]) == (3000, max(numbers))
+    assert found["avg"] == pytest.approx(statistics.mean(numbers))
+
+
+def test_a_rank_outside_its_bracket_is_looked_for_in_wider_ones(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("_SORTED_WHOLE", 100), ("_SAMPLE", 20), ("_LEAST_SAMPLE", 10), ("_DEVIATIONS", 0.001)):
+        monkeypatch.setattr(distribution, name, value)
+    rows = [{"run_id": f"r{at}", "job_id": "j", "cpu_max": float(at), "began_at": 1.0} for at in range(1001)]
+    with database.writing() as connection:
+        connection.execute(sa.insert(runs), rows)
+
+    found = distribution.aggregates(database, Metric("cpu_max", RunFilter()), ("p50", "p99"))
+
+    assert found == {"p50": 500.0, "p99": 990.0}
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,25 @@
 """How the values of a metric are spread: aggregates and percentiles, with memory that does not grow with the runs.
 
-PostgreSQL has percentiles of its own. SQLite sorts a million values in seconds; here a sample tells between which two
-values each wanted one must lie, one pass counts what lies below, and only what lies between is sorted.
+Few values are sorted: by PostgreSQL, which has percentiles of its own, or here (see packed.py). Of many, a sample tells
+between which two values each wanted one must lie; one pass counts what lies below and gives only what lies between,
+some percent of all, which are sorted here.
 """
 
 import bisect
 import json
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import Metric
+from scriptfleet.storage.packed import packed, unpacked
+from scriptfleet.storage.run_store import conditions_of
+from scriptfleet.storage.tables import runs
 
 #: The percentiles that can be asked for, as shares.
 PERCENTILES: Final = {"median": 0.5, "p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
@@ -23,12 +27,16 @@ SUMMARY: Final = ("min", "max", "avg", "sum", "count")
 #: Every aggregate, in the order it is shown.
 AGGREGATES: Final = (*SUMMARY, *PERCENTILES)
 
-#: Up to so many values, sorting all of them is faster.
-_SORTED_WHOLE: Final = 50_000
-_SAMPLE: Final = 8_000
+#: Up to so many runs, sorting all their values is fastest.
+_SORTED_WHOLE: Final = 100_000
+_SAMPLE: Final = 4_000
 _LEAST_SAMPLE: Final = 200
-#: A rank lies outside its bracket once in some hundred samples; then all is sorted after all.
+#: A rank lies outside its bracket once in some hundred samples; then brackets twice as wide are tried.
 _DEVIATIONS: Final = 3.0
+
+#: From the number of values to places among them in order, counted from 0.
+Places = Callable[[int], Sequence[float]]
+_Bracket = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +56,32 @@ def aggregates(database: Database, metric: Metric, names: Sequence[str] = AGGREG
     A percentile lies at rank (n - 1) * share from 0, between two values in proportion (R's type 7, which PostgreSQL's
     percentile_cont and NumPy have too). Raises StoreUnreachable.
     """
+    shares = sorted({PERCENTILES[name] for name in names if name in PERCENTILES})
     with database.reading() as connection:
-        found = summary(connection, metric)
-        shares = sorted({PERCENTILES[name] for name in names if name in PERCENTILES})
-        places = [(found.count - 1) * share for share in shares] if found.count else []
-        values = dict(zip(shares, at(connection, metric, found.count, places), strict=False))
+        found, at = spread(connection, metric, lambda count: [(count - 1) * share for share in shares])
+    values = dict(zip(shares, at, strict=False))
     whole: dict[str, float | None] = {name: getattr(found, name) for name in SUMMARY}
     whole |= {name: values.get(share) for name, share in PERCENTILES.items()}
     return {name: whole[name] for name in names}
 
 
-def summary(connection: sa.Connection, metric: Metric) -> Summary:
-    """Give count, bounds, mean and sum."""
-    value = metric.column
-    aggregate = sa.func
-    wanted = sa.select(
-        aggregate.count(value),
-        aggregate.min(value),
-        aggregate.max(value),
-        # Averaged and summed as doubles: PostgreSQL would make exact decimals of whole numbers.
-        aggregate.avg(sa.cast(value, sa.Double)),
-        aggregate.sum(sa.cast(value, sa.Double)),
-    ).where(*metric.conditions)
-    count, *others = connection.execute(wanted).one()
-    return Summary(int(count), *others)
+def spread(connection: sa.Connection, metric: Metric, places: Places) -> tuple[Summary, list[float]]:
+    """Give the summary, and the values at places in the sorted order; none of these where there is no value.
+
+    A place between two values is answered in proportion.
+    """
+    are_many = bool(places(2)) and _are_many(connection, metric)
+    if not places(2) or (connection.dialect.name == "postgresql" and not are_many):
+        found, _ = _summary(connection, metric)
+        return found, _percentiles(connection, metric, found.count, places(found.count)) if found.count else []
+    deviations = _DEVIATIONS
+    sample = _sample(connection, metric) if are_many else []
+    while True:
+        brackets = _brackets(sample, places, deviations)
+        found, values = _in_brackets(connection, metric, places, brackets)
+        if values is not None:
+            return found, values
+        deviations *= 2
 
 
 def deviation(connection: sa.Connection, metric: Metric, found: Summary) -> float | None:
@@ -83,52 +93,63 @@ def deviation(connection: sa.Connection, metric: Metric, found: Summary) -> floa
     return math.sqrt(float(squares or 0) / (found.count - 1))
 
 
-def at(connection: sa.Connection, metric: Metric, count: int, places: Sequence[float]) -> list[float]:
-    """Give the values at places in the sorted order, counted from 0; between two of them in proportion."""
+def _summary(connection: sa.Connection, metric: Metric, *more: sa.ColumnElement[Any]) -> tuple[Summary, Sequence[Any]]:
+    """Read count, bounds, mean and sum, and with them whatever else is asked of the same rows."""
+    value, aggregate = metric.column, sa.func
+    wanted = sa.select(
+        aggregate.count(),
+        aggregate.min(value),
+        aggregate.max(value),
+        # Summed as doubles: PostgreSQL would make exact decimals of whole numbers, SQLite refuse what is too large.
+        aggregate.sum(sa.cast(value, sa.Double)),
+        *more,
+    )
+    count, low, high, whole, *others = connection.execute(wanted.select_from(runs).where(*metric.conditions)).one()
+    return Summary(int(count), low, high, whole / count if count else None, whole), others
+
+
+def _percentiles(connection: sa.Connection, metric: Metric, count: int, places: Sequence[float]) -> list[float]:
     if not places:
         return []
-    if connection.dialect.name == "postgresql":
-        shares = [place / (count - 1) if count > 1 else 0.0 for place in places]
-        value = sa.cast(metric.column, sa.Double)
-        array = sa.cast(sa.literal(shares, sa.ARRAY(sa.Double)), sa.ARRAY(sa.Double))
-        wanted = sa.select(sa.func.percentile_cont(array).within_group(value)).where(*metric.conditions)
-        return [float(found) for found in connection.scalar(wanted) or ()]
-    ranks = sorted({rank for place in places for rank in (math.floor(place), math.ceil(place))})
-    values = _at_ranks(connection, metric, count, ranks)
-    return [_between(values, place) for place in places]
+    shares = [place / (count - 1) if count > 1 else 0.0 for place in places]
+    array = sa.cast(sa.literal(shares, sa.ARRAY(sa.Double)), sa.ARRAY(sa.Double))
+    wanted = sa.func.percentile_cont(array).within_group(sa.cast(metric.column, sa.Double))
+    return [float(found) for found in connection.scalar(sa.select(wanted).where(*metric.conditions)) or ()]
 
 
-def _between(values: Mapping[int, float], place: float) -> float:
-    low, high = values[math.floor(place)], values[math.ceil(place)]
-    return low + (high - low) * (place - math.floor(place))
-
-
-def _at_ranks(connection: sa.Connection, metric: Metric, count: int, ranks: Sequence[int]) -> dict[int, float]:
-    found: dict[int, float] = {}
-    if count > _SORTED_WHOLE:
-        sample = _sample(connection, metric)
-        if len(sample) >= _LEAST_SAMPLE:
-            found = _in_brackets(connection, metric, ranks, _brackets(sample, count, ranks))
-    if len(found) < len(ranks):
-        found = _walk(_sorted(connection, metric), ranks, 0)
-    return found
+def _are_many(connection: sa.Connection, metric: Metric) -> bool:
+    some = sa.select(sa.literal(1)).select_from(runs).where(*conditions_of(metric.which)).limit(_SORTED_WHOLE + 1)
+    return int(connection.scalar(sa.select(sa.func.count()).select_from(some.subquery())) or 0) > _SORTED_WHOLE
 
 
 def _sample(connection: sa.Connection, metric: Metric) -> list[float]:
-    newest = connection.scalar(sa.text("SELECT max(rowid) FROM runs")) or 0
-    # Any rows will do, the same each time; nothing secret hangs on them.
-    rows = random.Random(newest).sample(range(1, newest + 1), min(newest, _SAMPLE))  # noqa: S311
-    chosen = sa.text("runs.rowid IN (SELECT value FROM json_each(:rows))").bindparams(rows=json.dumps(rows))
+    # Any rows will do, the same each time, as long as there are as many wherever one looks.
+    chosen = _pages_of_postgres(connection) if connection.dialect.name == "postgresql" else _rows_of_sqlite(connection)
     return sorted(connection.scalars(sa.select(metric.column).where(*metric.conditions, chosen)))
 
 
-def _brackets(sample: Sequence[float], count: int, ranks: Sequence[int]) -> list[tuple[float, float]]:
-    """Give intervals, apart from each other and in order, in which the values of the ranks should lie."""
-    found: list[tuple[float, float]] = []
+def _rows_of_sqlite(connection: sa.Connection) -> sa.TextClause:
+    newest = connection.scalar(sa.text("SELECT max(rowid) FROM runs")) or 0
+    # Nothing secret hangs on them.
+    rows = random.Random(newest).sample(range(1, newest + 1), min(newest, _SAMPLE))  # noqa: S311
+    return sa.text("runs.rowid IN (SELECT value FROM json_each(:rows))").bindparams(rows=json.dumps(sorted(rows)))
+
+
+def _pages_of_postgres(connection: sa.Connection) -> sa.TextClause:
+    known = connection.scalar(sa.text("SELECT reltuples FROM pg_class WHERE oid = 'runs'::regclass")) or 0
+    percent = 100 * min(1.0, _SAMPLE / max(known, _SAMPLE))
+    some = "SELECT ctid FROM runs TABLESAMPLE SYSTEM (:percent) REPEATABLE (1)"
+    return sa.text(f"runs.ctid = ANY (ARRAY({some}))").bindparams(percent=percent)
+
+
+def _brackets(sample: Sequence[float], places: Places, deviations: float) -> list[_Bracket]:
+    """Give intervals, apart from each other and in order, in which the values should lie; without a sample, one."""
+    found: list[_Bracket] = []
     size = len(sample)
-    for rank in ranks:
-        share = rank / (count - 1)
-        margin = _DEVIATIONS * math.sqrt(size * share * (1 - share)) + _DEVIATIONS
+    if size < _LEAST_SAMPLE:
+        return [(-math.inf, math.inf)]
+    for share in (place / size for place in places(size + 1)):
+        margin = deviations * math.sqrt(size * share * (1 - share)) + deviations
         low, high = math.floor(size * share - margin), math.ceil(size * share + margin)
         low_value = sample[low] if low >= 0 else -math.inf
         high_value = sample[high] if high < size else math.inf
@@ -139,36 +160,62 @@ def _brackets(sample: Sequence[float], count: int, ranks: Sequence[int]) -> list
 
 
 def _in_brackets(
-    connection: sa.Connection, metric: Metric, ranks: Sequence[int], brackets: Sequence[tuple[float, float]]
-) -> dict[int, float]:
+    connection: sa.Connection, metric: Metric, places: Places, brackets: Sequence[_Bracket]
+) -> tuple[Summary, list[float] | None]:
+    """Give the summary and the values at the places; None for these where a bracket lacks one."""
     value = metric.column
-    below = [sa.func.coalesce(sa.func.sum(sa.cast(value < low, sa.Integer)), 0) for low, _ in brackets]
-    counts = connection.execute(sa.select(*below).where(*metric.conditions)).one()
-    within = sa.or_(*(value.between(low, high) for low, high in brackets))
-    starts = [low for low, _ in brackets]
-    found: dict[int, float] = {}
-    place, number = 0, -1
-    for item, times in _sorted(connection, metric, within):
-        if (at_bracket := bisect.bisect_right(starts, item) - 1) != number:
-            number, place = at_bracket, int(counts[at_bracket])
-        first = bisect.bisect_left(ranks, place)
-        place += times
-        found |= dict.fromkeys(ranks[first : bisect.bisect_left(ranks, place)], item)
+    below = [sa.func.count().filter(value < low) for low, _ in brackets]
+    # How many have the one value of a bracket is counted too: they may be most of all.
+    upto = [sa.func.count().filter(value <= low) for low, high in brackets if low == high]
+    kept = _gathered(connection, value).filter(_within(value, brackets))
+    found, (body, *counts) = _summary(connection, metric, kept, *below, *upto)
+    common = dict(zip((low for low, high in brackets if low == high), counts[len(brackets) :], strict=True))
+    values = unpacked(body) if isinstance(body, bytes) else body or ()
+    ranked = _Ranked(sorted(values), brackets, counts, common)
+    known = [ranked.at(place) for place in places(found.count)] if found.count else []
+    return found, None if None in known else [one for one in known if one is not None]
+
+
+def _gathered(connection: sa.Connection, value: sa.ColumnElement[Any]) -> "sa.Function[Any]":
+    if connection.dialect.name == "postgresql":
+        return sa.func.array_agg(sa.cast(value, sa.Double))
+    return packed(value)
+
+
+def _within(value: sa.ColumnElement[Any], brackets: Sequence[_Bracket]) -> sa.ColumnElement[bool]:
+    """Give one condition for all brackets, over as soon as it is decided."""
+    found: sa.ColumnElement[bool] = sa.false()
+    for low, high in reversed(brackets):
+        if low < high:
+            found = sa.and_(value >= low, sa.or_(value <= high, found))
     return found
 
 
-def _sorted(connection: sa.Connection, metric: Metric, *more: sa.ColumnElement[bool]) -> Iterator[tuple[float, int]]:
-    value = metric.column
-    wanted = sa.select(value, sa.func.count()).where(*metric.conditions, *more).group_by(value).order_by(value)
-    return (tuple(row) for row in connection.execute(wanted, execution_options={"yield_per": 1000}))
+class _Ranked:
+    """Values in order, each with its rank, where they are known."""
 
+    def __init__(
+        self,
+        ordered: Sequence[float],
+        brackets: Sequence[_Bracket],
+        below: Sequence[int],
+        common: Mapping[float, int],
+    ) -> None:
+        """Take the values within brackets and how many lie below each; of common ones, how many are no greater."""
+        self._parts: list[tuple[range, Sequence[float]]] = []
+        for (low, high), before in zip(brackets, below, strict=False):
+            inside = ordered[bisect.bisect_left(ordered, low) : bisect.bisect_right(ordered, high)]
+            size = common[low] - before if low == high else len(inside)
+            self._parts.append((range(before, before + size), [low] if low == high else inside))
 
-def _walk(items: Iterator[tuple[float, int]], ranks: Sequence[int], place: int) -> dict[int, float]:
-    found: dict[int, float] = {}
-    for item, times in items:
-        first = bisect.bisect_left(ranks, place)
-        place += times
-        found |= dict.fromkeys(ranks[first : bisect.bisect_left(ranks, place)], item)
-        if len(found) == len(ranks):
-            break
-    return found
+    def at(self, place: float) -> float | None:
+        """Give the value at a place, between two of them in proportion; None where one is not known."""
+        low, high = self._at_rank(math.floor(place)), self._at_rank(math.ceil(place))
+        return None if low is None or high is None else low + (high - low) * (place - math.floor(place))
+
+    def _at_rank(self, rank: int) -> float | None:
+        for ranks, values in self._parts:
+            if rank in ranks:
+                # A common value stands once for all its ranks.
+                return values[min(rank - ranks.start, len(values) - 1)]
+        return None

@@ -150,11 +150,10 @@ class HistoryManager:
 
     def _aggregated(self, metric: Metric) -> dict[str, float | None]:
         with self.database.reading() as connection:
-            found = distribution.summary(connection, metric)
-            n = found.count
-            places = [min(max((n + 1) * share - 1, 0.0), n - 1.0) for share in (0.5, 0.95, 0.99)] if n else []
-            median, p95, p99 = distribution.at(connection, metric, n, places) or (None, None, None)
+            found, values = distribution.spread(connection, metric, _places)
             spread = distribution.deviation(connection, metric, found)
+        n = found.count
+        median, p95, p99 = values or (None, None, None)
         return {
             "count": n,
             "min": found.min,
@@ -193,3 +192,7 @@ def history_of(given: object) -> HistoryManager:
 
 def _since(days: float | None) -> float | None:
     return None if days is None else max(0.0, time.time() - check.number("days", days) * _DAY_SECONDS)
+
+
+def _places(count: int) -> list[float]:
+    return [min(max((count + 1) * share - 1, 0.0), count - 1.0) for share in (0.5, 0.95, 0.99)]

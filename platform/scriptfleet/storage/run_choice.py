@@ -55,7 +55,7 @@ def _choice(connection: sa.Connection, which: RunFilter, outcome: State | None, 
     span = _span(which)
     if not rest:
         return Choice((*lead, *span), is_cut=False)
-    newest = sa.select(runs.c.began_at).where(*lead, *span).order_by(runs.c.began_at.desc(), runs.c.run_id.desc())
+    newest = sa.select(runs.c.began_at).where(*lead, *span).order_by(runs.c.began_at.desc())
     floor = connection.scalar(newest.offset(most).limit(1))
     looked_at = () if floor is None else (runs.c.began_at >= floor,)
     return Choice((*lead, *rest, *span, *looked_at), is_cut=floor is not None)

@@ -117,10 +117,10 @@ class RunStore:
 
     def counts(self, which: RunFilter) -> dict[str, int]:
         """Give the number of runs by outcome; those still under way count as ``running``."""
-        outcome = sa.func.coalesce(runs.c.outcome, str(State.RUNNING))
-        wanted = sa.select(outcome, sa.func.count()).where(*conditions_of(which)).group_by(outcome)
+        # By the column itself, which an index has in order.
+        wanted = sa.select(runs.c.outcome, sa.func.count()).where(*conditions_of(which)).group_by(runs.c.outcome)
         with self._database.reading() as connection:
-            return {str(name): int(count) for name, count in connection.execute(wanted)}
+            return {str(name or State.RUNNING): int(count) for name, count in connection.execute(wanted)}
 
     def curve(self, run_id: str) -> list[Sample]:
         """Give a run's cost curve; empty for none."""

@@ -57,13 +57,12 @@ def buckets(database: Database, metric: Metric, size: str) -> list[Bucket]:
     number = (sa.cast(ratio, sa.BigInteger) if database.is_sqlite else sa.func.floor(ratio)).label("number")
     value = sa.cast(metric.column, sa.Double)
     wanted = (
-        sa.select(number, *(aggregate(value) for aggregate in _OF_BUCKET))
-        .where(*metric.conditions)
-        .group_by(number)
-        .order_by(number)
+        sa.select(number, *(aggregate(value) for aggregate in _OF_BUCKET)).where(*metric.conditions).group_by(number)
     )
     with database.reading() as connection:
-        return [Bucket(float(row[0]) * width, *row[1:]) for row in connection.execute(wanted)]
+        found = connection.execute(wanted).all()
+    # Sorted here: PostgreSQL, which can't tell how few buckets there are, would sort all the runs on its disk.
+    return [Bucket(float(row[0]) * width, *row[1:]) for row in sorted(found, key=lambda row: float(row[0]))]
 
 
 _OF_BUCKET = (sa.func.count, sa.func.avg, sa.func.min, sa.func.max, sa.func.sum)
