@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import httpx
+
 from scriptfleet.domain.state import State
 from scriptfleet.queues.job_handle import Job
 from tests.command import one_line, scriptfleet
@@ -62,6 +64,25 @@ def test_a_job_that_the_broker_let_go_runs_again_from_the_store(fleet: Fleet) ->
     let_go(fleet, server, *again)
     known = json.loads(scriptfleet("status", "--json", again[0].id, home=fleet.home, **fleet.environment).stdout)
     assert known["rerun_of"] == job.id
+
+
+def test_rest_runs_again_from_the_store_too_and_tells_what_cannot(fleet: Fleet) -> None:
+    server = fleet.server()
+    fleet.worker()
+    job = fleet.client().submit_code("import sys; print(*sys.argv[1:])", ["old"])
+    private = fleet.client().submit_shell("true", env={"API_TOKEN": "hunter2hunter2"})
+    job.wait(30)
+    private.wait(30)
+    let_go(fleet, server, job, private)
+    jobs = f"{server.url}/api/v1/jobs"
+
+    same = httpx.post(f"{jobs}/{job.id}/retry?wait=30s", timeout=40).json()
+    changed = httpx.post(f"{jobs}/{job.id}/rerun?wait=30s", json={"args": ["new"]}, timeout=40).json()
+    refused = httpx.post(f"{jobs}/{private.id}/retry").json()
+
+    assert [one["result"]["stdout"] for one in (same, changed)] == ["old\n", "new\n"]
+    assert (same["rerun_of"], refused["code"]) == (job.id, "invalid_value")
+    assert "the store kept *** in their place" in refused["detail"]
 
 
 def test_a_script_whose_bytes_are_gone_is_told_plainly(fleet: Fleet) -> None:

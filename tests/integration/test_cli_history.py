@@ -10,7 +10,7 @@ import pytest
 from scriptfleet.cli import past_options
 from scriptfleet.cli.dispatch import main
 from scriptfleet.storage import distribution, series
-from scriptfleet.storage.export import WRITERS
+from scriptfleet.storage.export_forms import FORMS
 from scriptfleet.storage.history import HistoryManager
 from scriptfleet.storage.retention_policy import PRESETS
 
@@ -130,7 +130,7 @@ def test_run_has_the_same_as_options(place: list[str], tmp_path: Path, capsys: p
 def test_the_options_of_run_offer_what_there_is() -> None:
     offered = (past_options.AGGREGATES, past_options.BUCKETS, past_options.FORMATS, past_options.PRESETS)
 
-    assert offered == (distribution.AGGREGATES, tuple(series.BUCKETS), tuple(WRITERS), tuple(PRESETS))
+    assert offered == (distribution.AGGREGATES, tuple(series.BUCKETS), tuple(FORMS), tuple(PRESETS))
 
 
 def test_a_file_that_is_not_there_is_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

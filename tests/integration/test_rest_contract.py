@@ -1,4 +1,4 @@
-"""The service keeps what its own description promises, whatever it is sent: tried by Schemathesis, the same each time."""
+"""The service keeps what its description promises, whatever it is sent: tried by Schemathesis, the same each time."""
 
 import json
 import subprocess

@@ -6,7 +6,8 @@ from scriptfleet.cli.history_place import add_filters, add_place, filter_of, ope
 from scriptfleet.cli.screen import print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.export import WRITERS, export
+from scriptfleet.storage.export import export
+from scriptfleet.storage.export_forms import FORMS
 from scriptfleet.storage.run_store import RunFilter
 
 _FORMS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
@@ -15,7 +16,7 @@ _FORMS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
 def build(parser: VerbParser) -> None:
     """Add the arguments."""
     parser.add_argument("output", type=Path, metavar="FILE", help="where to; its ending says the format")
-    parser.add_argument("--format", choices=list(WRITERS), help="the format (else by FILE's ending, else csv)")
+    parser.add_argument("--format", choices=list(FORMS), help="the format (else by FILE's ending, else csv)")
     parser.add_argument("--metric", metavar="METRIC", help="only this metric, a row a value (else whole runs)")
     add_filters(parser)
     add_place(parser)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from scriptfleet.cli.screen import note
 from scriptfleet.config import Settings
 from scriptfleet.domain.job import JobSpec
-from scriptfleet.errors import InvalidValue, JobNotFound, StoreUnreachable
+from scriptfleet.errors import JobNotFound, StoreUnreachable
 from scriptfleet.queues.client import Client
-from scriptfleet.queues.rerun import genuine, spec_in
+from scriptfleet.queues.rerun import kept_in_store, spec_in
 
 if TYPE_CHECKING:
     from scriptfleet.storage.job_store import KeptSpec
@@ -19,12 +19,7 @@ def known_spec(client: Client, settings: Settings, job_id: str) -> JobSpec:
         return spec_in(client.broker, job_id)
     except JobNotFound as gone:
         kept = _kept(settings, job_id, gone)
-    if kept.spec is None:
-        raise InvalidValue("job", job_id, "one whose submit the store has seen")
-    if not kept.is_whole:
-        what = "one without secrets in its variables or settings: of this one the store kept *** in their place"
-        raise InvalidValue("job", job_id, f"{what}: submit it anew, with --secret NAME for them")
-    return genuine(settings.signing_key, job_id, kept.spec, kept.signature or "")
+    return kept_in_store(settings.signing_key, job_id, kept)
 
 
 def tell_if_living(client: Client, job_id: str) -> None:

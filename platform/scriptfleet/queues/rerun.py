@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scriptfleet.domain import check
 from scriptfleet.domain.job import JobSpec
@@ -38,6 +38,32 @@ def genuine(key: str, job_id: str, spec: str, signature: str) -> JobSpec:
     if not is_genuine(key, job_id, spec, signature):
         raise InvalidValue("signature", signature or "none", f"one of job {job_id} made with this fleet's signing key")
     return JobSpec.from_json(spec)
+
+
+class KeptSpec(Protocol):
+    """How a job was submitted, as a store has it; None where it has not seen that."""
+
+    @property
+    def spec(self) -> str | None:
+        """The spec's text."""
+
+    @property
+    def signature(self) -> str | None:
+        """Its signature."""
+
+    @property
+    def is_whole(self) -> bool | None:
+        """Whether the text is the very one that was submitted, with no secret taken out of it."""
+
+
+def kept_in_store(key: str, job_id: str, kept: KeptSpec) -> JobSpec:
+    """Give the spec of a job that the broker has let go. Raises InvalidValue for one that cannot be submitted again."""
+    if kept.spec is None:
+        raise InvalidValue("job", job_id, "one whose submit the store has seen")
+    if not kept.is_whole:
+        what = "one without secrets in its variables or settings: of this one the store kept *** in their place"
+        raise InvalidValue("job", job_id, f"{what}: submit it anew, with names of secrets for them")
+    return genuine(key, job_id, kept.spec, kept.signature or "")
 
 
 def again(spec: JobSpec, job_id: str, changes: Mapping[str, Any]) -> JobSpec:

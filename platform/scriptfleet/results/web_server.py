@@ -18,16 +18,21 @@ _GRACE_SECONDS = 10
 #: From the first moment of a connection, or from a request's first byte, to the end of its headers.
 HEAD_SECONDS = 10.0
 _HEAD_BYTES = 32 * 1024
+#: A client that has taken nearly nothing of an answer for so long holds its place in vain.
+READ_SECONDS = 60.0
 
 
 class PatientProtocol(H11Protocol):
     """HTTP/1.1 whose clients have so long to say what they want, and are hung up on then.
 
-    They have as long for the rest of a body that was answered before it had come, such as one that is too large.
+    They have as long for the rest of a body that was answered before it had come, such as one that is too large, and a
+    minute to take some 64 KiB of an answer.
     """
 
     head_seconds = HEAD_SECONDS
+    read_seconds = READ_SECONDS
     _hangs_up: asyncio.TimerHandle | None = None
+    _gives_up: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait."""
@@ -48,6 +53,19 @@ class PatientProtocol(H11Protocol):
         """Wait no longer."""
         super().connection_lost(exc)
         self._stop_waiting()
+        self._stop_giving_up()
+
+    def pause_writing(self) -> None:
+        """Begin to wait for a client that does not read as fast as the answer comes."""
+        super().pause_writing()
+        if self._gives_up is None:
+            # Closing would wait for what is left to be read.
+            self._gives_up = self.loop.call_later(self.read_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: it has read most of what was there."""
+        super().resume_writing()
+        self._stop_giving_up()
 
     def _mind_the_time(self) -> None:
         if not self._is_waiting():
@@ -63,6 +81,11 @@ class PatientProtocol(H11Protocol):
         if self._hangs_up is not None:
             self._hangs_up.cancel()
             self._hangs_up = None
+
+    def _stop_giving_up(self) -> None:
+        if self._gives_up is not None:
+            self._gives_up.cancel()
+            self._gives_up = None
 
     def _hang_up(self) -> None:
         self._hangs_up = None

@@ -31,6 +31,11 @@ class Export:
     rows: Iterator[Values]
 
 
+def rows_of(database: Database, which: RunFilter, metric: str | None = None) -> Export:
+    """Give runs, or the values of one metric of them; raises InvalidValue for what is no metric."""
+    return whole_runs(database, which) if metric is None else one_metric(database, Metric(metric, which))
+
+
 def whole_runs(database: Database, which: RunFilter) -> Export:
     """Give runs, the first begun first, with every measure; what scripts reported is one column of JSON, ``custom``."""
     table = [runs.c.began_at, *(runs.c[name] for name in (*_OWN, *MEASURES)), sa.cast(runs.c.custom, sa.Text)]

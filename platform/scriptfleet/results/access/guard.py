@@ -93,13 +93,14 @@ class Access:
 
     async def _answer(self, answer: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         # Whoever is not known could fill the log: what they tried is kept only where a route says so, as login does.
-        is_kept = _changes(scope)
+        is_noted = False
 
         async def send_kept(message: Message) -> None:
-            nonlocal is_kept
-            if message["type"] == "http.response.start" and is_kept:
-                is_kept = False
-                await self._note(scope, int(message["status"]))
+            nonlocal is_noted
+            if message["type"] == "http.response.start" and not is_noted:
+                is_noted = True
+                if _changes(scope) or scope["state"]["changes"]:
+                    await self._note(scope, int(message["status"]))
             await send(message)
 
         await answer(scope, receive, send_kept)

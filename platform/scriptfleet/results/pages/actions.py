@@ -19,6 +19,7 @@ from scriptfleet.results.access.login import local_path
 from scriptfleet.results.access.needs import actor_of, needs
 from scriptfleet.results.pages.forms import Form, read_form
 from scriptfleet.results.pages.sources import Sources
+from scriptfleet.results.rerun import submit_again
 
 _SEE_OTHER: Final = 303
 _ORDERS: Final = {"cordon": Verb.CORDON, "uncordon": Verb.UNCORDON, "drain": Verb.DRAIN}
@@ -53,7 +54,7 @@ def _add_job_actions(router: APIRouter, sources: Sources) -> None:
 
     @router.post("/jobs/{job_id}/rerun")
     def rerun(request: Request, job_id: str, _form: Sent) -> RedirectResponse:
-        job = client.rerun(job_id, submitted_by=actor_of(request).name)
+        job = submit_again(client, sources.jobs, job_id, submitted_by=actor_of(request).name)
         audit(request, "job.rerun", job_id, new_job=job.id)
         return _go("/jobs/{}?new=true", job.id)
 

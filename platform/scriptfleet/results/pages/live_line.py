@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from scriptfleet.errors import BrokerUnreachable, StoreUnreachable
 from scriptfleet.results.rest.event_stream import HEARTBEAT, RETRY, EventStream, event
+from scriptfleet.results.rest.seated_stream import Pieces
 from scriptfleet.results.rest.seats import Seats
 
 _HEARTBEAT_SECONDS: Final = 10.0
@@ -28,7 +29,7 @@ def live_line(follow: Follow, seats: Seats) -> EventStream:
     return EventStream(lambda: _sent(follow), seats)
 
 
-def _sent(follow: Follow) -> Iterator[bytes]:
+def _sent(follow: Follow) -> Pieces:
     yield RETRY
     told_at = time.monotonic()
     try:

@@ -1,11 +1,9 @@
-"""Server-sent events: how one is written, and an answer made of them that gives its seat back whatever happens."""
+"""Server-sent events: how one is written, and an answer made of them."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from fastapi.responses import StreamingResponse
-from starlette.types import Receive, Scope, Send
-
+from scriptfleet.results.rest.seated_stream import Pieces, SeatedStream
 from scriptfleet.results.rest.seats import Seats
 
 MEDIA_TYPE = "text/event-stream"
@@ -21,19 +19,10 @@ def event(name: str, data: object, event_id: str | None = None) -> bytes:
     return f"{head}event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode(errors="replace")
 
 
-class EventStream(StreamingResponse):
+class EventStream(SeatedStream):
     """Events as they come. Takes a seat when it is made, and gives it back when the line is closed."""
 
-    def __init__(self, events: Callable[[], Iterator[bytes]], seats: Seats) -> None:
+    def __init__(self, events: Callable[[], Pieces], seats: Seats) -> None:
         """Raise ServiceBusy when no seat is free."""
-        seats.take()
-        self._seats = seats
         # Nginx would gather events before it passes them on.
-        super().__init__(events(), media_type=MEDIA_TYPE, headers={"X-Accel-Buffering": "no"})
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send until the events end or the client leaves."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._seats.give_back()
+        super().__init__(events, seats, MEDIA_TYPE, {"X-Accel-Buffering": "no"})

@@ -17,6 +17,7 @@ from scriptfleet.queues.events import EventReader
 from scriptfleet.queues.live_output import OutputPiece
 from scriptfleet.results.rest.event_stream import HEARTBEAT, RETRY, event
 from scriptfleet.results.rest.parts import RestParts
+from scriptfleet.results.rest.seated_stream import Pieces
 from scriptfleet.storage.event_rows import STREAMS
 
 #: The id of the last event of a run: who comes back with it has seen all.
@@ -56,7 +57,7 @@ class Follower:
         self._decoders = {name: codecs.getincrementaldecoder("utf-8")("replace") for name in STREAMS}
         self._told_at = time.monotonic()
 
-    def events(self) -> Iterator[bytes]:
+    def events(self) -> Pieces:
         """Give the events from the place on, up to the end of the run, or to where broker or store went away."""
         yield RETRY
         try:

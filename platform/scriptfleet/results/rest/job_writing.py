@@ -10,6 +10,7 @@ from scriptfleet.errors import JobNotFound
 from scriptfleet.queues.job_handle import Job
 from scriptfleet.results.access.audit import audit
 from scriptfleet.results.access.needs import actor_of, needs
+from scriptfleet.results.rerun import submit_again
 from scriptfleet.results.rest.new_jobs import Changes, NewJob, read_changes
 from scriptfleet.results.rest.parts import RestParts
 from scriptfleet.results.rest.standing import ENDED_OR_NOT, Standing, told
@@ -145,7 +146,8 @@ def _add_reruns(router: APIRouter, parts: RestParts) -> None:
 
 
 def _again(parts: RestParts, request: Request, job_id: str, changes: Changes, wait: str | None, key: str | None) -> Job:
-    job = parts.client.rerun(job_id, **read_changes(changes, actor_of(request).name, key))
+    changed = read_changes(changes, actor_of(request).name, key)
+    job = submit_again(parts.client, parts.jobs, job_id, **changed)
     audit(request, "job.rerun", job_id, new_job=job.id)
     wait_for(job, wait, parts.waiters)
     return job

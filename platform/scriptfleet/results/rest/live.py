@@ -8,7 +8,6 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from scriptfleet.results.access.needs import needs
 from scriptfleet.results.rest.event_stream import HEARTBEAT, MEDIA_TYPE, RETRY, EventStream, event
 from scriptfleet.results.rest.models import moment
 from scriptfleet.results.rest.parts import RestParts
+from scriptfleet.results.rest.seated_stream import Pieces
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.run_store import RunFilter, RunRow
 
@@ -83,7 +83,7 @@ class Watch:
         self._asked = 0
         self._is_looking = False
 
-    def events(self) -> Iterator[bytes]:
+    def events(self) -> Pieces:
         """Give what there is, then what changes."""
         yield RETRY
         known = -1

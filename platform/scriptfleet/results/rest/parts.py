@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from scriptfleet.queues.client import Client
 from scriptfleet.results.load import Loads
-from scriptfleet.results.rest.seats import FOLLOWERS, WAITERS, Seats
+from scriptfleet.results.rest.seats import EXPORTERS, FOLLOWERS, WAITERS, Seats
 from scriptfleet.storage.definitions import DefinitionStore
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.job_store import JobStore
@@ -31,3 +31,4 @@ class RestParts:
     leaving: threading.Event = field(default_factory=threading.Event)
     waiters: Seats = field(default_factory=lambda: Seats("requests that wait for a job", WAITERS))
     followers: Seats = field(default_factory=lambda: Seats("followers", FOLLOWERS))
+    exporters: Seats = field(default_factory=lambda: Seats("exports", EXPORTERS))

@@ -12,6 +12,8 @@ from scriptfleet.results.rest.refusals import ServiceBusy
 #: Those that wait for the end of a job; that follow output or the fleet; live pages; and threads for the rest.
 WAITERS, FOLLOWERS, PAGES, OTHERS = 64, 128, 64, 40
 THREADS = WAITERS + FOLLOWERS + PAGES + OTHERS
+#: Each reads all of the history and holds a connection of the database: they are among the rest.
+EXPORTERS = 4
 
 
 class Seats:
