@@ -3,21 +3,18 @@
 import threading
 from dataclasses import dataclass, field
 
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 from starlette.types import ASGIApp
 
 from scriptfleet import __version__
 from scriptfleet.config import Settings
-from scriptfleet.domain.role import Role
 from scriptfleet.queues.client import Client
 from scriptfleet.results import errors
 from scriptfleet.results.access.audit_routes import audit_routes
 from scriptfleet.results.access.guard import OPEN_PATHS, Access
 from scriptfleet.results.access.keyring import Keyring
 from scriptfleet.results.access.login import login_routes
-from scriptfleet.results.access.needs import needs
 from scriptfleet.results.access.tries import Tries
 from scriptfleet.results.bounded_body import BoundedBody, most_body_bytes
 from scriptfleet.results.headers import SafeHeaders
@@ -26,7 +23,7 @@ from scriptfleet.results.load import Loads, load_routes
 from scriptfleet.results.metrics import METRICS, metrics_routes
 from scriptfleet.results.pages.routes import page_routes, style_route
 from scriptfleet.results.pages.sources import Sources
-from scriptfleet.results.rest.description import describe, operation_id
+from scriptfleet.results.rest.description import description_routes, operation_id
 from scriptfleet.results.rest.parts import RestParts
 from scriptfleet.results.rest.routes import rest_routes
 from scriptfleet.results.rest.seats import enough_threads
@@ -108,16 +105,6 @@ def create_routes(settings: Settings, parts: Parts, keyring: Keyring) -> FastAPI
     app.include_router(style_route())
     app.include_router(login_routes(keyring, Tries()))
     app.include_router(audit_routes(AuditStore(parts.database)))
-    app.include_router(_description_route(app))
+    app.include_router(description_routes(app))
     errors.install(app, sources.renderer.problem)
     return app
-
-
-def _description_route(app: FastAPI) -> APIRouter:
-    router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
-
-    @router.get("/api/v1/openapi.json")
-    def openapi() -> JSONResponse:
-        return JSONResponse(describe(app))
-
-    return router

@@ -15,6 +15,8 @@ from scriptfleet import errors
 from scriptfleet.config import NoFleet
 from scriptfleet.domain.definition import DefinitionNotFound
 from scriptfleet.results.access.needs import RoleTooLow
+from scriptfleet.results.headers import DESCRIPTION
+from scriptfleet.results.request_faults import UNREADABLE, UNREADABLE_SAID, first_fault
 from scriptfleet.results.rest import refusals
 
 _log = logging.getLogger(__name__)
@@ -116,14 +118,13 @@ def install(app: FastAPI, page: PageOfProblem) -> None:
         return respond(request, problem, _detail(error), _headers(error, problem), _members(error))
 
     def invalid(request: Request, error: Exception) -> Response:
-        return respond(request, PROBLEMS[errors.InvalidValue], _first_fault(error))
+        return respond(request, PROBLEMS[errors.InvalidValue], first_fault(request, error))
 
     def http(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             raise TypeError(f"not an error of a route: {error!r}")
-        said = error.detail if error.detail != HTTPStatus(error.status_code).phrase else None
         problem = _problem_of_status(error)
-        detail = f"{request.method} {request.url.path}: {said or HTTPStatus(error.status_code).phrase}"
+        detail = f"{request.method} {request.url.path}: {_said(request, error)}"
         headers = _allowed(request, error.headers) if problem.status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
         return respond(request, problem, detail, headers)
 
@@ -135,6 +136,14 @@ def install(app: FastAPI, page: PageOfProblem) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, unexpected)
+
+
+def _said(request: Request, fault: HTTPException) -> str:
+    if fault.detail == UNREADABLE:
+        return UNREADABLE_SAID
+    if fault.status_code == HTTPStatus.NOT_FOUND and request.url.path.startswith("/api"):
+        return f"{fault.detail}: GET {DESCRIPTION} describes what there is"
+    return fault.detail
 
 
 def _problem_of_status(fault: HTTPException) -> Problem:
@@ -175,11 +184,3 @@ def _members(error: errors.ScriptfleetError) -> dict[str, object]:
     if isinstance(error, errors.IdempotencyConflict | errors.WaitTimedOut | errors.JobNotFound):
         return {"job_id": error.job_id}
     return {}
-
-
-def _first_fault(error: Exception) -> str:
-    if not isinstance(error, RequestValidationError) or not error.errors():
-        return str(error)
-    fault = error.errors()[0]
-    field = ".".join(str(part) for part in fault["loc"][1:]) or "request"
-    return f"{field}: {str(fault.get('input'))[:120]!r} is not accepted: {fault['msg']}"

@@ -9,6 +9,10 @@ CONTENT_SECURITY_POLICY = (
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
+#: Where REST describes itself.
+DESCRIPTION = "/api/v1/openapi.json"
+_LINK = f'<{DESCRIPTION}>; rel="service-desc"; type="application/json"'
+
 _ALWAYS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -33,6 +37,8 @@ class SafeHeaders:
                 headers = MutableHeaders(scope=message)
                 headers.update(_ALWAYS)
                 headers.setdefault("Cache-Control", "no-store")
+                if str(scope["path"]).startswith("/api/"):
+                    headers.append("Link", _LINK)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

@@ -1,11 +1,12 @@
 """Whether the process lives, and whether it can do its work."""
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import redis
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 
 from scriptfleet.errors import BrokerUnreachable, StoreUnreachable
 from scriptfleet.results.access.needs import open_to_all
@@ -81,15 +82,36 @@ class Health:
         return self._ingest.trouble
 
 
+class Liveness(BaseModel):
+    """Said by a process that lives."""
+
+    status: Literal["ok"]
+
+
+class Readiness(BaseModel):
+    """Whether each part works."""
+
+    status: Literal["ready", "not ready"]
+    parts: dict[str, str] = Field(description="By part: ok, or what is wrong; without a token `not ok`.")
+    events_dead: int | None = Field(
+        None, description="Events that no store could take; not told without a token, null while the broker is away."
+    )
+
+
 def health_routes(health: Health) -> APIRouter:
     """Give the routes for orchestrators; they need no token, and tell what is wrong only to who has it."""
     router = APIRouter(tags=["health"], dependencies=[open_to_all])
 
     @router.get("/healthz", summary="Whether the process lives")
-    def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+    def healthz() -> Liveness:
+        return Liveness(status="ok")
 
-    @router.get("/readyz", summary="Whether database, broker and ingest work", responses={503: {}})
+    @router.get(
+        "/readyz",
+        summary="Whether database, broker and ingest work",
+        response_model=Readiness,
+        responses={503: {"model": Readiness, "description": "A part does not work."}},
+    )
     def readyz(request: Request) -> JSONResponse:
         troubles, is_trusted = health.troubles(), request.state.actor is not None
         is_ready = not any(troubles.values())

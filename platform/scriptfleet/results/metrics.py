@@ -24,6 +24,8 @@ from scriptfleet.storage.storable import is_finite
 _log = logging.getLogger(__name__)
 
 METRICS = "/metrics"
+#: OpenMetrics is given to who asks for it.
+_MEDIA_TYPES = ("text/plain", "application/openmetrics-text")
 _MIB = 1024 * 1024
 
 SECONDS = (0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 10_800, 36_000, 86_400)
@@ -146,7 +148,13 @@ def metrics_routes(registry: CollectorRegistry, *, is_open: bool = False) -> API
     """Give the route that Prometheus scrapes."""
     router = APIRouter(dependencies=[open_to_all if is_open else needs(Role.VIEWER)])
 
-    @router.get(METRICS, tags=["health"], response_class=Response, summary="Numbers for Prometheus")
+    @router.get(
+        METRICS,
+        tags=["health"],
+        response_class=Response,
+        summary="Numbers for Prometheus",
+        responses={200: {"content": {kind: {"schema": {"type": "string"}} for kind in _MEDIA_TYPES}}},
+    )
     def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(registry), headers={"Content-Type": content_type})

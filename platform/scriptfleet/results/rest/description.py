@@ -2,8 +2,13 @@
 
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+
+from scriptfleet.domain.role import Role
+from scriptfleet.results.access.needs import needs
+from scriptfleet.results.headers import DESCRIPTION
 
 _PROBLEM: Final[dict[str, Any]] = {
     "title": "Problem",
@@ -24,8 +29,28 @@ _ANSWER: Final = {
     "description": "A problem, with a stable `code`.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
+_LINKSET: Final = 'application/linkset+json; profile="https://www.rfc-editor.org/info/rfc9727"'
 _NAMED: Final = {"401": "No token, or none that is good.", "403": "The token's role does not allow it."}
 _MADE_BY_FASTAPI: Final = ("HTTPValidationError", "ValidationError")
+
+
+def description_routes(app: FastAPI) -> APIRouter:
+    """Give the routes of the description, and of the catalogue that names it (RFC 9727)."""
+    router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+
+    @router.get(DESCRIPTION)
+    @router.get("/openapi.json")
+    def openapi() -> JSONResponse:
+        return JSONResponse(describe(app))
+
+    @router.api_route("/.well-known/api-catalog", methods=["GET", "HEAD"])
+    def api_catalog(request: Request) -> JSONResponse:
+        base = str(request.base_url).rstrip("/")
+        described = {"href": f"{base}{DESCRIPTION}", "type": "application/json"}
+        service = {"anchor": f"{base}/api/v1", "service-desc": [described], "status": [{"href": f"{base}/healthz"}]}
+        return JSONResponse({"linkset": [service]}, media_type=_LINKSET)
+
+    return router
 
 
 def operation_id(route: APIRoute) -> str:

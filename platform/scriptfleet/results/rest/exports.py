@@ -15,8 +15,13 @@ from scriptfleet.results.rest.seated_stream import Pieces, SeatedStream
 from scriptfleet.storage.export_forms import FORMS, Form, form_of
 from scriptfleet.storage.export_rows import Export, rows_of
 
-_OBJECTS: Final[dict[str, Any]] = {"type": "array", "items": {"type": "object", "additionalProperties": True}}
-_BYTES: Final[dict[str, Any]] = {"type": "string", "format": "binary"}
+#: For OpenAPI: what a body in each format is.
+_SCHEMAS: Final[dict[str, dict[str, Any]]] = {
+    "csv": {"type": "string"},
+    "json": {"type": "array", "items": {"type": "object", "additionalProperties": True}},
+    "jsonl": {"type": "string"},
+    "parquet": {"type": "string", "format": "binary"},
+}
 
 
 class ExportQuery(RunFilterQuery):
@@ -33,8 +38,7 @@ class ExportQuery(RunFilterQuery):
 def export_routes(parts: RestParts) -> APIRouter:
     """Give the route."""
     router = APIRouter(prefix="/api/v1", tags=["exports"], dependencies=[needs(Role.VIEWER)])
-    bodies = {form.media_type.partition(";")[0]: {"schema": _BYTES} for form in FORMS.values()}
-    bodies["application/json"] = {"schema": _OBJECTS}
+    bodies = {form.media_type.partition(";")[0]: {"schema": _SCHEMAS[name]} for name, form in FORMS.items()}
 
     @router.get(
         "/export",
