@@ -14,12 +14,14 @@ from fastapi.routing import iter_route_contexts
 
 from scriptfleet.config import Settings
 from scriptfleet.domain.role import Role
+from scriptfleet.results.access.cross_site import SAFE_METHODS
 from scriptfleet.results.access.guard import LOGIN, OPEN_PATHS
 from scriptfleet.results.access.needs import OpenToAll, RoleNeeded
 from scriptfleet.results.app import create_routes, keyring_of
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.token_store import TokenStore
 from tests.results_service import ScriptedFleet, ScriptedIngest, Service, parts_of, running
+from tests.route_roles import ROLES
 
 
 class Declared(NamedTuple):
@@ -41,14 +43,15 @@ def declared(app: FastAPI) -> Iterator[Declared]:
             yield Declared(method, str(route.path), max(roles, key=list(Role).index) if roles else None)
 
 
-def test_each_route_says_who_may_ask_it_and_the_open_ones_are_those_that_the_guard_lets_through(
+def test_each_route_has_the_role_of_the_table_and_the_open_ones_are_those_that_the_guard_lets_through(
     sqlite_url: str,
 ) -> None:
     database = open_store(sqlite_url)
     routes = _routes_of(database)
 
+    assert {(route.method, route.path): route.role for route in routes} == ROLES
     assert {route.path for route in routes if route.role is None} == OPEN_PATHS
-    changes = [route for route in routes if route.method != "GET"]
+    changes = [route for route in routes if route.method not in SAFE_METHODS]
     assert [route.path for route in changes if route.role is None] == [LOGIN]
     assert [route.path for route in changes if route.role is Role.VIEWER] == ["/logout"]
     database.close()
@@ -75,8 +78,10 @@ def test_without_a_token_nothing_but_health_and_the_login_is_to_be_had(
     for route in routes:
         for headers in ({}, {"Authorization": "Bearer sft_wrong"}, {"Cookie": "scriptfleet_session=wrong"}):
             status, body = ask(service, route, headers)
-            assert (status == 401) == (route.role is not None or route.method != "GET"), f"{route}: {status}"
-            assert route.role is None or json.loads(body)["code"] == "unauthorized", f"{route}: {body!r}"
+            is_refused = route.role is not None or route.method not in SAFE_METHODS
+            assert (status == 401) == is_refused, f"{route}: {status}"
+            has_body = route.role is not None and route.method != "HEAD"
+            assert not has_body or json.loads(body)["code"] == "unauthorized", f"{route}: {body!r}"
 
 
 @pytest.mark.parametrize("role", Role)
@@ -87,7 +92,7 @@ def test_each_route_is_open_to_its_role_and_those_above_alone(
     secret = TokenStore(service.database).add("one", role, "test")
     for route in routes:
         status, body = ask(service, route, {"Authorization": f"Bearer {secret}"})
-        is_refused = status == 403 and b"role_too_low" in body
+        is_refused = status == 403 and (b"role_too_low" in body or route.method == "HEAD")
         assert is_refused == (route.role is not None and not role.includes(route.role)), f"{route}: {status}"
         assert is_refused or route.path == LOGIN or status != 401, f"{route}: {status}"
 
