@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -36,10 +35,8 @@ _FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true":
 #: See execution/cgroups/find.py and docs/measurement.md.
 MONITORS = ("auto", "cgroup2", "cgroup1", "rusage", "sampled")
 #: User and password of an address, up to its last '@': an unquoted password may have any characters.
-_LOGIN = re.compile(r"((?>(?:[^:/]*:/+)?)[^:]*:)(.*)@", re.DOTALL)
-_SECRET_PARAMETER = re.compile(
-    r"([?&;\s][^=&?]*(?:password|passwd|passphrase|pwd|secret|token)[^=&?]*=)([^&]*)", re.IGNORECASE
-)
+_LOGIN = r"(?s:((?>(?:[^:/]*:/+)?)[^:]*:)(.*)@)"
+_SECRET_PARAMETER = r"(?i:([?&;\s][^=&?]*(?:password|passwd|passphrase|pwd|secret|token)[^=&?]*=)([^&]*))"  # noqa: S105
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel")
 
 
@@ -201,11 +198,11 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 def without_password(url: str) -> str:
     """Give an address as it may be shown and logged; where it cannot be told what is a password, less is shown."""
-    login = _LOGIN.match(url)
-    if login and any("@" in found[2] for found in _SECRET_PARAMETER.finditer(url)):
+    login = re.match(_LOGIN, url)
+    if login and any("@" in found[2] for found in re.finditer(_SECRET_PARAMETER, url)):
         return f"{login[1]}***"
     shown = f"{login[1]}***{url[login.end() - 1 :]}" if login else url
-    return _SECRET_PARAMETER.sub(r"\1***", shown)
+    return re.sub(_SECRET_PARAMETER, r"\1***", shown)
 
 
 def _default_home(given: Mapping[str, str]) -> str:
@@ -285,6 +282,11 @@ def _folders(given: Mapping[str, str], name: str) -> tuple[Path, ...]:
 
 def _words(given: Mapping[str, str], name: str) -> tuple[str, ...]:
     said = given.get(name, "")
+    if not said:
+        return ()
+    # Few settings say one.
+    import shlex  # noqa: PLC0415
+
     try:
         return tuple(shlex.split(said))
     except ValueError as fault:

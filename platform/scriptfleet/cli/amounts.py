@@ -12,17 +12,17 @@ _MOST_PORT, _MOST_COUNT = 65_535, 1_000_000
 LEAST_INTERVAL_SECONDS, MOST_INTERVAL_SECONDS = 0.01, 3600.0
 _ALL_PERCENT = 100.0
 _MOST_DIGITS = 9
-_NUMBER: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|d)?")
+_NUMBER: Final = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
+_DURATION: Final = r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|d)?"
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)([KMGT])(?:i?B)?", re.IGNORECASE)
+_SIZE: Final = r"(?i:(\d+(?:\.\d+)?|\.\d+)([KMGT])(?:i?B)?)"
 _BYTES: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _MOST_BYTES = 1 << 50
 
 
 def duration(text: str) -> float:
     """Give seconds: ``90``, ``90s``, ``1.5m``, ``2h``, ``1d``, ``250ms``."""
-    found = _DURATION.fullmatch(text.strip())
+    found = re.fullmatch(_DURATION, text.strip())
     seconds = float(found[1]) * _SECONDS[found[2] or "s"] if found else math.inf
     if not math.isfinite(seconds):
         raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a time such as 90, 90s, 1.5m, 2h or 1d")
@@ -48,7 +48,7 @@ def interval(text: str) -> float:
 
 def size(text: str) -> int:
     """Give bytes: ``64K``, ``256M``, ``1.5G``; units are powers of 1024, and one must be named."""
-    found = _SIZE.fullmatch(text.strip())
+    found = re.fullmatch(_SIZE, text.strip())
     amount = float(found[1]) * _BYTES[found[2].upper()] if found else math.inf
     if not math.isfinite(amount):
         raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a size such as 64K, 256M or 1.5G")
@@ -80,7 +80,7 @@ def priority(text: str) -> int:
 
 def percent(text: str) -> float:
     """Give a percentage above 0, at most 100."""
-    found = _NUMBER.fullmatch(text)
+    found = re.fullmatch(_NUMBER, text)
     if found is None or not 0 < float(text) <= _ALL_PERCENT:
         raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a number above 0, at most 100")
     return float(text)
@@ -88,7 +88,7 @@ def percent(text: str) -> float:
 
 def factor(text: str) -> float:
     """Give a plain number from 0."""
-    if _NUMBER.fullmatch(text) is None:
+    if re.fullmatch(_NUMBER, text) is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a number such as 2 or 1.5")
     return float(text)
 

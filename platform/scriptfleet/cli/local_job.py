@@ -1,10 +1,9 @@
 """One job of ``run``: its attempts on this machine, one after the other, as its retry policy wants them."""
 
-import random
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from scriptfleet.cli.tool_log import log
 from scriptfleet.config import Settings
@@ -17,8 +16,6 @@ from scriptfleet.execution.workspace import Workspace
 
 if TYPE_CHECKING:
     from scriptfleet.domain.run import RunRecord
-
-_CHANCE: Final = random.SystemRandom()
 
 
 class History(Protocol):
@@ -108,8 +105,11 @@ class LocalJob:
         policy, usage = self._spec.retry, record.usage
         if not policy.wants(record.outcome, usage.error_type, usage.exit_code):
             return None
+        # Few scripts fail.
+        import random  # noqa: PLC0415
+
         elapsed = time.monotonic() - self._began
-        return policy.next_delay(attempt=record.attempt, elapsed_seconds=elapsed, chance=_CHANCE)
+        return policy.next_delay(attempt=record.attempt, elapsed_seconds=elapsed, chance=random.SystemRandom())
 
     def _tell(self, record: "RunRecord", delay: float) -> None:
         from scriptfleet.cli.screen import cost_lines  # noqa: PLC0415

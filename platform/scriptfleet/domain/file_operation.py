@@ -10,7 +10,7 @@ from scriptfleet.errors import InvalidValue
 FIELDS: Final = frozenset({"operation", "source", "destination", "options"})
 
 _LONGEST_CONTENT: Final = 1024 * 1024
-_MODE = re.compile(r"0?[0-7]{3}")
+_MODE = r"0?[0-7]{3}"
 
 #: What each operation needs, and the options it knows.
 OPERATIONS: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
@@ -44,5 +44,5 @@ def _check_options(options: dict[str, Any]) -> None:
             raise InvalidValue(f"config.options.{name}", options[name], "true or false")
     if "content" in options:
         check.text("config.options.content", options["content"], _LONGEST_CONTENT, may_be_empty=True)
-    if "mode" in options and not _MODE.fullmatch(check.text("config.options.mode", options["mode"], 4)):
+    if "mode" in options and not re.fullmatch(_MODE, check.text("config.options.mode", options["mode"], 4)):
         raise InvalidValue("config.options.mode", options["mode"], "an octal mode as text, such as 0644")

@@ -15,8 +15,8 @@ _LONGEST_URL: Final = 8_192
 _LONGEST_VALUE: Final = 8_192
 _LONGEST_BODY: Final = 1024 * 1024
 _LONGEST_TIMEOUT_SECONDS: Final = 86_400.0
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_UNFIT = re.compile(r"[\x00-\x1f\x7f]")
+_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105
+_UNFIT = r"[\x00-\x1f\x7f]"
 
 #: What each form of ``auth`` holds beside its ``type``, and which of them may be left out.
 _AUTH: Final[dict[str, tuple[frozenset[str], frozenset[str]]]] = {
@@ -30,10 +30,10 @@ def check_request(config: dict[str, Any]) -> None:
     """Refuse a request that cannot be sent. Raises InvalidValue."""
     check_url(config.get("url"))
     method = config.get("method", "GET")
-    if not isinstance(method, str) or not _TOKEN.fullmatch(method):
+    if not isinstance(method, str) or not re.fullmatch(_TOKEN, method):
         raise InvalidValue("config.method", method, "an HTTP method, such as GET")
     for name, value in check.mapping("config.headers", config.get("headers", {})).items():
-        if not _TOKEN.fullmatch(name):
+        if not re.fullmatch(_TOKEN, name):
             raise InvalidValue("config.headers", name, "names of HTTP headers")
         _check_value(f"config.headers[{name}]", value)
     _check_body(config.get("body"))
@@ -54,7 +54,7 @@ def check_url(value: object) -> str:
         is_fit = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except ValueError:
         is_fit = False
-    if not is_fit or _UNFIT.search(url) or " " in url:
+    if not is_fit or re.search(_UNFIT, url) or " " in url:
         raise InvalidValue("config.url", url, "an http:// or https:// address")
     if "@" in urlsplit(url).netloc:
         raise InvalidValue("config.url", without_query(url), "an address without user and password: use auth")
@@ -100,7 +100,7 @@ def _check_value(field: str, value: object, is_encoded: bool = False) -> None:
             raise InvalidValue(field, sorted(value), 'a text, or {"secret": "NAME"}')
         check.environment(field, {str(value["secret"]): ""})
         return
-    is_fit = isinstance(value, str) and len(value) <= _LONGEST_VALUE and not _UNFIT.search(value)
+    is_fit = isinstance(value, str) and len(value) <= _LONGEST_VALUE and not re.search(_UNFIT, value)
     if not is_fit or not (is_encoded or str(value).isascii()):
         # Not shown: it may be a password that somebody wrote down after all.
         raise InvalidValue(field, "***", f"ASCII text on one line, at most {_LONGEST_VALUE} characters")
@@ -125,7 +125,7 @@ def _check_auth(auth: object) -> None:
         raise InvalidValue("config.auth", sorted(given), f"{', '.join(sorted(names))} for {form}")
     if given.get("in", "header") not in {"header", "query"}:
         raise InvalidValue("config.auth.in", given["in"], "header or query")
-    if form == "api_key" and not _TOKEN.fullmatch(check.text("config.auth.name", given["name"], 255)):
+    if form == "api_key" and not re.fullmatch(_TOKEN, check.text("config.auth.name", given["name"], 255)):
         raise InvalidValue("config.auth.name", given["name"], "the name of a header or of a query field")
     for name in given.keys() - {"in", "name"}:
         _check_value(f"config.auth.{name}", given[name], form == "basic" or given.get("in") == "query")

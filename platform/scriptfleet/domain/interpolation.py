@@ -3,13 +3,12 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
 from typing import Final
 
 from scriptfleet.errors import InvalidValue
 
 #: The escape, or a reference; without the closing brace it is one that was left open.
-_REFERENCE: Final = re.compile(r"\$\$\{|\$\{([^{}$]*)(\}?)")
+_REFERENCE: Final = r"\$\$\{|\$\{([^{}$]*)(\}?)"
 _OUTPUTS: Final = "outputs."
 #: The kernel takes no longer value of one variable.
 _LONGEST: Final = 131_072
@@ -36,6 +35,9 @@ def interpolate(
 
 def _in_order(variables: Mapping[str, str], known: Mapping[str, str]) -> Sequence[str]:
     """Give the names so that each comes after those it refers to."""
+    # Few jobs have references.
+    from graphlib import CycleError, TopologicalSorter  # noqa: PLC0415
+
     graph = {
         name: [used for used in _references(value) if used in variables and (used != name or name not in known)]
         for name, value in variables.items()
@@ -51,7 +53,7 @@ def _in_order(variables: Mapping[str, str], known: Mapping[str, str]) -> Sequenc
 
 
 def _references(value: str) -> list[str]:
-    return [match[1] for match in _REFERENCE.finditer(value) if match[2]]
+    return [match[1] for match in re.finditer(_REFERENCE, value) if match[2]]
 
 
 def _resolved(
@@ -59,7 +61,7 @@ def _resolved(
 ) -> str:
     pieces: list[str] = []
     at, size = 0, len(value)
-    for match in _REFERENCE.finditer(value):
+    for match in re.finditer(_REFERENCE, value):
         meant = _meaning(variable, match, found, known, outputs)
         pieces += (value[at : match.start()], meant)
         at = match.end()

@@ -15,7 +15,7 @@ PYTHON_KINDS = (PYTHON_SCRIPT, PYTHON_FUNCTION)
 SHELLS = ("sh", "bash", "zsh", "fish")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 
 
 @value(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def register_kind(kind: str, allowed: Set[str] | None = None, verify: Callable[.
     ``allowed`` are the names its config may have, None meaning any; ``verify(config, source)`` raises InvalidValue for
     a config that cannot be. Raises InvalidValue for a name that cannot be one, or that is built in.
     """
-    if not _KIND.fullmatch(kind) or kind in _BUILT_IN:
+    if not re.fullmatch(_KIND, kind) or kind in _BUILT_IN:
         raise InvalidValue("kind", kind, "lower-case letters, digits and '_', not the name of a built-in kind")
     _CHECKS[kind] = (None if allowed is None else frozenset(allowed), verify or _anything)
 
@@ -150,7 +150,7 @@ def _entry(config: dict[str, Any], source: Source | None) -> None:
 def _python_function(config: dict[str, Any], source: Source | None) -> None:
     for name in ("module", "function"):
         value = check.text(f"config.{name}", config.get(name), 255)
-        if not _DOTTED.fullmatch(value):
+        if not re.fullmatch(_DOTTED, value):
             raise InvalidValue(f"config.{name}", value, "a dotted Python name")
     if not isinstance(config.get("args", []), list):
         raise InvalidValue("config.args", config["args"], "a list")
@@ -159,7 +159,7 @@ def _python_function(config: dict[str, Any], source: Source | None) -> None:
 
 _Check = Callable[[dict[str, Any], Source | None], None]
 
-_KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
+_KIND = r"[a-z][a-z0-9_]{0,63}"
 #: The names a kind's config may have (None: any), and what is checked beyond.
 _CHECKS: dict[str, tuple[frozenset[str] | None, _Check]] = {
     PYTHON_SCRIPT: (frozenset({"entry", "uv"}), _python_script),

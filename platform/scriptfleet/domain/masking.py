@@ -17,7 +17,7 @@ _SHORTEST_LINE: Final = 8
 #: Levels of nested data that are looked through.
 _DEEPEST: Final = 200
 
-_PASSWORD_IN_ADDRESS: Final = re.compile(r"(://[^/@\s:]*:)[^/@\s]+@")
+_PASSWORD_IN_ADDRESS: Final = r"(://[^/@\s:]*:)[^/@\s]+@"  # noqa: S105
 _PREFIXES: Final = ("SECRET_", "TOKEN_", "PASSWORD_", "PASSWD_", "PASSPHRASE_", "CREDENTIAL_", "CREDENTIALS_")
 _SUFFIXES: Final = (*(f"_{word.rstrip('_')}" for word in _PREFIXES), "_KEY", "_PWD", "_PASS", "_PAT", "_AUTH")
 _WHOLE: Final = frozenset(word.rstrip("_") for word in _PREFIXES) | {
@@ -39,7 +39,7 @@ def is_secret_name(name: str, more_prefixes: Sequence[str] = ()) -> bool:
 
 def has_password(value: str) -> bool:
     """Tell whether a text holds an address with a password in it, such as redis://user:password@host."""
-    return _PASSWORD_IN_ADDRESS.search(value) is not None
+    return "://" in value and re.search(_PASSWORD_IN_ADDRESS, value) is not None
 
 
 def shown_spec(plain: Mapping[str, Any], more_prefixes: Sequence[str] = ()) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def without_secrets(value: object, more_prefixes: Sequence[str] = ()) -> Any:
         }
     if isinstance(value, list | tuple):
         return [without_secrets(item, more_prefixes) for item in value]
-    return _PASSWORD_IN_ADDRESS.sub(rf"\1{HIDDEN}@", value) if isinstance(value, str) else value
+    return re.sub(_PASSWORD_IN_ADDRESS, rf"\1{HIDDEN}@", value) if isinstance(value, str) else value
 
 
 def patterns(values: Iterable[str]) -> tuple[bytes, ...]:

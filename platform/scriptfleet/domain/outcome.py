@@ -32,7 +32,7 @@ class Verdict(NamedTuple):
 
 
 #: The last line of a Python traceback: a dotted name, then perhaps a message.
-_EXCEPTION = re.compile(r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$")
+_EXCEPTION = r"^(?P<type>[A-Za-z_][\w.]*)(?:: (?P<message>.*))?$"
 
 _STOPPED: dict[StopReason, tuple[State, str, str]] = {
     StopReason.TIMEOUT: (State.TIMED_OUT, "Timeout", "over its time limit"),
@@ -73,7 +73,7 @@ def signal_name(signum: int) -> str:
 def _failed(exit_code: int, stderr_tail: str) -> Verdict:
     lines = [line for line in stderr_tail.splitlines() if line.strip()]
     last = lines[-1].strip()[:500] if lines else ""
-    found = _EXCEPTION.match(last) if "Traceback (most recent call last)" in stderr_tail else None
+    found = re.match(_EXCEPTION, last) if "Traceback (most recent call last)" in stderr_tail else None
     if found:
         return Verdict(State.FAILED, found["type"], last)
     return Verdict(State.FAILED, "ExitCode", f"exit code {exit_code}{f': {last}' if last else ''}")

@@ -10,7 +10,7 @@ from scriptfleet.errors import InvalidValue
 MOST_JOBS: Final = 10_000
 LONGEST_WINDOW_SECONDS: Final = 30 * 86_400.0
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_FORM: Final = re.compile(r"([0-9]{1,6})/(?:([0-9]{1,9}(?:\.[0-9]{1,3})?)?(ms|s|m|h|d))")
+_FORM: Final = r"([0-9]{1,6})/(?:([0-9]{1,9}(?:\.[0-9]{1,3})?)?(ms|s|m|h|d))"
 _LEAST_WINDOW_SECONDS: Final = 0.01
 
 
@@ -24,7 +24,7 @@ class Rate:
     @classmethod
     def parse(cls, field: str, said: object) -> Self:
         """Read ``10/1m``, ``100/h`` or ``5/30s``. Raises InvalidValue."""
-        found = _FORM.fullmatch(said) if isinstance(said, str) else None
+        found = re.fullmatch(_FORM, said) if isinstance(said, str) else None
         if found is None:
             raise InvalidValue(field, said, "jobs and a time, such as 10/1m, 100/h or 5/30s")
         jobs, window = int(found[1]), float(found[2] or 1) * _UNITS[found[3]]

@@ -1,15 +1,17 @@
 """When a job that failed is tried again, and how long after."""
 
 import math
-import random
 from enum import StrEnum
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from scriptfleet.domain import check
 from scriptfleet.domain.limits import MOST_MEMORY_MB
 from scriptfleet.domain.state import State
 from scriptfleet.domain.value import content_of, names_of, value
 from scriptfleet.errors import InvalidValue
+
+if TYPE_CHECKING:
+    import random
 
 
 class RetryStrategy(StrEnum):
@@ -92,7 +94,7 @@ class RetryPolicy:
         except OverflowError:
             return most
 
-    def delay_seconds(self, attempt: int, chance: random.Random) -> float:
+    def delay_seconds(self, attempt: int, chance: "random.Random") -> float:
         """Give the delay after the attempt numbered from 0, capped by ``max_delay``.
 
         linear: initial x (n+1); exponential: initial x multiplier^n; fibonacci: initial x F(n+1);
@@ -126,7 +128,7 @@ class RetryPolicy:
         is_ruled = outcome is State.OUT_OF_MEMORY and self.has_memory_rule
         return is_ruled or not self.retry_on or bool(names & set(self.retry_on))
 
-    def next_delay(self, *, attempt: int, elapsed_seconds: float, chance: random.Random) -> float | None:
+    def next_delay(self, *, attempt: int, elapsed_seconds: float, chance: "random.Random") -> float | None:
         """Give the seconds to wait after attempt number ``attempt`` (from 1), or None when no attempt is left."""
         if attempt >= self.max_attempts:
             return None

@@ -113,6 +113,8 @@ class Launcher:
         self._starting = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._line: socket | None = None
+        #: The line to a shim that was asked for ahead.
+        self._ahead: Line | None = None
 
     def new_shim(self) -> Line:
         """Have a shim forked and give the line to it. Raises EngineFailed."""
@@ -122,28 +124,40 @@ class Launcher:
             # A launcher that was killed may take a request with it: the next one is started for the second try.
             return self._new_shim()
 
+    def start_ahead(self) -> None:
+        """Start the process and ask it for the first shim, and go on while it loads. Raises EngineFailed."""
+        self._ahead = self._asked()
+
+    def close(self) -> None:
+        """End the launcher; shims end with their own lines."""
+        with self._starting:
+            ahead, self._ahead = self._ahead, None
+            if ahead is not None:
+                ahead.close()
+            self._stop()
+
     def _new_shim(self) -> Line:
-        ours, theirs = socketpair()
-        line = Line(ours)
+        with self._starting:
+            ahead, self._ahead = self._ahead, None
+        line = ahead or self._asked()
         try:
-            with closing(theirs):
-                self._ask(theirs)
             line.shim_pid = _greeted(line)
         except EngineFailed:
             line.close()
             raise
         return line
 
-    def start_ahead(self) -> None:
-        """Start the process, and go on while it loads."""
-        with self._starting:
-            if not self._is_alive():
-                self._start()
-
-    def close(self) -> None:
-        """End the launcher; shims end with their own lines."""
-        with self._starting:
-            self._stop()
+    def _asked(self) -> Line:
+        """Give the line to a shim that is on its way."""
+        ours, theirs = socketpair()
+        line = Line(ours)
+        try:
+            with closing(theirs):
+                self._ask(theirs)
+        except EngineFailed:
+            line.close()
+            raise
+        return line
 
     def _ask(self, theirs: socket) -> None:
         fd = theirs.fileno().to_bytes(_FD_BYTES, sys.byteorder)

@@ -9,7 +9,7 @@ from scriptfleet.errors import EngineFailed
 from scriptfleet.execution.program import Place, Program, find_program
 
 #: The block as PEP 723 defines it.
-_BLOCK = re.compile(rb"(?m)^# /// script[ \t]*\r?$\s(?:^#(?:| .*)\r?$\s)+?^# ///\r?$")
+_BLOCK = rb"(?m)^# /// script[ \t]*\r?$\s(?:^#(?:| .*)\r?$\s)+?^# ///\r?$"
 _MARK: Final = b"# /// script"
 _LONGEST_SEARCHED: Final = 1024 * 1024
 
@@ -24,7 +24,7 @@ def has_block(script: Path) -> bool:
     """Tell whether a script's first MiB holds a block of inline metadata."""
     with script.open("rb") as source:
         content = source.read(_LONGEST_SEARCHED)
-    return _MARK in content and _BLOCK.search(content) is not None
+    return _MARK in content and re.search(_BLOCK, content) is not None
 
 
 def uv_program(spec: JobSpec, place: Place, script: Path) -> Program:
