@@ -6,7 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from scriptfleet.domain.process_tree import ProcessSeen, ProcessTree
 from scriptfleet.domain.run import Artifact, OutputTail
+from scriptfleet.domain.sample import Sample
 from scriptfleet.domain.state import State
 from scriptfleet.storage.engine import open_store
 from tests import event_factory as make
@@ -84,6 +86,7 @@ def test_a_run_shows_what_it_kept(service: Service) -> None:
 
     for text in ("Artifacts", "plot.png", "6,000", "c" * 64, "<U+202E>evil"):
         assert text in found.text
+    assert ("href", f"/api/v1/runs/{RUN}/artifacts/plot.png") in found.attributes
     assert found.tags.count("script") == len(addresses(found, "script"))
     assert "img" not in found.tags
 
@@ -98,6 +101,30 @@ def test_a_run_shows_every_measure_its_output_and_the_other_attempts(service: Se
         assert text in found.text
     assert ("href", f"/runs/{'b' * 32}") in found.attributes
     assert ("href", f"/api/v1/runs/{RUN}/output?stream=stdout") in found.attributes
+
+
+def test_a_run_that_took_longer_than_is_usual_says_where(service: Service) -> None:
+    for at in range(4):
+        service.store.apply(make.whole_job(at_ms=make.START_MS + at * 60_000, io_stalled_seconds=0.1))
+    slow = make.usage(start_time="2026-09-21T17:00:00+00:00", execution_time_seconds=9.0, io_stalled_seconds=8.0)
+    curve = [Sample(float(at), 1.0, 5.0, 1, at * 1024, 0) for at in [0, 1, 2, 3, 9, 10, 11]]
+    tree = ProcessTree(3.0, 2, (ProcessSeen(7, 1, "sh -c x", 0.1, 2.0, 3.0), ProcessSeen(8, 7, HOSTILE, 0.1, 2.0, 3.0)))
+    made = make.record(JOB, RUN, usage=slow, curve=curve, process_tree=tree)
+    service.store.apply([make.submitted(JOB), make.finished(made)])
+
+    found = page(service, f"/runs/{RUN}")
+
+    for text in (
+        "Why it was slow",
+        "6.0 times",
+        "Waited for storage",
+        "+7.90 s",
+        "5 samples missed",
+        "2 processes after",
+    ):
+        assert text in found.text
+    assert ("class", "process depth-1") in found.attributes
+    assert "<U+202E>evil" in found.text
 
 
 def test_a_job_shows_what_was_submitted_and_its_runs(service: Service) -> None:

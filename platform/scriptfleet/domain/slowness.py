@@ -13,6 +13,7 @@ _CPU_BOUND: Final = 0.8
 _ONE_CORE: Final = 1.2
 _NEAR_LIMIT_PERCENT: Final = 90.0
 _MANY_MAJOR_FAULTS: Final = 100
+_WAITED: Final = "It neither computed nor was held back: it slept, or waited for others."
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def reasons(usage: Usage) -> list[Reason]:
         _part("cpu_stall", usage.cpu_stalled_seconds, whole, "It was ready to run and waited for a free core."),
         _part("io", usage.io_stalled_seconds, whole, "It waited for storage."),
         _part("memory_stall", usage.memory_stalled_seconds, whole, "It waited for memory to be freed."),
-        _idle(usage, wall, whole),
+        _part("waiting", waiting_seconds(usage), whole, _WAITED),
         _near_limit(usage),
     ]
     return sorted((one for one in found if one), key=lambda one: -(one.share or 0.0))
@@ -64,15 +65,18 @@ def _cpu(usage: Usage, wall: float, whole: float) -> Reason | None:
     return Reason("cpu", min(cpu, wall), wall / whole, f"{said}: a faster program or core would help.")
 
 
-def _idle(usage: Usage, wall: float, whole: float) -> Reason | None:
-    """Neither computing nor stalled: it slept, or waited for the network or another process."""
-    if usage.cpu_seconds is None:
+def waiting_seconds(usage: Usage) -> float | None:
+    """Give how long it neither computed nor was held back: it slept, or waited for the network or another process.
+
+    None where CPU or wall time is not known.
+    """
+    if usage.cpu_seconds is None or usage.execution_time_seconds is None:
         return None
     # The kernel counts what is throttled as waiting for CPU too.
     held_back = max(usage.cpu_stalled_seconds or 0.0, usage.cpu_throttled_seconds or 0.0)
     stalls = (usage.io_stalled_seconds, usage.memory_stalled_seconds, usage.start_overhead_seconds)
-    rest = wall - usage.cpu_seconds - held_back - sum(value or 0.0 for value in stalls)
-    return _part("waiting", rest, whole, "It neither computed nor was held back: it slept, or waited for others.")
+    rest = usage.execution_time_seconds - usage.cpu_seconds - held_back - sum(value or 0.0 for value in stalls)
+    return max(0.0, rest)
 
 
 def _near_limit(usage: Usage) -> Reason | None:

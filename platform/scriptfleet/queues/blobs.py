@@ -2,7 +2,7 @@
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -53,6 +53,13 @@ class BlobStore:
         if len(content) != size_bytes or digest(content) != sha256:
             raise BlobMissing(sha256, "not the bytes that were sent")
         return content
+
+    def kept(self, names: Sequence[str]) -> set[str]:
+        """Give those of these blobs that are here. Raises redis.RedisError."""
+        pipeline = self._client.pipeline(transaction=False)
+        for sha256 in names:
+            pipeline.exists(self._keys("blob", sha256))
+        return {sha256 for sha256, is_here in zip(names, pipeline.execute(), strict=True) if is_here}
 
     def _store(self, name: str, content: bytes, seconds: float) -> str:
         if len(content) > self._limit:

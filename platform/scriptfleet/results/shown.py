@@ -11,6 +11,7 @@ NOTHING = "–"  # noqa: RUF001 - a dash is meant
 
 #: Seconds below which hundredths tell runs apart.
 _SHOWN_WITH_HUNDREDTHS = 100
+_STEP = 1024
 
 #: C0 but tab and newline, DEL, C1, and the characters that turn or hide the text around them.
 _ACTING = re.compile(
@@ -79,6 +80,18 @@ def duration(seconds: float | None) -> str:
 def mebibytes(value: float | None) -> str:
     """Give an amount of memory; the input is MiB."""
     return NOTHING if value is None else f"{value:,.1f} MiB"
+
+
+def size(value: int | None) -> str:
+    """Give a number of bytes in a unit that people would use."""
+    if value is None:
+        return NOTHING
+    amount, unit = float(value), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if amount < _STEP:
+            break
+        amount, unit = amount / _STEP, larger
+    return f"{amount:,.0f} {unit}" if unit == "B" else f"{amount:,.1f} {unit}"
 
 
 def moment_text(seconds: float | None) -> str:

@@ -2,10 +2,8 @@
 
 import pytest
 
-from scriptfleet.domain.sample import Sample
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
-from scriptfleet.results.pages.curve import chart_data, together
 from scriptfleet.results.pages.script_history import hours, percentile, trend
 from scriptfleet.storage.run_store import RunRow
 
@@ -45,26 +43,3 @@ def test_runs_without_a_time_are_left_out_of_the_trend_and_counted_by_the_hour()
     assert (cells[0][3].count, cells[0][3].wall_seconds, cells[0][3].shade) == (2, 1.0, 5)
     assert (cells[6][0].count, cells[6][0].shade, cells[1][0].shade) == (1, 3, 0)
     assert hours([])[0][0].shade == 0
-
-
-def test_a_long_curve_keeps_its_peaks() -> None:
-    curve = [Sample(float(at), 100.0 if at == 1234 else 1.0, 5.0, 1) for at in range(5000)]
-
-    seconds, cpu, memory = chart_data(curve)
-
-    assert len(seconds) <= 600
-    assert max(cpu) == 100.0
-    assert set(memory) == {5.0}
-    assert chart_data([]) == [[], [], []]
-
-
-def test_two_curves_share_one_axis() -> None:
-    left, right = [Sample(0.0, 1.0, 2.0, 1), Sample(2.0, 3.0, 4.0, 1)], [Sample(1.0, 5.0, 6.0, 1)]
-
-    assert together(left, right) == [
-        [0.0, 1.0, 2.0],
-        [1.0, None, 3.0],
-        [None, 5.0, None],
-        [2.0, None, 4.0],
-        [None, 6.0, None],
-    ]

@@ -12,7 +12,15 @@ from scriptfleet.results import shown
 from scriptfleet.results.errors import Problem
 
 FOLDER: Final = Path(__file__).parent
-_FILTERS = (shown.printable, shown.duration, shown.mebibytes, shown.moment_text, shown.moment_iso, shown.ago)
+_FILTERS = (
+    shown.printable,
+    shown.duration,
+    shown.mebibytes,
+    shown.size,
+    shown.moment_text,
+    shown.moment_iso,
+    shown.ago,
+)
 
 
 class Renderer:

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from scriptfleet.domain.process_tree import ProcessTree
+from scriptfleet.domain.sample import Sample
 from scriptfleet.errors import JobNotFound
 from scriptfleet.queues.connection import told_plainly
+from scriptfleet.results.pages.curve import chart_data, missed_samples
 from scriptfleet.results.pages.live_line import PageEvent
+from scriptfleet.results.pages.process_rows import tree_rows
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.rest.process_trees import live_tree
 from scriptfleet.results.shown import OutputText
@@ -67,14 +70,15 @@ class RunEvents:
         if not reading or reading == self._last_reading:
             return None
         self._last_reading = reading
-        return PageEvent("reading", reading)
+        curve = [Sample(*point) for point in reading.get("curve", ())]
+        return PageEvent("reading", {**reading, "curve": chart_data(curve), "missed": missed_samples(curve)})
 
     def _processes(self, run: RunRow) -> PageEvent | None:
         tree = live_tree(self._sources.client.broker, run)
         if tree is None or tree == self._last_tree:
             return None
         self._last_tree = tree
-        return PageEvent("processes", tree.to_dict())
+        return PageEvent("processes", tree_rows(tree))
 
 
 class JobEvents:

@@ -9,11 +9,15 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response, Streamin
 from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.slowness import reasons
 from scriptfleet.domain.state import State
+from scriptfleet.domain.usual import BesideUsual, beside_usual
 from scriptfleet.errors import JobNotFound
 from scriptfleet.queues.rerun import rerun_of
 from scriptfleet.results import shown
-from scriptfleet.results.pages.curve import chart_data
+from scriptfleet.results.pages.curve import chart_data, missed_samples
+from scriptfleet.results.pages.kept_files import kept_files
+from scriptfleet.results.pages.limit_rows import limit_rows
 from scriptfleet.results.pages.live_line import live_line
+from scriptfleet.results.pages.process_rows import tree_rows
 from scriptfleet.results.pages.run_events import JobEvents, RunEvents
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.rest.seats import Seats
@@ -25,16 +29,8 @@ from scriptfleet.storage.run_store import RunFilter, RunRow
 #: How much of an output a page shows; the rest is one link away.
 OUTPUT_SHOWN_BYTES: Final = 64 * 1024
 _RUNS_OF_A_JOB: Final = 50
-_BOUNDS: Final = (
-    ("timeout_seconds", "Time", "s"),
-    ("grace_seconds", "Grace after TERM", "s"),
-    ("memory_mb", "Memory", "MiB"),
-    ("cpu_seconds", "CPU time", "s"),
-    ("processes", "Processes", ""),
-    ("open_files", "Open files", ""),
-    ("file_size_bytes", "File size", "bytes"),
-    ("output_bytes", "Output", "bytes"),
-)
+#: So many runs before it tell what is usual.
+_USUAL_RUNS: Final = 50
 
 
 class RunPage:
@@ -48,6 +44,7 @@ class RunPage:
         run = self._sources.runs.get(run_id)
         siblings = self._sources.runs.page(RunFilter(job_id=run.job_id), PageRequest(_RUNS_OF_A_JOB)).items
         spec = spec_of(self._sources, run.job_id)
+        curve, tree = self._sources.runs.curve(run_id), self._sources.runs.process_tree(run_id)
         return self._sources.renderer.page(
             request,
             "run.html",
@@ -55,10 +52,14 @@ class RunPage:
             is_live=run.outcome is None,
             siblings=siblings,
             before=self._before(run),
-            chart=json.dumps(chart_data(self._sources.runs.curve(run_id))),
+            chart=json.dumps(chart_data(curve)),
+            missed=missed_samples(curve),
+            tree=tree_rows(tree) if tree else None,
+            usual=self._beside_usual(run),
+            files=kept_files(self._sources.client.broker, run),
             measures=shown.measure_rows(run.usage),
             reasons=reasons(run.usage),
-            bounds=_bounds(spec),
+            bounds=limit_rows(spec, run.usage),
             what=_what(spec),
             outputs=[(stream, *self._output(run, stream)) for stream in STREAMS],
         )
@@ -70,6 +71,14 @@ class RunPage:
         which = RunFilter(name=run.name, until=run.began_at)
         found = self._sources.runs.page(which, PageRequest(1)).items
         return found[0].run_id if found else None
+
+    def _beside_usual(self, run: RunRow) -> BesideUsual | None:
+        """What is usual is told by the runs of the script that went well before."""
+        if not run.name or run.outcome is None:
+            return None
+        which = RunFilter(name=run.name, until=run.began_at, outcome=State.SUCCEEDED)
+        found = self._sources.runs.page(which, PageRequest(_USUAL_RUNS)).items
+        return beside_usual(run.usage, [one.usage for one in found])
 
     def _output(self, run: RunRow, stream: str) -> tuple[str, bool]:
         body = self._sources.runs.output_end(run.run_id, stream, OUTPUT_SHOWN_BYTES + 1)
@@ -93,7 +102,7 @@ class JobPage:
             return RedirectResponse(f"/runs/{job.last_run_id}", 303)
         found = self._sources.runs.page(RunFilter(job_id=job_id), PageRequest(_RUNS_OF_A_JOB)).items
         spec = spec_of(self._sources, job_id)
-        facts, bounds = _facts(job), _bounds(spec)
+        facts, bounds = _facts(job), limit_rows(spec)
         around = {"job": job, "runs": found, "facts": facts, "bounds": bounds, "what": _what(spec)}
         return self._sources.renderer.page(request, "job.html", **around)
 
@@ -148,15 +157,6 @@ def _what(spec: dict[str, Any]) -> list[tuple[str, str]]:
         "Folder": spec.get("working_dir"),
     }
     return [(name, shown.printable(str(value))) for name, value in said.items() if value]
-
-
-def _bounds(spec: dict[str, Any]) -> list[tuple[str, str]]:
-    if not spec:
-        return []
-    flat = {**spec, **(spec.get("limits") or {})}
-    found = [(what, f"{flat[name]:,} {unit}".strip()) for name, what, unit in _BOUNDS if flat.get(name) is not None]
-    attempts = (spec.get("retry") or {}).get("max_attempts", 1)
-    return [*found, ("Attempts", str(attempts))]
 
 
 def _facts(job: JobRow) -> list[tuple[str, str]]:

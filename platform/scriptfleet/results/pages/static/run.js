@@ -54,8 +54,36 @@
     if (reading.processes !== undefined) set("processes", String(reading.processes));
     const share = typeof reading.progress === "number" ? `${(reading.progress * 100).toFixed(0)} %` : "";
     if (share || reading.message) set("progress", [share, reading.message || ""].filter(Boolean).join(" · "));
+    if (reading.block_io_read_bytes !== null && reading.block_io_read_bytes !== undefined) {
+      set("io", `${mebibytes(reading.block_io_read_bytes)} / ${mebibytes(reading.block_io_write_bytes)}`);
+    }
     const place = document.querySelector("[data-curve]");
-    if (reading.curve && place) curves.get(place).set([0, 1, 2].map((at) => reading.curve.map((point) => point[at])));
+    if (reading.curve && place) curves.get(place).set(reading.curve);
+    const missed = document.querySelector("[data-missed]");
+    if (missed) missed.textContent = reading.missed;
+  };
+  const mebibytes = (bytes) => `${(bytes / 1048576).toLocaleString("en", { maximumFractionDigits: 1 })} MiB`;
+
+  const show = (tree) => {
+    const place = document.querySelector("[data-processes]");
+    if (!place) return;
+    place.querySelector("tbody").replaceChildren(...tree.rows.map(([depth, command, ...rest]) => {
+      const row = document.createElement("tr");
+      const name = document.createElement("th");
+      name.scope = "row";
+      name.className = `process depth-${depth}`;
+      name.textContent = command;
+      name.title = command;
+      row.append(name, ...rest.map((text) => {
+        const cell = document.createElement("td");
+        cell.className = "number";
+        cell.textContent = text;
+        return cell;
+      }));
+      return row;
+    }));
+    place.querySelector("[data-note]").textContent = tree.note;
+    place.hidden = false;
   };
 
   // The record says more than was seen live: its parts take the place of those that were here.
@@ -70,6 +98,7 @@
       const other = fresh.getElementById(part.id);
       if (other) part.replaceWith(document.adoptNode(other));
     }
+    document.querySelector("[data-missed]").textContent = fresh.querySelector("[data-missed]").textContent;
     const curve = fresh.querySelector("[data-curve]");
     const place = document.querySelector("[data-curve]");
     const points = curve ? JSON.parse(curve.dataset.curve) : [];
@@ -90,6 +119,7 @@
   source.onerror = () => say("connecting again");
   source.addEventListener("output", (event) => add(JSON.parse(event.data)));
   source.addEventListener("reading", (event) => read(JSON.parse(event.data)));
+  source.addEventListener("processes", (event) => show(JSON.parse(event.data)));
   source.addEventListener("end", () => { source.close(); isPaused = false; draw(); finish(); });
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
