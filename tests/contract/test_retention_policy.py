@@ -21,7 +21,7 @@ from scriptfleet.storage.engine import Database
 from scriptfleet.storage.history import HistoryManager
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.retention_policy import PolicyStore, RetentionPolicy
-from scriptfleet.storage.tables import jobs, metadata, outputs, retention_policies, runs
+from scriptfleet.storage.tables import curves, jobs, metadata, outputs, retention_policies, runs
 from tests import event_factory as make
 
 DAY = 86_400
@@ -113,6 +113,10 @@ def test_gdpr_erases_what_is_about_persons_and_keeps_the_figures(history: Histor
         left = connection.scalar(sa.select(sa.func.count()).select_from(outputs))
     assert old == [(None, None, 80.0)] * 5
     assert left == 3
+    with history.database.reading() as connection:
+        trees = connection.scalar(sa.select(sa.func.count(curves.c.process_tree)))
+        kept = connection.scalar(sa.select(sa.func.count(curves.c.packed)))
+    assert (trees, kept) == (3, 8)
     archived = gzip.decompress(Path(done["archive"]).read_bytes())
     assert b"Paris" not in archived
     assert b"ada" not in archived

@@ -1,5 +1,8 @@
 """What is told of a run that somebody looks at closely, on a fleet of real processes."""
 
+import re
+import subprocess
+import sys
 from typing import Any
 
 import httpx
@@ -22,6 +25,10 @@ def test_who_asks_for_the_processes_of_a_run_is_told_them_and_they_are_kept(flee
         return dict(found)
 
     live = eventually(told)
+    shown = status(fleet, job.id)
+    assert re.search(r"^ +\d+ +\S+ +\S+ +\d+  \S*sh -c sleep 61 & wait", shown, re.MULTILINE), shown
+    assert re.search(r"^ +\d+ +\S+ +\S+ +\d+    sleep 61$", shown, re.MULTILINE), shown
+    assert re.search(r"^written so far +0.0 MiB$", shown, re.MULTILINE), shown
     job.cancel()
     kept = eventually(lambda: found if not (found := told())["is_live"] else {})
 
@@ -31,6 +38,13 @@ def test_who_asks_for_the_processes_of_a_run_is_told_them_and_they_are_kept(flee
         assert "sh -c sleep 61 & wait" in shell["command"]
         assert sleep["command"] == "sleep 61"
         assert sleep["parent_pid"] == shell["pid"]
+
+    assert "sleep 61" in status(fleet, job.id)
+
+
+def status(fleet: Fleet, job_id: str) -> str:
+    command = [sys.executable, "-m", "scriptfleet", "status", "--processes", job_id]
+    return subprocess.run(command, env=fleet.environment, capture_output=True, text=True, check=True).stdout
 
 
 def test_a_run_that_nobody_looks_at_tells_no_processes_and_one_that_is_looked_at_tells_more_often(fleet: Fleet) -> None:

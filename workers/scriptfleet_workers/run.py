@@ -90,7 +90,7 @@ class Runner:
     #: Gives a spec with the time limit that holds on this worker.
     limited: Callable[[JobSpec], JobSpec]
     tally: Tally
-    #: Tells whether the broker has no room for curves.
+    #: Tells whether the broker has no room for curves and process trees.
     drops_samples: Callable[[], bool]
 
     def run_job(self, job_id: str, turn: Turn, message_list: str = "") -> Done | NotClaimed:
@@ -125,7 +125,7 @@ class Runner:
             spec, record = self._execute(active)
             active.over()
             if self.drops_samples():
-                record = replace(record, curve=[])
+                record = replace(record, curve=[], process_tree=None)
             then = after(spec, claim, record)
             self.live.finish(active)
             self.reporter.report(_report(claim, record, then), workspace.folder, turn)

@@ -65,6 +65,7 @@ def look_up(settings: Settings, job_id: str) -> dict[str, Any]:
         "state": str(facts["state"]),
         "output_data": record["output_data"] if record else None,
         "artifacts": record.get("artifacts") if record else None,
+        "process_tree": record.get("process_tree") if record else None,
         "metrics": usage_of(record).to_dict(),
     }
 

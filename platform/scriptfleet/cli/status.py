@@ -5,6 +5,7 @@ import json
 import time
 from typing import Any
 
+from scriptfleet.cli import process_view
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.known_job import BROKER_AWAY, look_up, whole_id
 from scriptfleet.cli.screen import cost_facts, moment, print_facts, print_json
@@ -13,6 +14,7 @@ from scriptfleet.config import Settings, without_password
 from scriptfleet.domain.state import State
 from scriptfleet.domain.terminal_text import clean_line
 from scriptfleet.domain.usage import Usage
+from scriptfleet.errors import InvalidValue
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import told_plainly
 from scriptfleet.queues.fleet import FleetView, QueueDepth, WorkerInfo
@@ -24,21 +26,44 @@ def build(parser: VerbParser) -> None:
     parser.add_argument(
         "job", nargs="?", metavar="JOB", help="a job's id or its beginning; without it, the whole fleet"
     )
+    parser.add_argument(
+        "--processes", action="store_true", help="the job's process tree: now, or as it was when it was largest"
+    )
     add_json(parser)
     add_fleet_options(parser)
-    parser.show_examples("scriptfleet status", "scriptfleet status 4f0c2a9e", "scriptfleet status --json 4f0c2a9e")
+    parser.show_examples(
+        "scriptfleet status",
+        "scriptfleet status 4f0c2a9e",
+        "scriptfleet status --processes 4f0c2a9e",
+        "scriptfleet status --json 4f0c2a9e",
+    )
 
 
 def execute(chosen: Namespace) -> int:
     """Print it."""
     settings = settings_of(chosen)
     if chosen.job is None:
+        if chosen.processes:
+            raise InvalidValue("--processes", "no job", "a job whose processes are shown: status --processes JOB")
         _show_fleet(settings, chosen.as_json)
     else:
         known = look_up(settings, whole_id(settings, chosen.job))
         more = {"now": _last_reading(settings, known), "waits": _why_it_waits(settings, known)}
-        _show_job({**known, **{name: found for name, found in more.items() if found is not None}}, chosen.as_json)
+        if chosen.processes:
+            more["process_tree"] = process_view.tree_of(settings, known)
+        known |= {name: found for name, found in more.items() if found is not None}
+        _show_job(known, chosen.as_json)
+        if chosen.processes and not chosen.as_json:
+            _show_processes(known.get("process_tree"))
     return 0
+
+
+def _show_processes(tree: dict[str, Any] | None) -> None:
+    if tree is None:
+        print("\nno processes are known: it has not run, was too short, or its worker does not tell")
+        return
+    print(f"\n{tree['count']} processes, {tree['seconds']:.1f} s after the start")
+    print("\n".join(process_view.tree_lines(tree)))
 
 
 def _last_reading(settings: Settings, known: dict[str, Any]) -> dict[str, Any] | None:
@@ -72,11 +97,17 @@ def _now_facts(reading: dict[str, Any]) -> dict[str, str]:
         "elapsed": (reading.get("seconds"), "{:.0f} s"),
         "CPU now": (reading.get("cpu_percent"), "{:.0f} %"),
         "memory now": (reading.get("memory_mb"), "{:.1f} MiB"),
+        "read so far": (_mib(reading.get("block_io_read_bytes")), "{:.1f} MiB"),
+        "written so far": (_mib(reading.get("block_io_write_bytes")), "{:.1f} MiB"),
         "processes": (reading.get("processes"), "{}"),
         "progress": (reading.get("progress"), "{}"),
     }
     shown = {name: form.format(value) for name, (value, form) in parts.items() if value is not None}
     return shown | {"message": clean_line(str(reading.get("message") or ""))}
+
+
+def _mib(size_bytes: int | None) -> float | None:
+    return None if size_bytes is None else size_bytes / (1024 * 1024)
 
 
 def _artifact_line(artifact: dict[str, Any]) -> str:

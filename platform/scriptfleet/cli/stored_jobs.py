@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from scriptfleet.config import Settings
 from scriptfleet.errors import InvalidValue, JobNotFound
@@ -47,6 +48,13 @@ def stored_output(settings: Settings, run_id: str) -> Iterator[tuple[str, bytes]
         for stream in ("stdout", "stderr"):
             for piece in runs.output(run_id, stream):
                 yield stream, piece
+
+
+def stored_tree(settings: Settings, run_id: str) -> dict[str, Any] | None:
+    """Give the processes of a run that has ended, as they were when they were most; None where nobody looked."""
+    with opened(settings) as database:
+        tree = RunStore(database).process_tree(run_id)
+    return tree.to_dict() if tree else None
 
 
 def whole_id(settings: Settings, short: str) -> str:

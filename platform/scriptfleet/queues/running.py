@@ -29,6 +29,9 @@ class RunningJob:
     #: Resident, MiB.
     memory_mb: float | None
     processes: int | None
+    #: Of storage, by the whole tree since its start.
+    block_io_read_bytes: int | None
+    block_io_write_bytes: int | None
     #: What the script says: a share from 0 to 1, and a message.
     progress: float | None
     message: str | None
@@ -73,6 +76,8 @@ def _job(job_id: str, facts: dict[str, str], reading: dict[str, Any], now: float
         cpu_percent=reading.get("cpu_percent"),
         memory_mb=reading.get("memory_mb"),
         processes=reading.get("processes"),
+        block_io_read_bytes=reading.get("block_io_read_bytes"),
+        block_io_write_bytes=reading.get("block_io_write_bytes"),
         progress=reading.get("progress"),
         message=reading.get("message"),
     )

@@ -23,6 +23,8 @@ _AT_ONCE: Final = 65_536
 _TICK_SECONDS: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 #: Fields of /proc/<pid>/stat, counted after the command's closing parenthesis (proc(5) numbers them from 1, less 3).
 _PARENT, _UTIME, _STIME, _CUTIME, _CSTIME, _THREADS, _BEGAN = 1, 11, 12, 13, 14, 17, 19
+#: Of /proc/<pid>/io, where what is storage's begins.
+_STORAGE_IO: Final = b"read_bytes:"
 #: What is read of a process's arguments, which may be megabytes.
 _LONGEST_ARGUMENTS: Final = 4096
 _NONE_KNOWN: Final[Mapping[int, Reading]] = MappingProxyType({})
@@ -38,6 +40,8 @@ class ProcessReader:
         self._clock = (~pid << 3) | 2 if proc == PROC else None
         self._children: KeptListing | None = None
         self._io: KeptFile | None = None
+        self._io_said = b""
+        self._io_known: IoBytes | None = None
         self._stat = os.open(f"{self._folder}/stat", os.O_RDONLY)
         try:
             self._statm = os.open(f"{self._folder}/statm", os.O_RDONLY)
@@ -134,7 +138,12 @@ class ProcessReader:
     def _io_bytes(self) -> IoBytes | None:
         if self._io is None:
             self._io = KeptFile(f"{self._folder}/io")
-        return _io_in(self._io.read())
+        content = self._io.read()
+        # Above are calls and bytes that the page cache answered: these change with nearly each reading.
+        said = content[content.find(_STORAGE_IO) :]
+        if said != self._io_said:
+            self._io_said, self._io_known = said, _io_in(content)
+        return self._io_known
 
 
 class EndedChildren:
@@ -161,9 +170,9 @@ class EndedChildren:
 
 
 def _io_in(content: bytes) -> IoBytes | None:
-    words = content.split()
-    # read_bytes: 4096, write_bytes: 0, cancelled_write_bytes: 0: the last three of seven lines.
-    return IoBytes(int(words[9]), int(words[11])) if len(words) > 11 else None  # noqa: PLR2004
+    # read_bytes: 4096, write_bytes: 0, cancelled_write_bytes: 0.
+    words = content[content.find(_STORAGE_IO) :].split()
+    return IoBytes(int(words[1]), int(words[3])) if words[:1] == [_STORAGE_IO] else None
 
 
 class NewestProcess:

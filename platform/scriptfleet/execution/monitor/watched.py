@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from scriptfleet.domain.outcome import StopReason
 from scriptfleet.domain.process_tree import ProcessTree
@@ -22,6 +22,15 @@ _SHORTEST_INTERVAL: Final = 0.02
 _NOTHING_REFUSED: Final = Refusals()
 
 
+class _Sums(NamedTuple):
+    """Readings of all processes added up."""
+
+    resident: int
+    threads: int
+    cpu_seconds: float
+    io: IoBytes | None
+
+
 class Watched:
     """What was read of one run. Sizes in bytes, CPU in percent of one core."""
 
@@ -32,6 +41,8 @@ class Watched:
         self._last_at, self._last_cpu = run.started_at, 0.0
         self._pids: set[int] = set()
         self._io: IoBytes | None = None
+        self._readings_summed: Mapping[int, Reading] | None = None
+        self._sums = _Sums(0, 0, 0.0, None)
         self.snapshots = Snapshots(run, tree)
         self.curve = Curve()
         self.cpu_max: float | None = None
@@ -103,23 +114,31 @@ class Watched:
         before = time.monotonic()
         readings = self._tree.read()
         now = (before + time.monotonic()) / 2
-        resident = threads = 0
-        for one in readings.values():
-            resident += one.rss_bytes
-            threads += one.threads
+        # The very same readings as last time say that nothing has moved.
+        if readings is not self._readings_summed:
+            self._readings_summed, self._sums = readings, self._sums_of(readings)
+        resident, threads, of_readings, io = self._sums
         # What has ended and was not waited for yet holds no memory: a reading of that alone is none.
         if not resident:
             return
         cpu = group.cpu_seconds() if group else None
         if cpu is None:
-            cpu = sum(one.cpu_seconds + one.reaped_seconds for one in readings.values())
+            cpu = of_readings
         percent = self._interval(now, cpu)
         self._add(resident, len(readings), threads)
         self.gpu.add(readings.keys())
-        seconds, io = round(now - self._run.started_at, 3), self._io_so_far(readings)
+        seconds = round(now - self._run.started_at, 3)
         self.curve.add(Sample(seconds, round(percent, 1), round(resident / _MIB, 2), len(readings), *(io or ())))
         self.snapshots.consider(seconds, readings)
         self._enforce(cpu, resident, len(readings), self._refusals(group, readings))
+
+    def _sums_of(self, readings: Mapping[int, Reading]) -> _Sums:
+        resident, threads, cpu = 0, 0, 0.0
+        for one in readings.values():
+            resident += one.rss_bytes
+            threads += one.threads
+            cpu += one.cpu_seconds + one.reaped_seconds
+        return _Sums(resident, threads, cpu, self._io_so_far(readings))
 
     def _io_so_far(self, readings: Mapping[int, Reading]) -> IoBytes | None:
         """Add up what was read and written; None where that of any part may not be seen."""
