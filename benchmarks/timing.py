@@ -5,6 +5,8 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
+from benchmarks.figure import Figure, at_most
+
 
 def seconds_of(action: Callable[[], object]) -> float:
     """Give the wall time of one call."""
@@ -30,3 +32,11 @@ def percentile(samples: Sequence[float], percent: float) -> float:
 def median_ms(samples: Sequence[float]) -> float:
     """Give the median of seconds, in milliseconds."""
     return statistics.median(samples) * 1000
+
+
+def answer_figure(name: str, taken_ms: Sequence[float], limit_ms: float | None, **detail: float) -> Figure:
+    """Give how long answers took: the 95th percentile, which the budget is for, beside the median."""
+    median = statistics.median(taken_ms)
+    whole = {"times": len(taken_ms), "slowest_ms": max(taken_ms), **detail}
+    budget = None if limit_ms is None else at_most(limit_ms)
+    return Figure(name, percentile(taken_ms, 95), "ms", budget, "p50", median, whole)

@@ -1,11 +1,15 @@
 """The pages over real HTTP: readable, safe against what scripts print, usable without a mouse."""
 
+import json
 import re
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
 
+from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.domain.process_tree import ProcessSeen, ProcessTree
 from scriptfleet.domain.run import Artifact, OutputTail
 from scriptfleet.domain.sample import Sample
@@ -280,3 +284,48 @@ def test_what_is_not_there_is_told_on_a_page_to_browsers(service: Service) -> No
 
     assert answer.status_code == 404
     assert "run not found: &lt;script&gt;" in answer.text
+
+
+def test_the_page_of_a_script_tells_its_history_in_a_range_and_since_when_it_is_slower(service: Service) -> None:
+    hour_ms, now_ms = 3_600_000, round(time.time() * 1000)
+    for hour in range(24):
+        wall = 2.0 if hour < 12 else 6.0
+        store_timed(service, now_ms - (24 - hour) * hour_ms + 60_000, wall)
+
+    day = page(service, "/script?name=hello.sh&days=1")
+    everything = page(service, "/script?name=hello.sh&days=all")
+
+    for found in (day, everything):
+        assert "Slower since" in found.text
+        assert "median 2.00 s before, 6.00 s after (+200 %)" in found.text
+        assert "100.0 %" in found.text
+    chart = json.loads(dict(day.attributes)["data-curve"] or "")
+    assert len(chart) == 3
+    assert sorted(chart[0]) == chart[0]
+    assert len(chart[0]) <= 100
+    assert [tag for tag in day.tags if tag == "td"].count("td") >= 7 * 24
+    assert ("href", "/script?name=hello.sh&days=30") in day.attributes
+    assert "No run of a script of this name" in page(service, "/script?name=none.sh").text
+
+
+@pytest.mark.parametrize("query", ["name=", "days=30", "name=a&days=2", "name=a&days=-1", "name=a&other=1"])
+def test_a_range_that_there_is_not_is_refused(service: Service, query: str) -> None:
+    assert service.client.get(f"/script?{query}").status_code == 422
+
+
+def test_a_script_that_has_not_run_lately_still_shows_how_it_went(service: Service) -> None:
+    store_timed(service, round((time.time() - 300 * 86_400) * 1000), 1.0)
+
+    found = page(service, "/script?name=hello.sh")
+
+    assert "A trend needs runs that have ended" in found.text
+    assert found.tags.count("ol") == 1
+    assert "1.00 s" in page(service, "/script?name=hello.sh&days=365").text
+
+
+def store_timed(service: Service, at_ms: int, wall: float) -> None:
+    job, run = new_job_id(), new_run_id()
+    start = datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
+    usage = make.usage(execution_time_seconds=wall, start_time=start)
+    ended = make.finished(make.record(job, run, usage=usage), at_ms=at_ms + round(wall * 1000))
+    service.store.apply([make.submitted(job, at_ms=at_ms), make.claimed(job, run, at_ms=at_ms), ended])

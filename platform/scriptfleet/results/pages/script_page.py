@@ -1,18 +1,55 @@
-"""The page of one script: its history."""
+"""The page of one script: its history in a range of time. However many runs there are, what is shown is bounded."""
 
-import json
-from typing import Annotated, Any, Final
+import time
+from enum import StrEnum
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
+from pydantic import BaseModel, ConfigDict, Field
 
-from scriptfleet.results.pages.script_history import DAYS, hours, percentile, trend
+from scriptfleet.results.pages.script_history import ScriptHistory
 from scriptfleet.results.pages.sources import Sources
-from scriptfleet.storage.paging import MOST_ROWS, PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunRow
+from scriptfleet.storage.paging import PageRequest
+from scriptfleet.storage.run_store import RunFilter
 
 _STRIP: Final = 80
 _LISTED: Final = 20
+_DAY_SECONDS: Final = 86_400
+
+
+class Range(StrEnum):
+    """The last so many days."""
+
+    DAY = "1"
+    WEEK = "7"
+    MONTH = "30"
+    QUARTER = "90"
+    YEAR = "365"
+    ALL = "all"
+
+
+_RANGES: Final = {
+    Range.DAY: "24 hours",
+    Range.WEEK: "7 days",
+    Range.MONTH: "30 days",
+    Range.QUARTER: "90 days",
+    Range.YEAR: "A year",
+    Range.ALL: "All",
+}
+
+
+class ScriptQuery(BaseModel):
+    """Which script, and how far back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(min_length=1, max_length=255)
+    days: Range = Range.MONTH
+
+    def since(self, now: float) -> float | None:
+        """Give where the range begins, seconds since the epoch; None is all there is."""
+        return None if self.days is Range.ALL else max(0.0, now - int(self.days) * _DAY_SECONDS)
 
 
 def script_routes(sources: Sources) -> APIRouter:
@@ -20,34 +57,22 @@ def script_routes(sources: Sources) -> APIRouter:
     router = APIRouter()
 
     @router.get("/script")
-    def show_script(request: Request, name: Annotated[str, Query(min_length=1, max_length=255)]) -> HTMLResponse:
-        found = sources.runs.page(RunFilter(name=name), PageRequest(MOST_ROWS))
-        ended = [run for run in found.items if run.outcome is not None]
-        lines = trend(ended)
+    def show_script(request: Request, query: Annotated[ScriptQuery, Query()]) -> HTMLResponse:
+        now = time.time()
+        # Of any time, so that a script which has not run lately still shows how it went.
+        newest = sources.runs.page(RunFilter(name=query.name), PageRequest(_STRIP)).items
+        history = ScriptHistory(sources.database, RunFilter(name=query.name, since=query.since(now)), now)
         return sources.renderer.page(
             request,
             "script.html",
-            script=name,
-            runs=found.items[:_LISTED],
-            strip=found.items[:_STRIP][::-1],
-            count=len(found.items),
-            has_more=found.next_cursor is not None,
-            chart=json.dumps([lines.moments, lines.p50, lines.p95]),
-            points=len(lines.moments),
-            cards=_cards(ended),
-            hours=list(zip(DAYS, hours(found.items), strict=True)),
+            script=query.name,
+            ranges=_RANGES,
+            days=query.days,
+            newest=newest,
+            listed=newest[:_LISTED],
+            cards=history.cards(),
+            trend=history.trend(),
+            hours=history.hours(),
         )
 
     return router
-
-
-def _cards(ended: list[RunRow]) -> dict[str, Any]:
-    walls = sorted(wall for run in ended if (wall := run.usage.execution_time_seconds) is not None)
-    memory = [peak for run in ended if (peak := run.usage.memory_max_mb) is not None]
-    good = sum(run.usage.success is True for run in ended)
-    return {
-        "success": f"{100 * good / len(ended):.1f} %" if ended else None,
-        "p50": percentile(walls, 0.5) if walls else None,
-        "p95": percentile(walls, 0.95) if walls else None,
-        "memory": max(memory, default=None),
-    }

@@ -5,6 +5,18 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 // The service says below zero where a line is broken, and null where it has no point: the chart calls these null and undefined.
 const pointOf = (value) => (value === null ? undefined : value < 0 ? null : value);
 const isKnown = (values) => (values || []).some((value) => value !== null && value >= 0);
+// Upright lines at moments that are marked.
+const drawMarks = (chart, marks) => {
+  const { ctx, bbox } = chart;
+  ctx.save();
+  ctx.strokeStyle = colour("--bad");
+  ctx.setLineDash([6, 4]);
+  for (const mark of marks) {
+    const x = Math.round(chart.valToPos(mark, "x", true));
+    ctx.beginPath(); ctx.moveTo(x, bbox.top); ctx.lineTo(x, bbox.top + bbox.height); ctx.stroke();
+  }
+  ctx.restore();
+};
 const axis = (label) => ({
   stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 },
   label, labelSize: 18, size: 58, font: "12px system-ui", labelFont: "12px system-ui",
@@ -55,10 +67,11 @@ class Curves {
 
   draw(known) {
     const isTrend = "trend" in this.element.dataset;
+    const marks = JSON.parse(this.element.dataset.marks || "[]");
     for (const [label, lines] of known) {
       const place = document.createElement("div");
       place.setAttribute("role", "img");
-      place.setAttribute("aria-label", `Curve of ${label} over the time of the run`);
+      place.setAttribute("aria-label", `Curve of ${label} over ${isTrend ? "time" : "the time of the run"}`);
       this.element.append(place);
       const series = lines.map((line) => ({
         label: line.label, stroke: colour(line.colour), width: 2, spanGaps: false, points: { show: false },
@@ -66,10 +79,11 @@ class Curves {
         value: (chart, value) => (value === null || value === undefined ? "–" : value.toLocaleString()),
       }));
       const options = {
-        width: this.width(place), height: 190, series: [isTrend ? { label: "Until" } : { label: "Seconds", value: (chart, value) => (value === null ? "–" : value.toFixed(2)) }, ...series],
+        width: this.width(place), height: 190, series: [isTrend ? { label: "From" } : { label: "Seconds", value: (chart, value) => (value === null ? "–" : value.toFixed(2)) }, ...series],
+        hooks: { draw: [(chart) => drawMarks(chart, marks)] },
         bands: isTrend ? [{ series: [2, 1], fill: colour("--second") + "22" }] : [],
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
-        scales: { x: { time: isTrend }, y: { range: (chart, low, high) => [0, Math.max(1, high * 1.1)] } },
+        scales: { x: { time: isTrend }, y: { range: (chart, low, high) => [0, isTrend ? high * 1.1 || 1 : Math.max(1, high * 1.1)] } },
         axes: [{ ...axis(isTrend ? "" : "seconds"), size: 34 }, axis(label)], cursor: { drag: { x: true, y: false } },
       };
       this.charts.push(new uPlot(options, this.values(lines), place));
