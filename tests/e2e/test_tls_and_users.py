@@ -18,6 +18,7 @@ from tests.e2e.test_beat_and_flower import add_schedule
 from tests.e2e.test_fleet_runs_jobs import stored_runs
 from tests.eventually import eventually
 from tests.fleet_parts import Fleet
+from tests.flower import Flower
 from tests.tls_server import TlsServer
 
 NAMESPACE = "scriptfleet"
@@ -73,6 +74,22 @@ def test_the_documented_user_suffices_for_client_worker_results_and_beat(fleet: 
         refused = {entry["object"] for entry in admin.acl_log() if entry["username"] == "scriptfleet"}
     # The client library introduces itself where it may.
     assert not refused - {"client|setinfo", "client"}
+
+
+def test_flower_shows_workers_and_tasks_and_stops_a_run_as_the_documented_user(fleet: Fleet, server: TlsServer) -> None:
+    fleet.worker()
+    flower = Flower(fleet)
+    name = fleet.view().workers()[0].name
+    flower.await_worker(name)
+    running = fleet.client().submit_shell("sleep 60", name="long.sh")
+    eventually(lambda: running.state() is State.RUNNING)
+    eventually(lambda: running.id in flower.tasks())
+
+    assert flower.press(f"task/revoke/{running.id}", terminate="true").status_code == 200
+
+    assert running.result(30).outcome is State.CANCELLED
+    assert "Traceback" not in (fleet.home / "flower.log").read_text()
+    assert "p%2Fss" not in (fleet.home / "flower.log").read_text()
 
 
 def test_a_right_that_is_missing_is_said_plainly(server: TlsServer, tmp_path: Path) -> None:
