@@ -15,6 +15,7 @@ ScriptfleetError
 └── EngineFailed            the engine itself, not the script, could not go on
 """
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -135,5 +136,18 @@ class EngineFailed(ScriptfleetError):
 
 
 def _short(value: object, limit: int = 120) -> str:
-    text = repr(value) if isinstance(value, str) else str(value)
+    text = _said(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _said(value: object) -> str:
+    """Give a value as people write it in files and JSON, not as Python does."""
+    if isinstance(value, str):
+        return repr(value)
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
