@@ -134,6 +134,30 @@ def test_a_schedule_that_outlives_every_calendar_is_refused(tmp_path: Path) -> N
     assert "at most 3650d" in one_line(result)
 
 
+@pytest.mark.parametrize("name", ["two words", "a/b", "../up", "", "x" * 65])
+def test_a_schedule_has_a_name_like_all_others(name: str, tmp_path: Path) -> None:
+    done = scriptfleet("schedule", "add", name, "--every", "1h", "--shell", "true", home=tmp_path)
+
+    assert done.returncode == 2
+    assert f"schedule name: {name!r} is not accepted" in one_line(done)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("submit", "--expires", "0", "--shell", "true"), "above 0"),
+        (("submit", "--concurrency-limit", "2", "--shell", "true"), "concurrency_limit: 2"),
+        (("submit", "--concurrency-key", "db", "--shell", "true"), "concurrency_limit: none is not accepted"),
+        (("run", "--cleanup-old", "36501"), "from 1 to 36,500"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_in_the_users_words(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
+    done = scriptfleet(*words, home=tmp_path)
+
+    assert done.returncode == 2
+    assert told in one_line(done)
+
+
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.py")
 

@@ -8,6 +8,8 @@ from typing import Final
 from scriptfleet.domain.check import LONGEST_SECONDS
 
 _MOST_PORT, _MOST_COUNT = 65_535, 1_000_000
+#: A century: histories and calendars end somewhere.
+_MOST_DAYS = 36_500
 #: Between two readings of a run.
 LEAST_INTERVAL_SECONDS, MOST_INTERVAL_SECONDS = 0.01, 3600.0
 _ALL_PERCENT = 100.0
@@ -31,11 +33,19 @@ def duration(text: str) -> float:
     return seconds
 
 
+def span(text: str) -> float:
+    """Give seconds above 0."""
+    seconds = duration(text)
+    if not seconds:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a time above 0, such as 90s or 2h")
+    return seconds
+
+
 def every(text: str) -> float:
     """Give the seconds between two slots of a schedule."""
     if len(text.split()) > 1 or "*" in text or text.startswith("@"):
         raise argparse.ArgumentTypeError(f"{text!r}: cron expressions are not supported yet: give a time such as 5m")
-    return duration(text)
+    return span(text)
 
 
 def interval(text: str) -> float:
@@ -59,15 +69,24 @@ def size(text: str) -> int:
 
 def port(text: str) -> int:
     """Give a TCP port; 0 lets the system choose a free one."""
-    if not text.isascii() or not text.isdigit() or int(text) > _MOST_PORT:
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS or int(text) > _MOST_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a port from 0 to 65535")
     return int(text)
 
 
 def count(text: str) -> int:
     """Give a whole number from 1."""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= _MOST_COUNT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a whole number from 1")
+    return _whole(text, _MOST_COUNT)
+
+
+def days(text: str) -> int:
+    """Give days, from 1 to a century."""
+    return _whole(text, _MOST_DAYS)
+
+
+def _whole(text: str, most: int) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > _MOST_DIGITS or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a whole number from 1 to {most:,}")
     return int(text)
 
 

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scriptfleet.cli.amounts import count, duration, pair, priority, size
+from scriptfleet.cli.amounts import count, duration, pair, priority, size, span
 from scriptfleet.cli.flow_options import add_flow, flow_of
 from scriptfleet.cli.http_options import add_http, refuse_without_http, request_of
 from scriptfleet.cli.retry_options import add_retry, retry_of
@@ -65,7 +65,7 @@ def add_moments(parser: VerbParser) -> None:
     """Add what holds for one submit alone."""
     group = parser.add_argument_group("this submit")
     group.add_argument("--delay", type=duration, metavar="TIME", help="start it no sooner than in this time")
-    group.add_argument("--expires", type=duration, metavar="TIME", help="drop it when it has not started in this time")
+    group.add_argument("--expires", type=span, metavar="TIME", help="drop it when it has not started in this time")
     group.add_argument("--idempotency-key", metavar="KEY", help="the same key with the same job is submitted once")
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Final
 
-from scriptfleet.cli.amounts import count
+from scriptfleet.cli.amounts import count, days
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.errors import InvalidValue
 
@@ -74,9 +74,7 @@ def _add_export(parser: VerbParser) -> None:
 def _add_retention(parser: VerbParser) -> None:
     group = parser.add_argument_group("keeping past runs (as `scriptfleet retention`)")
     group.add_argument("--add-retention-policy", metavar="NAME", help="define a policy")
-    group.add_argument(
-        "--retention-days", type=count, metavar="N", help="how long to keep (else the preset's, else 90)"
-    )
+    group.add_argument("--retention-days", type=days, metavar="N", help="how long to keep (else the preset's, else 90)")
     group.add_argument("--archive-path", type=Path, metavar="FOLDER", help="archive what is deleted there")
     group.add_argument("--compliance-mode", choices=PRESETS, help="preset rules (see docs/history.md)")
     group.add_argument("--apply-retention-policy", metavar="NAME", help="delete what a policy does not keep")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from scriptfleet.cli.amounts import count, interval
+from scriptfleet.cli.amounts import count, days, interval
 from scriptfleet.cli.tool_log import LEVELS
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import RUN_INTERVAL_SECONDS, own_environment
@@ -52,10 +52,10 @@ def add_history(parser: VerbParser) -> None:
     which.add_argument("--history-db", type=Path, metavar="FILE", help=f"SQLite file (else {DEFAULT_HISTORY} here)")
     which.add_argument("--disable-history", action="store_true", help="do not keep this run")
     group.add_argument("--show-history", action="store_true", help="list past runs, of SCRIPT if one is named")
-    group.add_argument("--history-days", type=count, metavar="N", help="list the last N days (else 30)")
+    group.add_argument("--history-days", type=days, metavar="N", help="list the last N days (else 30)")
     group.add_argument("--history-limit", type=count, metavar="N", help="list at most N (else 50)")
     group.add_argument("--db-stats", action="store_true", help="show how much is kept")
-    group.add_argument("--cleanup-old", type=count, metavar="DAYS", help="delete what ended longer ago")
+    group.add_argument("--cleanup-old", type=days, metavar="DAYS", help="delete what ended longer ago")
 
 
 def wishes_of(chosen: Namespace) -> RunWishes:

@@ -24,14 +24,14 @@ from scriptfleet.storage.schedules import ScheduleStore
 def build(parser: VerbParser) -> None:
     """Add the arguments."""
     add = parser.add_action("add", "submit a script in fixed intervals from now on")
-    add.add_argument("schedule_name", metavar="NAME", help="the schedule's name")
+    add.add_argument("schedule_name", metavar="NAME", help="the schedule's name: letters, digits, _, - and .")
     add.add_argument("--every", type=every, required=True, metavar="TIME", help="the interval, such as 10s or 1h")
     add_job(add, words_before=1)
     add_warm(add)
     add_placement(add)
     add.show_examples(
         "scriptfleet schedule add report --every 1h examples/sales_report",
-        "scriptfleet schedule add ping --every 30s --shell 'curl -fsS https://shop.example/health'",
+        "scriptfleet schedule add ping --every 30s --shell 'curl -fsS shop.example'",
     )
     ls = parser.add_action("ls", "list schedules")
     rm = parser.add_action("rm", "remove schedules")
@@ -61,7 +61,7 @@ def new_schedule(name: str, every_seconds: float, draft: Draft) -> Schedule:
 
 
 def _add(chosen: Namespace, settings: Settings) -> int:
-    check.text("schedule name", chosen.schedule_name, 255)
+    check.short_name("schedule name", chosen.schedule_name)
     draft = draft_of(chosen, settings.blob_max_bytes, submitted_by=submitter(), schedule=chosen.schedule_name)
     schedule = new_schedule(chosen.schedule_name, chosen.every, draft)
     with stored_jobs.opened(settings) as database:

@@ -7,7 +7,7 @@ from typing import Any
 
 from scriptfleet.errors import InvalidValue
 
-QUEUE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+SHORT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 #: Ten years; longer ones are slips of the hand, and clocks and calendars end somewhere.
 LONGEST_SECONDS = 3650 * 86_400.0
@@ -83,7 +83,12 @@ def optional_integer(field: str, value: object, least: int, most: int) -> int | 
 
 def queue_name(value: object, field: str = "queue") -> str:
     """Accept a queue's name."""
-    if not isinstance(value, str) or not QUEUE_NAME.fullmatch(value):
+    return short_name(field, value)
+
+
+def short_name(field: str, value: object) -> str:
+    """Accept a name that addresses, file systems and shells take as it is."""
+    if not isinstance(value, str) or not SHORT_NAME.fullmatch(value):
         raise InvalidValue(field, value, "1 to 64 letters, digits, '_', '-' or '.', the first a letter or digit")
     return value
 

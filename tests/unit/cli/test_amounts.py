@@ -1,9 +1,11 @@
 import argparse
+from collections.abc import Callable
 
 import pytest
 
 from scriptfleet.cli.amounts import (
     count,
+    days,
     duration,
     every,
     factor,
@@ -15,6 +17,7 @@ from scriptfleet.cli.amounts import (
     port,
     priority,
     size,
+    span,
 )
 
 
@@ -55,6 +58,19 @@ def test_what_is_no_port_is_refused(text: str) -> None:
 def test_a_count_begins_at_one(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="from 1"):
         count(text)
+
+
+@pytest.mark.parametrize(("text", "read"), [("1000001", count), ("36501", days), ("9" * 5000, count), ("0", days)])
+def test_what_is_too_much_is_told_with_the_most(text: str, read: Callable[[str], int]) -> None:
+    most = "1,000,000" if read is count else "36,500"
+    with pytest.raises(argparse.ArgumentTypeError, match=f"from 1 to {most}"):
+        read(text)
+
+
+@pytest.mark.parametrize("read", [span, every])
+def test_a_time_that_must_pass_is_above_0(read: Callable[[str], float]) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="above 0"):
+        read("0s")
 
 
 def test_the_value_of_a_pair_may_be_empty_and_may_hold_equals_signs() -> None:
