@@ -61,3 +61,19 @@ def test_a_name_that_cannot_be_is_refused_in_one_line(
 
     assert done.returncode == 2
     assert "queue" in one_line(done)
+
+
+def test_an_unknown_queue_is_refused_and_paused_before_its_first_job_where_that_is_meant(
+    client: Client, around: dict[str, str], tmp_path: Path
+) -> None:
+    client.submit_shell("true", queue="nightly")
+
+    slip = scriptfleet("queues", "pause", "nightyl", home=tmp_path, **around)
+    resumed = scriptfleet("queues", "resume", "nightyl", home=tmp_path, **around)
+    meant = scriptfleet("queues", "pause", "--create", "later", home=tmp_path, **around)
+    undone = scriptfleet("queues", "resume", "later", home=tmp_path, **around)
+
+    assert "one that was used: nightly; --create" in one_line(slip)
+    assert (slip.returncode, resumed.returncode) == (2, 2)
+    assert "one that was used: nightly" in one_line(resumed)
+    assert (meant.stdout, undone.stdout) == ("later  paused\n", "later  goes on\n")

@@ -1,7 +1,7 @@
 """``scriptfleet queues``: what stands in them, and orders that hold for the whole fleet: pause, resume, purge."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from scriptfleet.cli.confirm import is_sure
@@ -24,7 +24,12 @@ def build(parser: VerbParser) -> None:
     listing = parser.add_action("ls", "list queues: jobs in them, workers that serve them")
     listing.show_examples("scriptfleet queues ls", "scriptfleet queues ls --json")
     pause = parser.add_action("pause", "let no more jobs start; submits are accepted, what runs goes on")
-    pause.show_examples("scriptfleet queues pause nightly", "scriptfleet queues pause nightly reports")
+    pause.add_argument("--create", action="store_true", help="also queues that were never used: before their first job")
+    pause.show_examples(
+        "scriptfleet queues pause nightly",
+        "scriptfleet queues pause nightly reports",
+        "scriptfleet queues pause --create migration",
+    )
     resume = parser.add_action("resume", "let jobs start again")
     resume.show_examples("scriptfleet queues resume nightly")
     purge = parser.add_action("purge", "cancel all jobs that wait or are delayed; what runs goes on")
@@ -53,6 +58,8 @@ def execute(chosen: Namespace) -> int:
 
 def _turn(broker: Broker, names: list[str], chosen: Namespace) -> int:
     is_pause = chosen.action == "pause"
+    if not (is_pause and chosen.create):
+        _refuse_unknown(names, _depths(broker), "; --create pauses one before its first job" if is_pause else "")
     controls = {name: QueueControl(broker, name) for name in names}
     changed = {name: control.pause() if is_pause else control.resume() for name, control in controls.items()}
     if chosen.as_json:
@@ -66,9 +73,7 @@ def _turn(broker: Broker, names: list[str], chosen: Namespace) -> int:
 
 def _purge(broker: Broker, names: list[str], chosen: Namespace) -> int:
     depths = _depths(broker)
-    for name in names:
-        if name not in depths:
-            raise InvalidValue("queue", name, f"one that was used: {', '.join(depths) or 'none was'}")
+    _refuse_unknown(names, depths)
     counts = {name: depths[name].waiting + depths[name].delayed for name in names}
     if not chosen.yes and not sys.stdin.isatty():
         raise InvalidValue("--yes", "", "--yes where nobody can be asked: a purge cancels every job that waits")
@@ -85,6 +90,12 @@ def _purge(broker: Broker, names: list[str], chosen: Namespace) -> int:
         for name, count in cancelled.items():
             print(f"{name}  {count:,} cancelled")
     return 0
+
+
+def _refuse_unknown(names: list[str], known: Mapping[str, QueueDepth], beside: str = "") -> None:
+    for name in names:
+        if name not in known:
+            raise InvalidValue("queue", name, f"one that was used: {', '.join(known) or 'none was'}{beside}")
 
 
 def _depths(broker: Broker) -> dict[str, QueueDepth]:
