@@ -1,7 +1,7 @@
 """Tables on stdout, for people. Colour only on a terminal, and not with NO_COLOR."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scriptfleet.cli.screen import TABLE_WIDTH
+from scriptfleet.config import own_environment
 from scriptfleet.domain.terminal_text import clean_line
 
 STATE_STYLES: Final = {
@@ -70,5 +71,7 @@ def _cell(value: str) -> Text:
 
 
 def _console() -> Console:
-    console = Console(highlight=False)
+    # Bold counts as colour here: who sets NO_COLOR wants no escape sequence.
+    colours: Literal["auto"] | None = None if own_environment().get("NO_COLOR") else "auto"
+    console = Console(highlight=False, color_system=colours)
     return console if console.is_terminal else Console(highlight=False, width=TABLE_WIDTH)

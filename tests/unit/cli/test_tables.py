@@ -26,3 +26,17 @@ def test_a_table_that_can_fit_80_columns_does(capsys: pytest.CaptureFixture[str]
     print_table(COLUMNS, [("4f0c2a9e", "name" * 30, "worker" * 30, "1.00", "8.5")])
 
     assert max(map(len, capsys.readouterr().out.splitlines())) == 80
+
+
+def test_no_color_means_no_escape_sequence_at_all(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    print_table(("state", "name*"), [("failed", "x")])
+    assert "\x1b[" in capsys.readouterr().out
+
+    monkeypatch.setenv("NO_COLOR", "1")
+    print_table(("state", "name*"), [("failed", "x")])
+    assert "\x1b" not in capsys.readouterr().out
