@@ -192,3 +192,15 @@ def test_a_rule_for_out_of_memory_that_cannot_be_is_refused(words: list[str], sa
 
     assert result.returncode == 2
     assert said in one_line(result)
+
+
+def test_measures_that_cannot_be_written_are_told_with_the_file_after_a_run_that_is_told(tmp_path: Path) -> None:
+    words = ["--json-output", "/dev/full", "--after", "test -s $SCRIPTFLEET_RECORD && echo kept", "--shell", "true"]
+
+    done = scriptfleet("run", *words, home=tmp_path)
+
+    assert done.returncode == 125
+    *told, last = done.stderr.strip().splitlines()
+    assert last.startswith("scriptfleet: --json-output: '/dev/full' was not written: No space left on device")
+    assert any("succeeded" in line for line in told)
+    assert "kept" in told

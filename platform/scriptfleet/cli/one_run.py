@@ -19,9 +19,19 @@ from scriptfleet.cli.tool_log import is_shown
 from scriptfleet.cli.verb_parser import Namespace
 from scriptfleet.config import Settings
 from scriptfleet.domain.state import exit_code
+from scriptfleet.errors import ScriptfleetError
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.own_folder import own_folder
 from scriptfleet.queues.drafts import Draft
+
+
+class NotWritten(ScriptfleetError):
+    """The file of measures could not be written, after a run that is over."""
+
+    def __init__(self, path: Path, fault: OSError) -> None:
+        self.path = path
+        why = fault.strerror or str(fault)
+        super().__init__(f"--json-output: {str(path)!r} was not written: {why}: the run is over, its cost is above")
 
 
 def run_here(chosen: Namespace, wishes: RunWishes, settings: Settings, engine: Engine) -> int:
@@ -87,17 +97,30 @@ def _tell(chosen: Namespace, name: str, end: JobEnd, code: int, is_cost_shown: b
 
     usage = end.record.usage
     measures = json.dumps(usage.to_dict(), indent=2) + "\n"
-    if chosen.json_output is not None:
-        chosen.json_output.write_text(measures)
     if chosen.as_json:
         print_json(_plain(name, end, code))
     elif not chosen.quiet and is_cost_shown:
         note(cost_lines(name, end.state, usage))
+    kept, fault = _kept(chosen.json_output, measures)
     if chosen.after is not None:
-        _call_after(chosen, end, code, measures)
+        _call_after(chosen.after, end, code, measures, kept)
+    if fault is not None:
+        # Last of all: the run is over, and its cost told.
+        raise fault
 
 
-def _call_after(chosen: Namespace, end: JobEnd, code: int, measures: str) -> None:
+def _kept(path: Path | None, measures: str) -> tuple[Path | None, NotWritten | None]:
+    """Write the measures where they are wanted; give where they are, or why they are not."""
+    if path is None:
+        return None, None
+    try:
+        path.write_text(measures)
+    except OSError as fault:
+        return None, NotWritten(path, fault)
+    return path.absolute(), None
+
+
+def _call_after(command: str, end: JobEnd, code: int, measures: str, kept: Path | None) -> None:
     wall = end.record.usage.execution_time_seconds
     told = {
         "SCRIPTFLEET_OUTCOME": str(end.state),
@@ -105,10 +128,10 @@ def _call_after(chosen: Namespace, end: JobEnd, code: int, measures: str) -> Non
         "SCRIPTFLEET_WALL_SECONDS": "" if wall is None else str(wall),
     }
     with own_folder("scriptfleet-after-") as folder:
-        path = folder / "record.json" if chosen.json_output is None else chosen.json_output.absolute()
-        if chosen.json_output is None:
+        path = kept or folder / "record.json"
+        if kept is None:
             path.write_text(measures)
-        hooks.after(chosen.after, told | {"SCRIPTFLEET_RECORD": str(path)})
+        hooks.after(command, told | {"SCRIPTFLEET_RECORD": str(path)})
 
 
 def _plain(name: str, end: JobEnd, code: int) -> dict[str, Any]:
