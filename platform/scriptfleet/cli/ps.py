@@ -6,7 +6,7 @@ from typing import Any
 from scriptfleet.cli import live_jobs, stored_jobs
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.known_job import BROKER_AWAY
-from scriptfleet.cli.screen import UNKNOWN, mebibytes, note, print_json, seconds
+from scriptfleet.cli.screen import UNKNOWN, age, mebibytes, note, print_json, seconds
 from scriptfleet.cli.tables import print_table
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings
@@ -18,12 +18,17 @@ from scriptfleet.queues.connection import told_plainly
 from scriptfleet.storage.job_store import JobFilter, JobRow
 from scriptfleet.storage.run_store import RunRow
 
-_COLUMNS = ("job", "state", "name*", "queue*", "try>", "worker*", "wall s>", "CPU s>", "MiB>")
+_COLUMNS = ("job", "state", "age>", "name*", "queue*", "try>", "worker*", "wall s>", "CPU s>", "MiB>")
 
 
 def build(parser: VerbParser) -> None:
     """Add the arguments."""
-    parser.add_argument("--state", choices=[str(state) for state in State], metavar="STATE", help="only jobs in it")
+    parser.add_argument(
+        "--state",
+        choices=[str(state) for state in State],
+        metavar="STATE",
+        help=f"only jobs that are {', '.join(State)}",
+    )
     parser.add_argument("--queue", help="only jobs of this queue")
     parser.add_argument("--name", help="only jobs of this name")
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (else 20)")
@@ -103,6 +108,7 @@ def _cells(job: dict[str, Any], mark: str) -> tuple[str, ...]:
     return (
         job["job_id"][:8],
         job["state"] + (mark if job["state"] == State.RUNNING else ""),
+        UNKNOWN if job["submitted_at"] is None else age(time.time() - job["submitted_at"]),
         job["name"] or UNKNOWN,
         job["queue"] or UNKNOWN,
         str(job["attempt"]),

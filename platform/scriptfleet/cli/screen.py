@@ -15,6 +15,7 @@ UNKNOWN = "-"
 TABLE_WIDTH = 80
 #: Below so many seconds, so many digits after the point.
 _DIGITS = ((1, 3), (100, 2))
+_AGES = ((86_400, "d"), (3600, "h"), (60, "m"))
 
 
 def print_json(data: object) -> None:
@@ -42,6 +43,15 @@ def seconds(value: float | None) -> str:
         return UNKNOWN
     digits = next((digits for most, digits in _DIGITS if value < most), 0)
     return f"{value:.{digits}f}"
+
+
+def age(seconds_ago: float) -> str:
+    """Give how long something is ago in one short word, such as 90s, 5m, 3h or 12d."""
+    whole = max(0, round(seconds_ago))
+    for unit, mark in _AGES:
+        if whole >= 2 * unit:
+            return f"{whole // unit}{mark}"
+    return f"{whole}s"
 
 
 def mebibytes(value: float | None) -> str:
