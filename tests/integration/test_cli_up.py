@@ -162,6 +162,8 @@ def test_ps_and_status_tell_of_a_job_by_the_beginning_of_its_id(fleet: Up) -> No
     table = scriptfleet("ps", "--limit", "500", home=fleet.home).stdout
     status = scriptfleet("status", job[:8], home=fleet.home).stdout
     assert job[:8] in table
+    assert re.search(rf"^{job[:8]} +succeeded +[0-9]+[smh] +seen ", table, re.MULTILINE)
+    assert max(len(line) for line in table.splitlines()) <= 80
     assert re.search(rf"^job +{job}$", status, re.MULTILINE)
     assert re.search(r"^state +succeeded$", status, re.MULTILINE)
 
@@ -215,6 +217,32 @@ def test_an_interrupted_submit_wait_lets_the_job_go_on(fleet: Up) -> None:
     assert process.returncode == 130
     assert f"job {job} goes on" in err
     assert json.loads(scriptfleet("status", "--json", job, home=fleet.home).stdout)["state"] == "running"
+    scriptfleet("cancel", job, home=fleet.home)
+
+
+def test_an_interrupted_logs_says_that_the_job_goes_on(fleet: Up) -> None:
+    job = submit(fleet, str(EXAMPLES / "sleeps.py"), "20")
+    process = start("logs", "-f", "--json", job, home=fleet.home)
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline()) == {"stream": "stdout", "text": "20 s to go\n"}
+
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+
+    assert process.returncode == 130
+    assert err == f"job {job} goes on: `scriptfleet cancel {job}` ends it\n"
+    scriptfleet("cancel", job, home=fleet.home)
+
+
+def test_logs_of_a_running_job_fail_where_the_broker_does_not_answer(fleet: Up) -> None:
+    job = submit(fleet, str(EXAMPLES / "sleeps.py"), "20")
+    eventually(lambda: scriptfleet("logs", job, home=fleet.home).stdout)
+
+    seen = scriptfleet("logs", job, "--redis", "redis://127.0.0.1:1/0", home=fleet.home)
+
+    assert seen.returncode == 125
+    assert "no broker answers" in seen.stderr
+    assert "no broker at redis://127.0.0.1:1/0" in seen.stderr
     scriptfleet("cancel", job, home=fleet.home)
 
 

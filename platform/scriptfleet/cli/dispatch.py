@@ -25,8 +25,9 @@ verbs:
 {verbs}
 
 `scriptfleet VERB --help` shows a verb's options, with examples.
-Exit codes of run, wait and submit --wait: the script's own (128+N when signal N ended it); 124 timed out,
-137 out of memory, 130 cancelled, 125 lost, rejected, expired or an error of this tool; 2 wrong usage."""
+Exit codes of run, wait and submit --wait: the script's own (128+N when signal N
+ended it); 124 timed out, 137 out of memory, 130 cancelled, 125 lost, rejected,
+expired or an error of this tool; 2 wrong usage."""
 
 
 def answer(words: Sequence[str]) -> int:

@@ -23,7 +23,7 @@ def build(parser: VerbParser) -> None:
     parser.show_examples(
         "scriptfleet export runs.csv",
         "scriptfleet export --script train.py --since 2026-01-01 train.parquet",
-        "scriptfleet export --metric cpu_max --history-db script_runner_history.db cpu.jsonl",
+        "scriptfleet export --metric cpu_max --history-db runs.db cpu.jsonl",
     )
 
 

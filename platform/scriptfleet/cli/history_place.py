@@ -31,7 +31,7 @@ def add_filters(parser: VerbParser) -> None:
     """Add which runs."""
     group = parser.add_argument_group("which runs (else all)")
     group.add_argument("--script", metavar="NAME", help="of this script")
-    group.add_argument("--state", choices=_STATES, help="that are in this state")
+    group.add_argument("--state", choices=_STATES, metavar="STATE", help=f"that are {', '.join(_STATES)}")
     group.add_argument("--group", metavar="NAME", help="of jobs of this group")
     group.add_argument("--label", metavar="NAME=VALUE", help="of jobs with this label")
     group.add_argument("--worker", metavar="NAME", help="of this worker")

@@ -13,11 +13,15 @@ _DEFAULT_LIMIT = 1000
 
 def build(parser: VerbParser) -> None:
     """Add the arguments."""
+    # The options that exclude each other would stand on one line.
+    parser.usage = "%(prog)s [options] [METRIC]"
     parser.add_argument("metric", nargs="?", metavar="METRIC", help="such as cpu_max, memory_max_mb or custom.NAME")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("--aggregate", choices=AGGREGATES, help="one aggregate")
+    how.add_argument("--aggregate", choices=AGGREGATES, metavar="NAME", help=f"one of {', '.join(AGGREGATES)}")
     how.add_argument("--aggregations", action="store_true", help="all aggregates")
-    how.add_argument("--bucket", choices=list(BUCKETS), help="a line for each piece of time (UTC)")
+    how.add_argument(
+        "--bucket", choices=list(BUCKETS), metavar="TIME", help=f"a line for each {', '.join(BUCKETS)} (UTC)"
+    )
     how.add_argument("--metrics-list", action="store_true", help="the metrics there are, and how many runs have each")
     parser.add_argument("--limit", type=count, default=_DEFAULT_LIMIT, metavar="N", help="at most N values (else 1000)")
     add_filters(parser)
@@ -26,7 +30,7 @@ def build(parser: VerbParser) -> None:
         "scriptfleet query --metrics-list --script train.py",
         "scriptfleet query cpu_max --script train.py --since 2026-03-01",
         "scriptfleet query memory_max_mb --aggregations",
-        "scriptfleet query custom.rows --bucket 1day --history-db script_runner_history.db",
+        "scriptfleet query custom.rows --bucket 1day --history-db runs.db",
     )
 
 

@@ -31,7 +31,7 @@ def build(parser: VerbParser) -> None:
     parser.show_examples(
         "scriptfleet report 4f0c2a9e -o report.html",
         "scriptfleet report train.py -o train.html --runs 300",
-        "scriptfleet report train.py -o train.html --history-db script_runner_history.db",
+        "scriptfleet report train.py -o train.html --history-db runs.db",
     )
 
 

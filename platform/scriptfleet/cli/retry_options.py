@@ -29,7 +29,10 @@ def add_retry(parser: VerbParser) -> None:
     group = parser.add_argument_group("another attempt")
     group.add_argument("--retry", type=int, metavar="N", help="so many more attempts when it does not succeed")
     group.add_argument(
-        "--retry-strategy", choices=[str(one) for one in RetryStrategy], help="how delays grow (else exponential)"
+        "--retry-strategy",
+        choices=[str(one) for one in RetryStrategy],
+        metavar="STRATEGY",
+        help=f"how delays grow: {', '.join(RetryStrategy)} (else exponential)",
     )
     group.add_argument("--retry-delay", type=duration, metavar="TIME", help="the first delay (else 1s)")
     group.add_argument("--retry-max-delay", type=duration, metavar="TIME", help="the longest delay (else 60s)")

@@ -19,7 +19,7 @@ def build(parser: VerbParser) -> None:
     parser.show_examples(
         "scriptfleet server",
         "scriptfleet server --migrate --database postgresql://fleet@db.example/fleet",
-        "scriptfleet token add ann --role admin && scriptfleet server --host 0.0.0.0 --port 80",
+        "scriptfleet server --host 0.0.0.0 --port 80    # after `scriptfleet token add`",
     )
 
 

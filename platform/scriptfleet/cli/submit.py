@@ -22,10 +22,10 @@ def build(parser: VerbParser) -> None:
     add_fleet_options(parser)
     parser.show_examples(
         "scriptfleet submit train.py --epochs 3",
-        "scriptfleet submit --wait --timeout 10m --retry 2 --queue nightly examples/sales_report",
-        "scriptfleet submit --shell 'pg_dump shop | gzip > shop.sql.gz' --working-dir /backups",
-        "scriptfleet submit --warm --preload numpy,pandas --secret DB_TOKEN --no-network model.py",
-        "scriptfleet submit --http https://shop.example/warm-up --method POST --bearer SHOP_TOKEN",
+        "scriptfleet submit --wait --timeout 10m --retry 2 --queue nightly report.py",
+        "scriptfleet submit --working-dir /backups --shell 'pg_dump shop > shop.sql'",
+        "scriptfleet submit --warm --preload numpy,pandas --secret TOKEN model.py",
+        "scriptfleet submit --http https://shop.example/warm --method POST --bearer KEY",
         "scriptfleet submit --definition report -P day=2026-03-01 --wait",
     )
 

@@ -49,7 +49,7 @@ class VerbParser(argparse.ArgumentParser):
     def take_rest(self, what: str) -> None:
         """Let ``--`` be followed by words that are kept as they are: ``chosen.rest``, None where there is no ``--``."""
         self._takes_rest = True
-        self.description = f"{self.description} Behind --: {what}."
+        self.description = f"{self.description}\nBehind --: {what}."
 
     def read(self, words: Sequence[str]) -> Namespace:
         """Read the words of a command line; ends the process with a line on stderr when they do not fit."""

@@ -30,7 +30,7 @@ VERBS: Final = {
     "schedule": "submit a script again and again: add, ls, rm",
     "up": "start a whole fleet in this terminal",
     "worker": "start a worker",
-    "workers": "list workers, or have them take no new job: ls, show, drain, cordon",
+    "workers": "list workers, have them take no job: ls, show, drain, cordon",
     "beat": "start the process that fires schedules",
     "server": "start the results service: pages, REST, /metrics",
     "token": "who may ask the results service: add, ls, revoke",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from scriptfleet.cli.amounts import duration
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
-from scriptfleet.cli.screen import UNKNOWN, moment, note, print_facts, print_json
+from scriptfleet.cli.screen import UNKNOWN, age, moment, note, print_facts, print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.domain.terminal_text import clean_line
 from scriptfleet.errors import InvalidValue
@@ -16,7 +16,6 @@ from scriptfleet.queues.fleet import FleetView, OrderDesk, WorkerInfo
 from scriptfleet.queues.orders import Order, Verb
 
 _COLUMNS = ("worker*", "state", "runs>", "cpu>", "mem>", "up>", "queues*", "version")
-_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
 def build(parser: VerbParser) -> None:
@@ -38,9 +37,8 @@ def build(parser: VerbParser) -> None:
     for action in (show, drain, cordon, uncordon):
         how_many = None if action is show else "+"
         action.add_argument("workers", metavar="NAME", nargs=how_many, help="a worker, or what stands before its @")
-    for action in (listing, show):
-        add_json(action)
     for action in (listing, show, drain, cordon, uncordon):
+        add_json(action)
         add_fleet_options(action)
 
 
@@ -74,7 +72,10 @@ def _order(broker: Broker, workers: Sequence[WorkerInfo], verb: Verb, chosen: Na
     for worker in workers:
         with told_plainly(broker.url):
             desk.leave(Order.now(verb, worker.name, grace))
-        note(f"{clean_line(worker.name)}: told to {verb}; it hears of it within seconds")
+        if not chosen.as_json:
+            note(f"{clean_line(worker.name)}: told to {verb}; it hears of it within seconds")
+    if chosen.as_json:
+        print_json([{"worker": worker.name, "order": str(verb)} for worker in workers])
 
 
 def _list(workers: Sequence[WorkerInfo], as_json: bool) -> None:
@@ -132,10 +133,4 @@ def _percent(share: float | None) -> str:
 
 
 def _up(started_at: float | None) -> str:
-    if started_at is None:
-        return UNKNOWN
-    seconds = max(0, round(time.time() - started_at))
-    for unit, mark in ((_DAY, "d"), (_HOUR, "h"), (_MINUTE, "m")):
-        if seconds >= unit:
-            return f"{seconds // unit}{mark}"
-    return f"{seconds}s"
+    return UNKNOWN if started_at is None else age(time.time() - started_at)

@@ -1,11 +1,42 @@
+from collections.abc import Iterator
+
 import pytest
 
 from scriptfleet import __version__
 from scriptfleet.cli import dispatch as entry
+from scriptfleet.cli.verb_parser import VerbParser
 from scriptfleet.cli.verbs import VERBS, PackageMissing, missing_extra, parser_of
 
 #: They need no broker: a history may be a file.
 OF_HISTORY = {"diff", "report", "history", "query", "export", "retention"}
+#: They run until they are told to stop, and log; and one writes a script for a shell.
+THAT_STAY = {"up", "worker", "beat", "server", "flower", "completion"}
+
+
+def actions_of(verb: str) -> Iterator[tuple[str, VerbParser]]:
+    """Give every call that the verb takes and its parser: of one with actions, each of these."""
+    parser = parser_of(verb)
+    actions = parser._actions_of_verb
+    if actions is None:
+        yield verb, parser
+    else:
+        yield from ((f"{verb} {name}", inner) for name, inner in actions.choices.items())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_help_fits_80_columns_and_has_an_example(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    for name, parser in [(verb, parser_of(verb)), *actions_of(verb)]:
+        lines = parser.format_help().splitlines()
+        assert [line for line in lines if len(line) > 80] == []
+        examples = lines[lines.index("examples:") + 1 :]
+        assert any(f"scriptfleet {name}" in line for line in examples), name
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS.keys() - THAT_STAY))
+def test_every_call_that_answers_does_so_in_json_too(verb: str) -> None:
+    assert [name for name, parser in actions_of(verb) if "--json" not in parser._option_string_actions] == []
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -18,10 +49,11 @@ def test_the_help_of_every_verb_has_examples_of_that_verb(verb: str, capsys: pyt
     assert examples.count(f"scriptfleet {verb}") >= 2
 
 
-def test_the_help_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_names_every_verb_within_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert entry.main(["--help"]) == 0
 
     shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
     assert all(f"\n  {verb} " in shown for verb in VERBS)
 
 
