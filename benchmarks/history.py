@@ -12,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.databases import opened_postgres, opened_sqlite
 from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, at_most
 from benchmarks.history_seed import Seeded, seed
-from benchmarks.ingest import opened_postgres, opened_sqlite
 from benchmarks.page_times import page_figures
 from benchmarks.timing import answer_figure, seconds_of
 from scriptfleet.domain.state import State
