@@ -13,8 +13,8 @@ from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.cli.verbs import require
 from scriptfleet.errors import InvalidValue, RunNotFound
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.event_rows import STREAMS
 from scriptfleet.storage.paging import PageRequest
+from scriptfleet.storage.record_row import STREAMS
 from scriptfleet.storage.run_store import RunFilter, RunRow, RunStore
 
 _RUNS: Final = 100

@@ -17,8 +17,9 @@ from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.errors import ScriptfleetError
 from scriptfleet.execution.workspace import Workspace
-from scriptfleet.storage.event_rows import CHUNK_MAX_BYTES, STREAMS
+from scriptfleet.storage.event_rows import CHUNK_MAX_BYTES
 from scriptfleet.storage.local_history import LocalHistory
+from scriptfleet.storage.record_row import STREAMS
 
 _DAY_SECONDS = 86_400
 

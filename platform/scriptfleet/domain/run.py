@@ -1,5 +1,6 @@
 """A run: one attempt at a job, from its claim to its end."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from scriptfleet.domain.process_tree import ProcessTree
@@ -106,9 +107,7 @@ class RunRecord:
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read what to_dict wrote; names of a newer worker are passed over, a newer version is refused by name."""
-        version = data.get("v", RECORD_VERSION)
-        if not isinstance(version, int) or version > RECORD_VERSION:
-            raise InvalidValue("record.v", version, f"a record of version {RECORD_VERSION} or older: upgrade this one")
+        require_known_version(data)
         return cls(
             run_id=data["run_id"],
             job_id=data["job_id"],
@@ -127,6 +126,13 @@ class RunRecord:
             queue=data.get("queue"),
             process_tree=ProcessTree.from_dict(tree) if (tree := data.get("process_tree")) else None,
         )
+
+
+def require_known_version(record: Mapping[str, Any]) -> None:
+    """Raise InvalidValue for a record, as it travels, of a newer version than this program knows."""
+    version = record.get("v", RECORD_VERSION)
+    if not isinstance(version, int) or version > RECORD_VERSION:
+        raise InvalidValue("record.v", version, f"a record of version {RECORD_VERSION} or older: upgrade this one")
 
 
 def _io_of(curve: list[Sample]) -> list[tuple[int | None, int | None]] | None:

@@ -102,11 +102,11 @@ class RunMetrics:
 
     def observe(self, finished: FinishedRun) -> None:
         """Count one run; a measure that is unknown or no amount is not observed."""
-        usage = finished.record.usage
-        self._runs.labels(outcome=str(finished.record.outcome), kind=finished.kind or "unknown").inc()
-        _observe(self._duration, usage.execution_time_seconds)
-        _observe(self._cpu, usage.cpu_seconds)
-        _observe(self._memory, usage.memory_max_mb, _MIB)
+        row = finished.row
+        self._runs.labels(outcome=str(row["outcome"]), kind=finished.kind or "unknown").inc()
+        _observe(self._duration, row.get("execution_time_seconds"))
+        _observe(self._cpu, row.get("user_time_seconds"), row.get("system_time_seconds"))
+        _observe(self._memory, row.get("memory_max_mb"), unit=_MIB)
 
 
 class FleetMetrics(Collector):
@@ -169,10 +169,13 @@ def new_registry() -> CollectorRegistry:
     return registry
 
 
-def _observe(histogram: Histogram, value: float | None, unit: int = 1) -> None:
+def _observe(histogram: Histogram, *parts: object, unit: int = 1) -> None:
+    """Observe the sum of parts that are all known."""
+    numbers = [float(part) for part in parts if isinstance(part, int | float)]
+    value = sum(numbers)
     # One value that is not finite would make the sum useless for as long as the process lives.
-    if value is not None and is_finite(value) and value >= 0:
-        histogram.observe(float(value) * unit)
+    if len(numbers) == len(parts) and is_finite(value) and value >= 0:
+        histogram.observe(value * unit)
 
 
 def _gauge(name: str, what: str, value: float) -> GaugeMetricFamily:

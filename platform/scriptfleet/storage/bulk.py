@@ -5,7 +5,8 @@ session's own, and inserted from there.
 """
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 
 import sqlalchemy as sa
@@ -21,6 +22,7 @@ Insert = postgresql.Insert | sqlite.Insert
 _LEAST_COPIED = 20
 
 _VALUES, _CONFLICT = " VALUES (", ") ON CONFLICT"
+_NAMED_MARK = re.compile(r"%\(\w+\)s")
 
 
 class BulkInsert:
@@ -31,31 +33,40 @@ class BulkInsert:
         columns = [column.name for column in statement.table.c if column.name in columns]
         self._columns = columns
         self._text = str(statement.compile(dialect=dialect, column_keys=columns))
-        self._json = frozenset(column.name for column in statement.table.c if isinstance(column.type, sa.JSON))
+        of_json = {column.name for column in statement.table.c if isinstance(column.type, sa.JSON)}
+        self._json_places = [place for place, name in enumerate(columns) if name in of_json]
         self._of_postgres = _Postgres(statement, columns, dialect) if isinstance(statement, postgresql.Insert) else None
 
-    def write(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
-        """Write rows, none of them twice; no rows is no statement."""
-        if not rows:
+    def write(self, connection: sa.Connection, rows: Iterable[Row]) -> None:
+        """Write rows, none of them twice; a column that a row lacks is null; no rows is no statement."""
+        values = [self._values(row) for row in rows]
+        if not values:
             return
         said = self._of_postgres
         if said is None:
             # Straight to the driver: SQLAlchemy would look at each value of each row.
-            plain = [self._plain(row) for row in rows]
-            connection.exec_driver_sql(self._text, [tuple(map(row.get, self._columns)) for row in plain])
+            connection.exec_driver_sql(self._text, values)
             return
         with closing(connection.connection.cursor()) as cursor:
-            if len(rows) >= _LEAST_COPIED:
+            if len(values) >= _LEAST_COPIED:
                 cursor.execute(said.make_table)
-                cursor.copy_expert(said.copy, copy_text(rows, self._columns, self._json))
+                cursor.copy_expert(said.copy, copy_text(values))
                 cursor.execute(said.insert_copied)
             else:
                 # The driver's own executemany sends a statement a row, which takes three times as long.
-                execute_values(cursor, said.insert_values, [self._plain(row) for row in rows], said.row)
+                execute_values(cursor, said.insert_values, values, said.row)
 
-    def _plain(self, row: Row) -> Row:
-        found = {name: row[name] for name in self._json if row.get(name) is not None}
-        return {**row, **{name: json.dumps(value) for name, value in found.items()}} if found else row
+    def _values(self, row: Row) -> tuple[object, ...]:
+        values = [*map(row.get, self._columns)]
+        for place in self._json_places:
+            if values[place] is not None:
+                values[place] = _json_text(values[place])
+        return tuple(values)
+
+
+def _json_text(value: object) -> str:
+    # Of most runs the list of artifacts is empty.
+    return "[]" if value == [] else json.dumps(value)
 
 
 class _Postgres:
@@ -70,8 +81,8 @@ class _Postgres:
         copied = f"copied_{table}_{len(columns)}"
         texts = [column.name for column in statement.table.primary_key if isinstance(column.type, sa.Text)]
         keys = ", ".join(f'{name} COLLATE "C"' for name in texts)
-        #: One mark stands for all rows, and the form of one row.
-        self.insert_values, self.row = f"{before} VALUES %s ON CONFLICT{after}", f"({row})"
+        #: One mark stands for all rows, and the form of one row, by place instead of by name.
+        self.insert_values, self.row = f"{before} VALUES %s ON CONFLICT{after}", f"({_NAMED_MARK.sub('%s', row)})"
         # No value is put in: names are those of our own tables.
         self.make_table = (
             f"CREATE TEMPORARY TABLE IF NOT EXISTS {copied} ON COMMIT DELETE ROWS "  # noqa: S608

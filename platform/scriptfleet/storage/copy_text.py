@@ -1,35 +1,25 @@
 """Rows as PostgreSQL's COPY reads them: a line a row, tabs between values."""
 
 import io
-import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
-
-from scriptfleet.storage.row import Row
 
 _NULL: Final = "\\N"
 _ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _is_special: Final = re.compile(r"[\\\t\n\r]").search
 
 
-def copy_text(rows: Sequence[Row], columns: Sequence[str], json_columns: frozenset[str]) -> io.StringIO:
-    """Give rows as a file of lines. A column that a row lacks is null; texts have no NUL (see storable.py)."""
-    of_json = json_columns.intersection(columns)
-    lines = [_line(_with_json_text(row, of_json) if of_json else row, columns) for row in rows]
+def copy_text(rows: Iterable[Sequence[object]]) -> io.StringIO:
+    """Give rows of values as a file of lines; texts have no NUL (see storable.py)."""
+    lines = [_line(row) for row in rows]
     lines.append("")
     return io.StringIO("\n".join(lines))
 
 
-def _with_json_text(row: Row, names: frozenset[str]) -> Row:
-    return row | {name: json.dumps(row[name]) for name in names if row.get(name) is not None}
-
-
-def _line(row: Row, columns: Sequence[str]) -> str:
+def _line(row: Sequence[object]) -> str:
     # Most values of a row are null; this is the innermost loop of the ingest.
-    return "\t".join(
-        [_NULL if value is None else _WRITERS.get(type(value), repr)(value) for value in map(row.get, columns)]
-    )
+    return "\t".join([_NULL if value is None else _WRITERS.get(type(value), repr)(value) for value in row])
 
 
 def _text(value: str) -> str:

@@ -9,23 +9,19 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from scriptfleet.domain.event import Event, EventType
 from scriptfleet.domain.job import NORMAL_PRIORITY
 from scriptfleet.domain.masking import may_hold_secret, shown_spec
-from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.domain.value import value
 from scriptfleet.errors import InvalidValue
-from scriptfleet.storage import curve_bytes, storable, tree_bytes
+from scriptfleet.storage import storable
+from scriptfleet.storage.record_row import STREAMS, checked_record, curve_row, finished_row, tails_of
 from scriptfleet.storage.row import Row
 
-STREAMS = ("stdout", "stderr")
 CHUNK_MAX_BYTES = 256 * 1024
-
-_LAST_YEAR = 9999
 
 #: What a malformed event makes the code that reads it raise.
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError, struct.error, zlib.error)
@@ -99,8 +95,8 @@ class Batch:
         self.tails: dict[tuple[str, str], Row] = {}
         self.outputs: dict[tuple[str, str, int], Row] = {}
         self.labels: dict[tuple[str, str], Row] = {}
-        #: The records behind ``finished``.
-        self.records: dict[str, RunRecord] = {}
+        #: The records behind ``finished``, as they travelled.
+        self.records: dict[str, Mapping[str, Any]] = {}
 
     def job(self, event: Event) -> JobPatch:
         """Give the patch of the event's job."""
@@ -179,65 +175,32 @@ def _claimed(batch: Batch, event: Event) -> None:
 
 
 def _finished(batch: Batch, event: Event) -> None:
-    record, state = RunRecord.from_dict(event.data["record"]), State(event.data["state"])
-    run_id = storable.needed_text("run_id", record.run_id)
+    record, state = checked_record(event.data["record"]), State(event.data["state"])
+    run_id = storable.needed_text("run_id", record["run_id"])
     known, is_stale = batch.ended.get(event.job_id), event.data["stale"]
     if is_stale is False and known and state.is_final and known.run_id != run_id:
         is_stale = True
-    row = _finished_row(record, is_stale, _seconds(event))
-    curve = _curve_row(record, run_id) if record.curve else None
+    row, curve, tails = finished_row(record, is_stale, _seconds(event)), curve_row(record, run_id), tails_of(record)
     patch = batch.job(event)
     if not is_stale and (state.is_final or not known):
         patch.move(event, state)
-        patch.take_run(event, run_id, record.attempt)
+        patch.take_run(event, run_id, record["attempt"])
         if state.is_final:
             batch.ended[patch.job_id] = Ended(event.revision, run_id)
     if run_id in batch.finished and (is_stale or not batch.finished[run_id]["is_stale"]):
         return
-    batch.finished[run_id] = {**_run(run_id, patch), **row, "queue": storable.text(record.queue)}
+    batch.finished[run_id] = {**_run(run_id, patch), **row}
     batch.records[run_id] = record
-    _keep_tails(batch, record, run_id)
+    for stream, content in tails.items():
+        batch.tails[run_id, stream] = {"run_id": run_id, "stream": stream, "content": content}
     if curve:
         batch.curves[run_id] = curve
-
-
-def _curve_row(record: RunRecord, run_id: str) -> Row:
-    packed = curve_bytes.pack([storable.sample(point) for point in record.curve])
-    tree = tree_bytes.pack(storable.process_tree(record.process_tree)) if record.process_tree else None
-    return {"run_id": run_id, "packed": packed, "process_tree": tree}
 
 
 def began_at(claimed_at: object, row: Row) -> object:
     """Give the moment that a run is listed by, from when it was claimed and the row of its record."""
     known = (row["started_at"], claimed_at, row["finished_at"])
     return next(moment for moment in known if moment is not None)
-
-
-def _finished_row(record: RunRecord, is_stale: object, moment: float) -> Row:
-    if not isinstance(is_stale, bool):
-        raise InvalidValue("stale", is_stale, "true or false")
-    return {
-        "attempt": storable.small_integer("attempt", record.attempt),
-        "worker": storable.text(record.worker),
-        "host": storable.text(record.host),
-        "outcome": str(record.outcome),
-        "is_stale": is_stale,
-        "started_at": _moment(record.usage.start_time),
-        "finished_at": moment,
-        **storable.measures(record.usage),
-        "custom": storable.custom_measures(record.usage),
-        "output_data": storable.json_value(record.output_data),
-        "stdout_cut_bytes": storable.integer("cut_bytes", record.stdout.cut_bytes),
-        "stderr_cut_bytes": storable.integer("cut_bytes", record.stderr.cut_bytes),
-        "artifacts": [storable.artifact(one) for one in record.artifacts],
-    }
-
-
-def _keep_tails(batch: Batch, record: RunRecord, run_id: str) -> None:
-    for stream, tail in zip(STREAMS, (record.stdout, record.stderr), strict=True):
-        content = storable.text(tail.text)
-        if content:
-            batch.tails[run_id, stream] = {"run_id": run_id, "stream": stream, "content": content}
 
 
 def _output(batch: Batch, event: Event) -> None:
@@ -308,12 +271,3 @@ def _due(event: Event) -> float | None:
     # An event of an older version does not say it.
     due = event.data.get("due")
     return None if due is None else storable.moment_ms("due", due) / 1000
-
-
-def _moment(start_time: str | None) -> float | None:
-    try:
-        parsed = datetime.fromisoformat(start_time) if start_time else None
-    except ValueError:
-        return None
-    # At the ends of the calendar, another zone's moment has no year that can be shown.
-    return parsed.timestamp() if parsed and parsed.tzinfo and 1 < parsed.year < _LAST_YEAR else None

@@ -47,10 +47,18 @@ _RECORD = tuple(column.name for column in runs.c if column.name not in {*_NOT_IN
 class FinishedRun:
     """A run whose record was stored now, for the first time."""
 
-    record: RunRecord
+    #: Its row, but for what no event has told.
+    row: Row
+    #: Its record, as it travelled.
+    told: Mapping[str, Any]
     #: Of its job; None while the submit has not been seen.
     kind: str | None
     is_stale: bool
+
+    @property
+    def record(self) -> RunRecord:
+        """The record, read anew each time."""
+        return RunRecord.from_dict(dict(self.told))
 
 
 class IngestStore:
@@ -107,7 +115,7 @@ def _job_row(patch: JobPatch) -> Row:
 def _finished_run(batch: Batch, run_id: str) -> FinishedRun:
     row = batch.finished[run_id]
     kind = row["kind"]
-    return FinishedRun(batch.records[run_id], kind if isinstance(kind, str) else None, bool(row["is_stale"]))
+    return FinishedRun(row, batch.records[run_id], kind if isinstance(kind, str) else None, bool(row["is_stale"]))
 
 
 def _sorted(rows: Mapping[Any, Row]) -> list[Row]:

@@ -16,8 +16,8 @@ from scriptfleet.domain.usage import MEASURES, Usage
 from scriptfleet.errors import InvalidValue, RunNotFound
 from scriptfleet.storage import curve_bytes, tree_bytes
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.event_rows import STREAMS
 from scriptfleet.storage.paging import Page, PageRequest, read_page
+from scriptfleet.storage.record_row import STREAMS
 from scriptfleet.storage.tables import curves, labels, outputs, runs, tails
 
 _OWN = ("run_id", "job_id", "name", "kind", "queue", "group_name", "attempt", "worker", "host")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from scriptfleet.domain.process_tree import LONGEST_COMMAND, ProcessSeen, ProcessTree
 from scriptfleet.domain.run import Artifact
 from scriptfleet.domain.sample import Sample
-from scriptfleet.domain.usage import MEASURES, Usage
+from scriptfleet.domain.usage import MEASURES
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.row import MEASURE_TYPES
 
@@ -20,6 +20,7 @@ _LARGEST_SMALL_INTEGER = 2**31 - 1
 _LAST_MOMENT_MS = 253_402_300_799_999
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _OF_PROCESS = ("cpu_seconds", "memory_mb", "age_seconds")
+_CUSTOM = "custom."
 _NUL_SHOWN = "\N{SYMBOL FOR NULL}"
 
 
@@ -109,20 +110,21 @@ def json_value(value: object) -> object:
     return value
 
 
-def measures(usage: Usage) -> dict[str, object]:
-    """Give every measure as its column takes it; raises InvalidValue naming one of another type."""
-    found: dict[str, object] = dict.fromkeys(MEASURES)
-    for name, accept in _ACCEPT.items():
-        value = getattr(usage, name)
-        if value is not None:
-            found[name] = accept(name, value)
-    return found
+def measures(usage: Mapping[str, object]) -> dict[str, object]:
+    """Give the measures of a flat record that are known, as their columns take them.
 
-
-def custom_measures(usage: Usage) -> dict[str, float] | None:
-    """Give what the script reported itself, without what is no finite number; None when there is nothing."""
-    kept = {str(text(name)): value for name, value in usage.custom.items() if is_finite(value)}
-    return kept or None
+    What the script reported itself stands under ``custom``, without what is no finite number; names of a newer version
+    are passed over. Raises InvalidValue naming a measure of another type.
+    """
+    found: dict[str, object] = {}
+    custom: dict[str, object] = {}
+    for name, value in usage.items():
+        if accept := _ACCEPT.get(name):
+            if value is not None:
+                found[name] = accept(name, value)
+        elif name.startswith(_CUSTOM) and is_finite(value):
+            custom[str(text(name.removeprefix(_CUSTOM)))] = value
+    return {**found, "custom": custom} if custom else found
 
 
 def is_finite(value: object) -> bool:
@@ -145,6 +147,8 @@ def _flag(name: str, value: object) -> bool:
 
 
 def _double(name: str, value: object) -> float | None:
+    if type(value) is float:
+        return value if math.isfinite(value) else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidValue(name, value, "a number")
     return float(value) if is_finite(value) else None

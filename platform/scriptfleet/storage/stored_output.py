@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from scriptfleet.domain import check
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.event_rows import STREAMS
+from scriptfleet.storage.record_row import STREAMS
 from scriptfleet.storage.tables import outputs, tails
 
 

@@ -15,7 +15,7 @@ from scriptfleet.results.pages.process_rows import tree_rows
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.rest.process_trees import live_tree
 from scriptfleet.results.shown import OutputText
-from scriptfleet.storage.event_rows import STREAMS
+from scriptfleet.storage.record_row import STREAMS
 from scriptfleet.storage.run_store import RunRow
 
 _BLOCK_MS: Final = 250

@@ -21,9 +21,9 @@ from scriptfleet.results.pages.process_rows import tree_rows
 from scriptfleet.results.pages.run_events import JobEvents, RunEvents
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.rest.seats import Seats
-from scriptfleet.storage.event_rows import STREAMS
 from scriptfleet.storage.job_store import JobRow
 from scriptfleet.storage.paging import PageRequest
+from scriptfleet.storage.record_row import STREAMS
 from scriptfleet.storage.run_store import RunFilter, RunRow
 
 #: How much of an output a page shows; the rest is one link away.

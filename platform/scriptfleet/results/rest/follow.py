@@ -18,7 +18,7 @@ from scriptfleet.queues.live_output import OutputPiece
 from scriptfleet.results.rest.event_stream import HEARTBEAT, RETRY, event
 from scriptfleet.results.rest.parts import RestParts
 from scriptfleet.results.rest.seated_stream import Pieces
-from scriptfleet.storage.event_rows import STREAMS
+from scriptfleet.storage.record_row import STREAMS
 
 #: The id of the last event of a run: who comes back with it has seen all.
 END: Final = "end"
