@@ -1,14 +1,15 @@
 """Writes many rows with one statement. On SQLite it is a prepared one; on PostgreSQL a list of values, or COPY.
 
-PostgreSQL takes as long to read a value in a statement as to store it: many rows are copied into a table of the
-session's own, and inserted from there.
+PostgreSQL takes as long to read a value in a statement as to store it. So many rows that are new are copied into the
+table itself; many that may be there are copied into a table of the session's own, and merged from there.
 """
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 
+import psycopg2.errors  # type: ignore[import-untyped]
 import sqlalchemy as sa
 from psycopg2.extras import execute_values  # type: ignore[import-untyped]
 from sqlalchemy.dialects import postgresql, sqlite
@@ -25,6 +26,10 @@ _VALUES, _CONFLICT = " VALUES (", ") ON CONFLICT"
 _NAMED_MARK = re.compile(r"%\(\w+\)s")
 
 
+class WrittenMeanwhile(Exception):
+    """Rows that were not there have come from another writer."""
+
+
 class BulkInsert:
     """An INSERT … ON CONFLICT for rows that all have the same columns; built once, then used for every batch."""
 
@@ -35,26 +40,49 @@ class BulkInsert:
         self._text = str(statement.compile(dialect=dialect, column_keys=columns))
         of_json = {column.name for column in statement.table.c if isinstance(column.type, sa.JSON)}
         self._json_places = [place for place, name in enumerate(columns) if name in of_json]
+        self._key = next(iter(statement.table.primary_key)).name
         self._of_postgres = _Postgres(statement, columns, dialect) if isinstance(statement, postgresql.Insert) else None
 
-    def write(self, connection: sa.Connection, rows: Iterable[Row]) -> None:
-        """Write rows, none of them twice; a column that a row lacks is null; no rows is no statement."""
-        values = [self._values(row) for row in rows]
-        if not values:
-            return
-        said = self._of_postgres
-        if said is None:
+    def write(self, connection: sa.Connection, rows: Sequence[Row], known: Collection[str] | None) -> set[str]:
+        """Write rows, none of them twice; a column that a row lacks is null. Give the keys of which none was there.
+
+        ``known`` are the keys, by the first column of the primary key, that were there a moment ago; None where nobody
+        looked. Raises WrittenMeanwhile when others have come since: the transaction is of no use any more.
+        """
+        new = set() if known is None else {str(row[self._key]) for row in rows}.difference(known)
+        if self._of_postgres is None:
+            self._write_prepared(connection, rows)
+            return new
+        if len(new) < _LEAST_COPIED:
+            self._merge(connection, self._of_postgres, rows)
+            return set()
+        self._copy(connection, self._of_postgres, [row for row in rows if row[self._key] in new])
+        self._merge(connection, self._of_postgres, [row for row in rows if row[self._key] not in new])
+        return new
+
+    def _write_prepared(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
+        if rows:
             # Straight to the driver: SQLAlchemy would look at each value of each row.
-            connection.exec_driver_sql(self._text, values)
+            connection.exec_driver_sql(self._text, [self._values(row) for row in rows])
+
+    def _copy(self, connection: sa.Connection, said: "_Postgres", rows: Sequence[Row]) -> None:
+        with closing(connection.connection.cursor()) as cursor:
+            try:
+                cursor.copy_expert(said.copy, copy_text(map(self._values, rows)))
+            except psycopg2.errors.UniqueViolation as fault:
+                raise WrittenMeanwhile from fault
+
+    def _merge(self, connection: sa.Connection, said: "_Postgres", rows: Sequence[Row]) -> None:
+        if not rows:
             return
         with closing(connection.connection.cursor()) as cursor:
-            if len(values) >= _LEAST_COPIED:
-                cursor.execute(said.make_table)
-                cursor.copy_expert(said.copy, copy_text(values))
-                cursor.execute(said.insert_copied)
+            if len(rows) >= _LEAST_COPIED:
+                cursor.execute(said.make_staging)
+                cursor.copy_expert(said.copy_to_staging, copy_text(map(self._values, rows)))
+                cursor.execute(said.insert_staged)
             else:
                 # The driver's own executemany sends a statement a row, which takes three times as long.
-                execute_values(cursor, said.insert_values, values, said.row)
+                execute_values(cursor, said.insert_values, [self._values(row) for row in rows], said.row)
 
     def _values(self, row: Row) -> tuple[object, ...]:
         values = [*map(row.get, self._columns)]
@@ -78,19 +106,20 @@ class _Postgres:
         row, _, after = rest.partition(_CONFLICT)
         table, names = statement.table.name, ", ".join(columns)
         # Rows of one table come in several forms.
-        copied = f"copied_{table}_{len(columns)}"
+        staging = f"staging_{table}_{len(columns)}"
         texts = [column.name for column in statement.table.primary_key if isinstance(column.type, sa.Text)]
         keys = ", ".join(f'{name} COLLATE "C"' for name in texts)
         #: One mark stands for all rows, and the form of one row, by place instead of by name.
         self.insert_values, self.row = f"{before} VALUES %s ON CONFLICT{after}", f"({_NAMED_MARK.sub('%s', row)})"
         # No value is put in: names are those of our own tables.
-        self.make_table = (
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS {copied} ON COMMIT DELETE ROWS "  # noqa: S608
+        self.make_staging = (
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS {staging} ON COMMIT DELETE ROWS "  # noqa: S608
             f"AS SELECT {names} FROM {table} WITH NO DATA"
         )
-        self.copy = f"COPY {copied} ({names}) FROM STDIN"
+        self.copy = f"COPY {table} ({names}) FROM STDIN"
+        self.copy_to_staging = f"COPY {staging} ({names}) FROM STDIN"
         # In one order, whatever the server's collation: it keeps two writers from waiting for each other.
         # The parameters of the driver are out of use here, so a doubled percent sign would stay so.
-        self.insert_copied = (
-            f"{before} SELECT {names} FROM {copied} ORDER BY {keys} ON CONFLICT{after.replace('%%', '%')}"  # noqa: S608
+        self.insert_staged = (
+            f"{before} SELECT {names} FROM {staging} ORDER BY {keys} ON CONFLICT{after.replace('%%', '%')}"  # noqa: S608
         )

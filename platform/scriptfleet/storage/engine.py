@@ -1,10 +1,11 @@
 """Opens the database: SQLite in a file, or PostgreSQL. Gives connections whose failures are errors of our own."""
 
+import json
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,13 @@ class Database:
     def insert_into(self, table: sa.Table) -> "postgresql.Insert | sqlite.Insert":
         """Give an INSERT that knows ON CONFLICT in this database's words."""
         return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
+    def one_of(self, column: sa.Column[str], keys: Iterable[str]) -> sa.ColumnElement[bool]:
+        """Give the condition that a column is one of many keys: one parameter, however many they are."""
+        if self.is_sqlite:
+            listed = sa.func.json_each(json.dumps(list(keys))).table_valued("value")
+            return column.in_(sa.select(listed.c.value))
+        return column == sa.any_(sa.literal(list(keys), postgresql.ARRAY(sa.Text)))
 
     def ping(self) -> None:
         """Ask the database for a sign of life; raises StoreUnreachable."""

@@ -1,6 +1,6 @@
 """Takes batches of events into the tables. Repeats, late arrivals and several writers at once change nothing."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,12 +8,16 @@ import sqlalchemy as sa
 
 from scriptfleet.domain.event import Event
 from scriptfleet.domain.run import RunRecord
-from scriptfleet.domain.state import FINAL, State
-from scriptfleet.storage.bulk import BulkInsert, Insert
+from scriptfleet.domain.state import State
+from scriptfleet.storage.bulk import BulkInsert, Insert, WrittenMeanwhile
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.event_rows import Batch, Ended, JobPatch, began_at, to_rows
+from scriptfleet.storage.event_rows import Batch, began_at, to_rows
+from scriptfleet.storage.known_rows import OF_JOB, KnownRows
 from scriptfleet.storage.row import Row
 from scriptfleet.storage.tables import curves, jobs, labels, outputs, runs, tails
+
+#: How often a batch is written on the strength of a look before it; another service's may come between again.
+_QUICK_TRIES = 3
 
 _SPEC = (
     "kind",
@@ -30,14 +34,13 @@ _SPEC = (
 )
 _STATE = ("state", "revision", "finished_at", "reason", "due_at")
 _LAST_RUN = ("attempt", "last_run_id", "run_revision")
-_OF_JOB = ("name", "kind", "queue", "group_name")
 #: Known from a claim or from no event at all, so that a record never sets it.
-_NOT_IN_RECORD = frozenset({"run_id", "claimed_at", "began_at", *_OF_JOB})
+_NOT_IN_RECORD = frozenset({"run_id", "claimed_at", "began_at", *OF_JOB})
 
 #: Error type of a run that the broker forgot.
 _FORGOTTEN = "RunForgotten"
 #: The columns of each kind of row of a run, as event_rows.py makes them.
-_RUN = ("run_id", "job_id", *_OF_JOB)
+_RUN = ("run_id", "job_id", *OF_JOB)
 _CLAIM = ("attempt", "worker", "claimed_at", "began_at")
 _LOSS = ("outcome", "finished_at", "began_at", "success", "error_type", "error_message")
 _RECORD = tuple(column.name for column in runs.c if column.name not in {*_NOT_IN_RECORD, "job_id"})
@@ -81,23 +84,48 @@ class IngestStore:
         Raises InvalidValue when an event is malformed or refused by the database: then none was taken. Raises
         StoreUnreachable when the database is away.
         """
+        for _ in range(_QUICK_TRIES):
+            try:
+                return self._write(events, is_careful=False)
+            except WrittenMeanwhile:
+                # Another service has stored facts of the same jobs since the look for them; now they are there.
+                continue
+        return self._write(events, is_careful=True)
+
+    def _write(self, events: Sequence[Event], *, is_careful: bool) -> list[FinishedRun]:
         batch = to_rows(events, self._secret_prefixes)
         with self._database.writing() as connection:
-            if ended := _ended(connection, batch):
-                batch = to_rows(events, self._secret_prefixes, ended)
+            known = KnownRows(self._database, connection)
+            known.look_for_jobs(batch.jobs)
+            if known.ended:
+                batch = to_rows(events, self._secret_prefixes, known.ended)
             # The jobs' rows come first: they are the lock that orders two writers with events of one job.
-            self._jobs.write(connection, [_job_row(batch.jobs[job_id]) for job_id in sorted(batch.jobs)])
-            _fill_names(connection, batch)
-            seen = _recorded(connection, batch)
-            _join_claims(batch, seen)
-            self._claimed.write(connection, _sorted(batch.claimed))
-            self._finished.write(connection, _sorted(batch.finished))
-            self._lost.write(connection, _sorted(batch.lost))
-            _give_up_forgotten(connection, batch)
-            _name_earlier_runs(connection, batch)
-            for name, insert in self._ignoring.items():
-                insert.write(connection, _sorted(getattr(batch, name)))
-        return [_finished_run(batch, run_id) for run_id in batch.finished if run_id not in seen]
+            made = self._jobs.write(connection, _job_rows(batch), None if is_careful else known.jobs)
+            _fill_names(batch, known.names_of(batch.jobs))
+            known.look_for_runs({**batch.claimed, **batch.finished, **batch.lost})
+            self._write_runs(connection, batch, known, is_careful=is_careful)
+            _give_up_forgotten(connection, batch, made)
+            self._name_earlier_runs(connection, batch, made)
+        return [_finished_run(batch, run_id) for run_id in batch.finished if run_id not in known.recorded]
+
+    def _write_runs(self, connection: sa.Connection, batch: Batch, known: KnownRows, *, is_careful: bool) -> None:
+        _join_claims(batch, known.recorded)
+        there = None if is_careful else known.runs
+        self._claimed.write(connection, _sorted(batch.claimed), there)
+        self._finished.write(connection, _sorted(batch.finished), there)
+        # Their rows may have been made by this batch, just now.
+        self._lost.write(connection, _sorted(batch.lost), None)
+        owners = {"labels": known.jobs, "curves": known.recorded, "tails": known.recorded}
+        for name, insert in self._ignoring.items():
+            insert.write(connection, _sorted(getattr(batch, name)), None if is_careful else owners.get(name))
+
+    def _name_earlier_runs(self, connection: sa.Connection, batch: Batch, made: Collection[str]) -> None:
+        submitted = sorted(patch.job_id for patch in batch.jobs.values() if patch.spec and patch.job_id not in made)
+        if submitted:
+            nameless = self._database.one_of(runs.c.job_id, submitted) & runs.c.name.is_(None)
+            values = {name: sa.func.coalesce(runs.c[name], jobs.c[name]) for name in OF_JOB}
+            update = sa.update(runs).where(nameless & (runs.c.job_id == jobs.c.job_id)).values(values)
+            connection.execute(update)
 
     def _bulk(self, table: sa.Table, upsert: Callable[[Insert], Insert], columns: Sequence[str]) -> BulkInsert:
         insert = upsert(self._database.insert_into(table))
@@ -108,8 +136,8 @@ def _ignore_repeats(insert: Insert) -> Insert:
     return insert.on_conflict_do_nothing()
 
 
-def _job_row(patch: JobPatch) -> Row:
-    return dict(vars(patch))
+def _job_rows(batch: Batch) -> list[Row]:
+    return [vars(batch.jobs[job_id]) for job_id in sorted(batch.jobs)]
 
 
 def _finished_run(batch: Batch, run_id: str) -> FinishedRun:
@@ -122,57 +150,39 @@ def _sorted(rows: Mapping[Any, Row]) -> list[Row]:
     return [rows[key] for key in sorted(rows)]
 
 
-def _ended(connection: sa.Connection, batch: Batch) -> dict[str, Ended]:
-    """Give the jobs of the batch that ended before it, as the store has them."""
-    is_over = jobs.c.job_id.in_(batch.jobs) & jobs.c.state.in_([str(state) for state in FINAL])
-    found = connection.execute(sa.select(jobs.c.job_id, jobs.c.revision, jobs.c.last_run_id).where(is_over))
-    return {row.job_id: Ended(row.revision, row.last_run_id) for row in found}
-
-
-def _give_up_forgotten(connection: sa.Connection, batch: Batch) -> None:
+def _give_up_forgotten(connection: sa.Connection, batch: Batch, made: Collection[str]) -> None:
     """End runs that are open while another has ended their job: the broker has forgotten them, with what they told.
 
     Should their own end come after all, from a batch that was left lying, it takes the place of this.
     """
-    if not batch.ended:
+    # A job that this batch made has no runs but the batch's; open are those whose claim alone is in it.
+    open_still = {str(row["job_id"]) for row in batch.claimed.values()}
+    looked_at = sorted(job_id for job_id in batch.ended if job_id not in made or job_id in open_still)
+    if not looked_at:
         return
     ended_at = sa.select(jobs.c.finished_at).where(jobs.c.job_id == runs.c.job_id).scalar_subquery()
     message = "the broker lost what was told of its end"
     lost = {"outcome": str(State.LOST), "success": False, "error_type": _FORGOTTEN, "error_message": message}
-    is_open = runs.c.job_id.in_(sorted(batch.ended)) & runs.c.outcome.is_(None)
+    is_open = runs.c.job_id.in_(looked_at) & runs.c.outcome.is_(None)
     connection.execute(sa.update(runs).where(is_open).values(finished_at=ended_at, **lost))
 
 
-def _fill_names(connection: sa.Connection, batch: Batch) -> None:
-    wanted = sa.select(jobs.c.job_id, *(jobs.c[name] for name in _OF_JOB)).where(jobs.c.job_id.in_(batch.jobs))
-    found = {row.job_id: {name: getattr(row, name) for name in _OF_JOB} for row in connection.execute(wanted)}
+def _fill_names(batch: Batch, names: Mapping[str, Row]) -> None:
     for rows in (batch.claimed, batch.finished, batch.lost):
         for row in rows.values():
             # An attempt after out of memory may have been in another queue than its job began in.
-            row.update(found[row["job_id"]] | ({"queue": row["queue"]} if row["queue"] else {}))
+            queue = row["queue"]
+            row.update(names[str(row["job_id"])])
+            if queue:
+                row["queue"] = queue
 
 
-def _recorded(connection: sa.Connection, batch: Batch) -> set[str]:
-    if not batch.finished:
-        return set()
-    wanted = sa.select(runs.c.run_id).where(runs.c.run_id.in_(batch.finished), runs.c.is_stale.is_not(None))
-    return set(connection.scalars(wanted))
-
-
-def _join_claims(batch: Batch, seen: set[str]) -> None:
+def _join_claims(batch: Batch, recorded: Collection[str]) -> None:
     """Have a run whose record is new written once, with its claim; a record that is there keeps all it has."""
     for run_id, row in batch.finished.items():
-        claim = None if run_id in seen else batch.claimed.pop(run_id, None)
+        claim = None if run_id in recorded else batch.claimed.pop(run_id, None)
         row["claimed_at"] = claim["claimed_at"] if claim else None
         row["began_at"] = began_at(row["claimed_at"], row)
-
-
-def _name_earlier_runs(connection: sa.Connection, batch: Batch) -> None:
-    submitted = sorted(job_id for job_id, patch in batch.jobs.items() if patch.spec is not None)
-    if submitted:
-        nameless = runs.c.job_id.in_(submitted) & runs.c.name.is_(None) & (runs.c.job_id == jobs.c.job_id)
-        values = {name: sa.func.coalesce(runs.c[name], jobs.c[name]) for name in _OF_JOB}
-        connection.execute(sa.update(runs).where(nameless).values(values))
 
 
 def _jobs_upsert(insert: Insert) -> Insert:
@@ -203,12 +213,12 @@ def _lost_upsert(insert: Insert) -> Insert:
     is_open = runs.c.outcome.is_(None) | (runs.c.error_type == sa.literal_column(f"'{_FORGOTTEN}'"))
     chosen: dict[str, sa.ColumnElement[Any]] = {name: insert.excluded[name] for name in _LOSS}
     chosen["began_at"] = sa.func.coalesce(runs.c.started_at, runs.c.claimed_at, insert.excluded.finished_at)
-    chosen |= {name: sa.func.coalesce(runs.c[name], insert.excluded[name]) for name in _OF_JOB}
+    chosen |= {name: sa.func.coalesce(runs.c[name], insert.excluded[name]) for name in OF_JOB}
     return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen, where=is_open)
 
 
 def _fill_gaps(insert: Insert, *names: str, **other: sa.ColumnElement[Any]) -> Insert:
-    chosen = {name: sa.func.coalesce(runs.c[name], insert.excluded[name]) for name in (*names, *_OF_JOB)} | other
+    chosen = {name: sa.func.coalesce(runs.c[name], insert.excluded[name]) for name in (*names, *OF_JOB)} | other
     return insert.on_conflict_do_update(index_elements=[runs.c.run_id], set_=chosen)
 
 
@@ -217,7 +227,7 @@ def _finished_upsert(insert: Insert) -> Insert:
     chosen: dict[str, sa.ColumnElement[Any]] = {
         column.name: new[column.name] for column in runs.c if column.name not in _NOT_IN_RECORD
     }
-    chosen |= {name: sa.func.coalesce(runs.c[name], new[name]) for name in _OF_JOB}
+    chosen |= {name: sa.func.coalesce(runs.c[name], new[name]) for name in OF_JOB}
     chosen["queue"] = sa.func.coalesce(new.queue, runs.c.queue)
     chosen["claimed_at"] = sa.func.coalesce(runs.c.claimed_at, new.claimed_at)
     chosen["began_at"] = sa.func.coalesce(new.started_at, chosen["claimed_at"], new.finished_at)
