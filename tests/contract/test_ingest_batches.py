@@ -1,17 +1,23 @@
 """Large batches go another way into the tables than small ones; the rows are the same, on every kind of database."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+import sqlalchemy as sa
 
 from scriptfleet.domain.event import Event
 from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.domain.run import OutputTail
 from scriptfleet.domain.state import State
-from scriptfleet.storage.engine import Database
+from scriptfleet.storage import tables
+from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
+from scriptfleet.storage.job_store import JobStore
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.run_store import RunFilter, RunStore
 from tests import event_factory as make
 from tests.contract.test_ingest_store import all_rows, clear, one_by_one
+from tests.eventually import eventually
 
 
 def odd_job(number: int) -> list[Event]:
@@ -57,3 +63,32 @@ def test_a_claim_is_known_whether_it_came_with_the_record_or_apart(database: Dat
     found = RunStore(database).page(RunFilter(), PageRequest(100)).items
     assert {run.claimed_at for run in found} == {make.START_MS / 1000 + 1}
     assert len(found) == 30
+
+
+@pytest.mark.postgres
+def test_jobs_that_another_service_stores_between_the_look_and_the_write_are_merged(postgres_database_url: str) -> None:
+    database, jobs = open_store(postgres_database_url), [make.whole_job() for _ in range(40)]
+    events = [event for job in jobs for event in job]
+    waits = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+
+    def is_waiting() -> bool:
+        # A transaction sees one moment of that view.
+        with database.reading() as watching:
+            return watching.scalar(waits) == 1
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing() as other:
+            insert = sa.insert(tables.jobs).values(state="queued", revision=0, attempt=0, run_revision=0)
+            other.execute(insert.values(job_id=jobs[7][0].job_id, submitted_at=make.START_MS / 1000))
+            stored = pool.submit(IngestStore(database).apply, events)
+            eventually(is_waiting)
+        new = stored.result(30)
+
+    assert {run.record.job_id for run in new} == {job[0].job_id for job in jobs}
+    found = RunStore(database).page(RunFilter(), PageRequest(100)).items
+    assert {(run.name, run.outcome) for run in found} == {("hello.sh", State.SUCCEEDED)}
+    assert len(found) == len(new) == 40
+    assert JobStore(database).get(jobs[7][0].job_id).state == State.SUCCEEDED
+    database.close()

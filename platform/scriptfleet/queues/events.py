@@ -6,6 +6,7 @@ Facts are deleted once they are stored, never trimmed by length: trimming would 
 import base64
 import json
 import logging
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -21,8 +22,13 @@ _log = logging.getLogger(__name__)
 GROUP: Final = "store"
 #: Output travels to the store in pieces of so many bytes before compression.
 OUTPUT_PIECE_BYTES: Final = 256 * 1024
+#: A batch ends at so many bytes, as they travel.
+BATCH_BYTES: Final = 4 * 1024 * 1024
+#: So many events come in one answer, which has no bound by bytes: a piece of output may have 350 KB on its way.
+_ANSWER_EVENTS: Final = 250
 #: What a consumer took and did not finish in this time is taken over by another: longer than any write to the database.
 _ABANDONED_MS: Final = 60_000
+_LOOK_SECONDS: Final = 5.0
 
 _Entry = tuple[bytes, dict[bytes, bytes] | None]
 
@@ -36,19 +42,28 @@ class EventReader:
         self._client, self._stream, self._consumer = client, keys("events"), consumer
         self._dead = keys("events", "dead")
         self._own_next: str | None = "0"
+        self._next_look = 0.0
         self._is_group_made = False
 
     def read(self, count: int = 500, block_ms: int = 500) -> list[Event]:
-        """Give the next facts: first what this consumer left unfinished, then what dead ones left, then new ones."""
+        """Give the next facts: first what this consumer left unfinished, then what dead ones left, then new ones.
+
+        At most ``count``, and no more once they have BATCH_BYTES.
+        """
         self._make_group()
+        at_once = min(count, _ANSWER_EVENTS)
         try:
-            entries = self._own_pending(count) or self._abandoned(count) or self._new(count, block_ms)
+            entries = self._own_pending(at_once) or self._abandoned(at_once) or self._new(count, block_ms)
         except redis.ResponseError as fault:
             # A server that was wiped has lost the group too: the next read makes it anew.
             if "NOGROUP" not in str(fault):
                 raise
             self._is_group_made = False
             return []
+        except redis.RedisError:
+            # What was given in an answer that did not come is this consumer's now.
+            self._own_next = "0"
+            raise
         return list(self._parsed(entries))
 
     def done(self, entry_ids: Sequence[str]) -> None:
@@ -115,13 +130,23 @@ class EventReader:
         return entries
 
     def _abandoned(self, count: int) -> list[_Entry]:
+        if time.monotonic() < self._next_look:
+            return []
         answer = self._client.xautoclaim(self._stream, GROUP, self._consumer, _ABANDONED_MS, start_id="0", count=count)
         if answer[1]:
             _log.warning("abandoned_events_taken_over count=%d", len(answer[1]))
+        else:
+            self._next_look = time.monotonic() + _LOOK_SECONDS
         return list(answer[1])
 
     def _new(self, count: int, block_ms: int) -> list[_Entry]:
-        return self._group_read(">", count, block_ms)
+        answer = self._group_read(">", min(count, _ANSWER_EVENTS), block_ms)
+        entries, size = answer, _size_of(answer)
+        # A short answer was the end of the stream.
+        while len(answer) == _ANSWER_EVENTS and len(entries) < count and size < BATCH_BYTES:
+            answer = self._group_read(">", min(count - len(entries), _ANSWER_EVENTS), None)
+            entries, size = [*entries, *answer], size + _size_of(answer)
+        return entries
 
     def _group_read(self, start: str, count: int, block_ms: int | None) -> list[_Entry]:
         answer = self._client.xreadgroup(GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms)
@@ -161,6 +186,10 @@ class OutputPublisher:
                 self._stream,
                 {"v": EVENT_VERSION, "t": EventType.OUTPUT, "j": job_id, "r": 0, "at": at_ms, "d": json.dumps(data)},
             )
+
+
+def _size_of(entries: Iterable[_Entry]) -> int:
+    return sum(len(fields.get(b"d", b"")) for _, fields in entries if fields)
 
 
 def _streams(answer: Any) -> list[tuple[bytes, list[_Entry]]]:

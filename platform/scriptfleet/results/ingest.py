@@ -1,6 +1,7 @@
 """Takes events from the broker into the store, in a thread of its own.
 
-An event is forgotten by the broker only after the commit. While the database is away, events wait there.
+An event is forgotten by the broker only after the commit. While the database is away, events wait there. One thread
+alone stores, batch by batch in the order of the stream; another reads the next batch meanwhile.
 """
 
 import logging
@@ -13,12 +14,14 @@ import redis
 
 from scriptfleet.domain.event import Event
 from scriptfleet.errors import BrokerUnreachable, InvalidValue, StoreUnreachable
+from scriptfleet.results.read_ahead import ReadAhead
 from scriptfleet.storage.ingest_store import FinishedRun
 
 _log = logging.getLogger(__name__)
 
-#: A piece of output may have 350 KB on its way, so this bounds memory too.
-BATCH_EVENTS = 500
+#: What a batch costs beside its events - statements, a commit, the disk's answer - is shared by all of them. It ends at
+#: a bound of bytes too, which keeps memory small.
+BATCH_EVENTS = 3000
 #: How long one read waits for events; also how late a stop is noticed.
 BLOCK_MS = 500
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
@@ -64,6 +67,7 @@ class Ingest:
 
     def __init__(self, source: EventSource, store: EventStore, observe: Callable[[FinishedRun], None]) -> None:
         self._source, self._store, self._observe = source, store, observe
+        self._ahead = ReadAhead(lambda: source.read(BATCH_EVENTS, BLOCK_MS))
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._pause = FIRST_PAUSE_SECONDS
@@ -78,7 +82,7 @@ class Ingest:
         self._thread.start()
 
     def stop(self, within_seconds: float = 30.0) -> None:
-        """End after the batch at hand; events that could not be stored stay with the broker."""
+        """End once what was read is stored; events that could not be stored stay with the broker."""
         self._stopping.set()
         self._thread.join(within_seconds)
 
@@ -100,13 +104,14 @@ class Ingest:
         return self._last_lag if oldest is None else _age_seconds(oldest)
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
+        while self._ahead.is_under_way or not self._stopping.is_set():
             try:
                 self._step()
             except Exception as fault:  # the edge of this thread: nothing above would tell
                 _log.exception("ingest_failed")
                 self._wait_out(fault)
-                self._source.start_over()
+                self._start_over()
+        self._ahead.close()
         try:
             self._source.leave()
         except _BROKER_FAULTS as fault:
@@ -114,7 +119,7 @@ class Ingest:
 
     def _step(self) -> None:
         try:
-            events = self._source.read(BATCH_EVENTS, BLOCK_MS)
+            events = self._ahead.take(and_go_on=not self._stopping.is_set())
         except _BROKER_FAULTS as fault:
             self._wait_out(fault)
             return
@@ -140,7 +145,7 @@ class Ingest:
         except _BROKER_FAULTS as fault:
             # Stored, but not forgotten by the broker: it is read and stored again, which changes nothing.
             self._wait_out(fault)
-            self._source.start_over()
+            self._start_over()
             return True
         self._went_well()
         return True
@@ -169,6 +174,11 @@ class Ingest:
         said = (bad.entry_id, bad.type, bad.job_id, _sendable(reason))
         _log.error("event_buried entry=%s type=%s job=%s reason=%s", *said, exc_info=traced)
         self._source.bury(bad.entry_id, _sendable(reason))
+
+    def _start_over(self) -> None:
+        # What was read ahead is among what comes again.
+        self._ahead.drop()
+        self._source.start_over()
 
     def _wait_out(self, fault: Exception) -> None:
         if self.trouble is None:

@@ -14,7 +14,7 @@ from scriptfleet.queues.blobs import LIFETIME_SECONDS, BlobStore, digest
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import with_patience
 from scriptfleet.queues.drafts import of_code
-from scriptfleet.queues.events import GROUP, EventReader, OutputPublisher
+from scriptfleet.queues.events import GROUP, OUTPUT_PIECE_BYTES, EventReader, OutputPublisher
 from tests.integration.queues.conftest import FakeWorker
 
 CONTENT = b"print('hello')\n" * 100
@@ -182,6 +182,29 @@ def test_two_readers_share_the_facts(client: Client, broker: Broker, reader: Eve
     taken = [event.entry_id for event in reader.read(count=4) + other.read(count=100)]
 
     assert len(taken) == len(set(taken)) == 10
+
+
+def test_a_batch_has_many_facts_but_ends_where_they_are_large(broker: Broker, reader: EventReader) -> None:
+    for number in range(1_000):
+        broker.redis.xadd(broker.keys("events"), {"v": 1, "t": "moved", "j": f"j{number}", "r": 1, "at": 1, "d": "{}"})
+    assert [event.job_id for event in reader.read(count=700)] == [f"j{number}" for number in range(700)]
+    assert len(reader.read(count=700)) == 300
+
+    pieces = [os.urandom(OUTPUT_PIECE_BYTES // 8)] * 600
+    OutputPublisher(broker.redis, broker.keys).publish("j1", "r1", "stdout", pieces, at_ms=7)
+    taken = reader.read(count=700)
+    assert len(taken) < 300
+    assert [event.data["number"] for event in taken + reader.read(count=700)[:1]] == list(range(len(taken) + 1))
+
+
+def test_an_answer_that_did_not_come_is_read_again(client: Client, broker: Broker, reader: EventReader) -> None:
+    client.submit_shell("true")
+    hasty = EventReader(with_patience(broker.redis, 0.05), broker.keys, "first")
+    hasty.read()
+    with pytest.raises(redis.TimeoutError):
+        hasty.read(block_ms=2_000)
+
+    assert len(hasty.read()) == 1
 
 
 def test_what_a_dead_reader_took_is_taken_over(client: Client, broker: Broker, reader: EventReader) -> None:
