@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import redis
 
+from scriptfleet.queues.kept_connections import KeptConnections
 from scriptfleet.queues.keys import Keys
 
 NAMES = (
@@ -61,7 +62,7 @@ class Scripts:
     """Calls scripts by their digest; sends the text only when the server does not have it."""
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
-        self._client, self._prefix = client, keys.prefix
+        self._client, self._prefix, self._kept = client, keys.prefix, KeptConnections(client)
         self._sources = {name: source_of(name) for name in NAMES}
         self._digests = {
             name: sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in self._sources.items()
@@ -79,10 +80,8 @@ class Scripts:
 
         Raises RedisError when neither can have an answer.
         """
-        with self._client.pipeline(transaction=False) as pipeline:
-            for name, arguments in (first, second):
-                pipeline.execute_command("EVALSHA", self._digests[name], 1, self._prefix, *arguments)
-            answers = pipeline.execute(raise_on_error=False)
+        calls = [("EVALSHA", self._digests[name], 1, self._prefix, *arguments) for name, arguments in (first, second)]
+        answers = self._kept.exchange(calls)
         one, other = (
             self.call(name, *arguments) if isinstance(answer, redis.exceptions.NoScriptError) else answer
             for (name, arguments), answer in zip((first, second), answers, strict=True)
