@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -45,10 +45,18 @@ class ActiveRun:
 
     def has_news(self) -> bool:
         """Read what the script reported since the last look; tell whether its progress is another now."""
-        if self.running is None:
-            return False
-        before, self.progress = self.progress, self.workspace.reports.look()
+        before = self.progress
+        self.while_it_runs(self._look_at_reports)
         return self.progress != before
+
+    def _look_at_reports(self) -> None:
+        self.progress = self.workspace.reports.look()
+
+    def while_it_runs(self, look: Callable[[], None]) -> None:
+        """Call what looks into its workspace, unless it is over: then that may be another run's any moment."""
+        with self._lock:
+            if self._running is not None:
+                look()
 
     def renewed(self, asked_at: float, seconds: float) -> None:
         """Note a lease that the server granted no earlier than ``asked_at``, and tell the shim."""
@@ -75,7 +83,7 @@ class ActiveRun:
                 self._running.stop(reason, own if longest_grace is None else min(own, longest_grace))
 
     def over(self) -> None:
-        """Note that the script has ended: its slot's shim belongs to another run from now on."""
+        """Note that the script has ended: its slot's shim belongs to another run from now on, its workspace soon."""
         with self._lock:
             self._is_over = True
             self._running = None

@@ -1,6 +1,7 @@
 """The live pump: one thread that passes on what running scripts have written since it last looked."""
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -48,13 +49,19 @@ class LivePump:
     def _look(self) -> None:
         if self._pressure.keeps_output():
             return
-        pieces = [piece for run in self._active.all() if run.running for piece in _fresh(run)]
+        pieces: list[NewPiece] = []
+        for run in self._active.all():
+            run.while_it_runs(partial(_collect, run, pieces))
         if not pieces:
             return
         try:
             self._live.write(pieces)
         except redis.RedisError as fault:
             log.warning("live_output_left_out pieces=%d reason=%s", len(pieces), fault)
+
+
+def _collect(run: ActiveRun, pieces: list[NewPiece]) -> None:
+    pieces += _fresh(run)
 
 
 def _fresh(run: ActiveRun) -> list[NewPiece]:

@@ -3,6 +3,7 @@
 import os
 import stat
 import threading
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ _MOST_CACHED_BYTES: Final = 1024**3
 #: Folder of a run's artifacts, by SHA-256.
 ARTIFACTS: Final = "artifacts"
 
+_WORK: Final = "work"
+_OUTPUT: Final = ("stdout", "stderr")
 _OURS_ALONE: Final = stat.S_IFDIR | 0o700
 
 Fetch = Callable[[str, int], bytes]
@@ -26,17 +29,26 @@ Unpack = Callable[[bytes, Path], None]
 class Workspace:
     """Folders of one run: ``work`` holds the script and is its working folder; output lies beside it."""
 
-    def __init__(self, folder: Path, *, is_made: bool = False) -> None:
-        self.folder, self.is_made = folder, is_made
-        self.work = folder / "work"
-        self.stdout, self.stderr = folder / "stdout", folder / "stderr"
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.work = folder / _WORK
+        self.stdout, self.stderr = (folder / name for name in _OUTPUT)
         #: What the script says back, and the files it asked to keep, each under its SHA-256.
         self.reports, self.artifacts = Reports(folder / "report.jsonl"), folder / ARTIFACTS
+        self._is_made = False
 
     def make(self) -> None:
         """Create the folders, for this user alone, unless an earlier run has left them untouched."""
-        if not self.is_made:
+        if not self._is_made:
             self.work.mkdir(mode=0o700, parents=True)
+            self._is_made = True
+
+    def clear(self) -> bool:
+        """Make ready for another run; give False where this one has left something, or somebody has deleted it."""
+        if not self._is_made or not _is_untouched(self):
+            return False
+        self.reports = Reports(self.reports.path)
+        return True
 
     def remove(self) -> None:
         """Delete all of it; what cannot be deleted is left for the clean-up at the next start."""
@@ -51,49 +63,39 @@ class Workspace:
 
 
 class Workspaces:
-    """Workspaces below one folder, which are used again when a run left them as they were.
+    """Workspaces below one folder, which are used again, under their first run's id, when a run left them as they were.
 
     To make folders and delete them costs the file system more than it takes to start a short script.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._guard = threading.Lock()
-        self._spare: list[Path] = []
+        self._spare: deque[Workspace] = deque()
 
     def take(self, run_id: str) -> Workspace:
         """Give the workspace of a run."""
-        own = self._folder / run_id
-        return Workspace(own, is_made=self._is_renamed(own))
+        try:
+            spare = self._spare.pop()
+        except IndexError:
+            return Workspace(self._folder / run_id)
+        # Somebody may have deleted it meanwhile.
+        return spare if os.path.isdir(spare.work) else Workspace(self._folder / run_id)
 
     def give_back(self, workspace: Workspace) -> None:
         """Take back the workspace of a run that is over and reported."""
-        if _is_untouched(workspace):
-            with self._guard:
-                self._spare.append(workspace.folder)
+        if workspace.clear():
+            self._spare.append(workspace)
         else:
             workspace.remove()
-
-    def _is_renamed(self, own: Path) -> bool:
-        """Give a spare workspace this name; tell whether there was one."""
-        with self._guard:
-            spare = self._spare.pop() if self._spare else None
-        try:
-            if spare is not None:
-                spare.rename(own)
-        except OSError:
-            # Somebody has deleted it meanwhile.
-            return False
-        return spare is not None
 
 
 def _is_untouched(workspace: Workspace) -> bool:
     """Tell whether nothing is there but an empty working folder that is ours alone, once the output is deleted."""
     try:
         for name in os.listdir(workspace.folder):
-            if name in {workspace.stdout.name, workspace.stderr.name}:
+            if name in _OUTPUT:
                 os.unlink(workspace.folder / name)
-            elif name != workspace.work.name:
+            elif name != _WORK:
                 return False
         found = os.lstat(workspace.work)
         is_ours = found.st_mode == _OURS_ALONE and found.st_uid == os.geteuid()

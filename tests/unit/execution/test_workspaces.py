@@ -23,8 +23,23 @@ def test_a_workspace_that_was_left_as_it_was_serves_the_next_run(workspaces: Wor
     second.make()
 
     assert second.work.stat().st_ino == inode
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run-2"]
+    assert list(tmp_path.iterdir()) == [second.folder]
     assert [path.name for path in second.folder.iterdir()] == ["work"]
+
+
+def test_a_run_has_nothing_of_what_the_one_before_it_reported(workspaces: Workspaces) -> None:
+    first = workspaces.take("run-1")
+    first.make()
+    first.reports.path.write_text('{"progress": {"fraction": 0.5}}\n')
+    assert first.reports.look() is not None
+    first.reports.path.unlink()
+    workspaces.give_back(first)
+
+    second = workspaces.take("run-2")
+    second.make()
+
+    assert second.folder == first.folder
+    assert second.reports.look() is None
 
 
 @pytest.mark.parametrize("left", ["work/file", "work/.hidden", "report.jsonl", "other"])
