@@ -38,7 +38,7 @@ class Capture:
         self._echo_fd = echo_fd
         self._mask = MaskStream(masks) if masks else None
         self.size_bytes = self.lines = self.cut_bytes = 0
-        self._ends_open = False
+        self._ends_open = self._is_at_end = False
         #: Why nothing more can be kept, such as a full disk.
         self.trouble = ""
 
@@ -63,6 +63,7 @@ class Capture:
         except BlockingIOError:
             return False
         if not chunk:
+            self._is_at_end = True
             return False
         self._count(chunk)
         self._pass_on(chunk if self._mask is None else self._mask.feed(chunk))
@@ -71,7 +72,7 @@ class Capture:
     def finish(self) -> None:
         """Take what is left in the pipe, write the tail and close everything."""
         self.close_writer()
-        while self.pump():
+        while not self._is_at_end and self.pump():
             pass
         if self._mask is not None:
             self._pass_on(self._mask.feed(b"", is_last=True))

@@ -2,8 +2,6 @@
 
 import os
 
-_MOST_BYTES = 4096
-
 
 def first_look(pid: int) -> dict[str, int] | None:
     """Give threads and open files of a process, or None when it is gone or this is not Linux.
@@ -11,17 +9,10 @@ def first_look(pid: int) -> dict[str, int] | None:
     Its memory is not read: right after the exec it is some pages, which would pass for the run's peak.
     """
     try:
-        threads = int(_read(f"/proc/{pid}/stat").rpartition(b")")[2].split(None, 18)[17])
-        files = len(os.listdir(f"/proc/{pid}/fd"))
-    except (OSError, IndexError, ValueError):
+        # Beside "." and ".." the folder has a link for each thread; to read what stands in it takes thrice as long.
+        threads = os.stat(f"/proc/{pid}/task").st_nlink - 2
+        # The size of this one is the number of files since Linux 6.2; before, or of none, it is 0.
+        files = os.stat(f"/proc/{pid}/fd").st_size or len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
         return None
-    return {"threads": threads, "files": files}
-
-
-def _read(path: str) -> bytes:
-    # An open() would ask the kernel seven times more, of every run.
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        return os.read(fd, _MOST_BYTES)
-    finally:
-        os.close(fd)
+    return {"threads": threads, "files": files} if threads > 0 else None

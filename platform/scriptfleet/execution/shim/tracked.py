@@ -77,19 +77,24 @@ class Tracked:
 
     def _spawn_in_group(self) -> tuple[int, int | None]:
         """Start the script from inside its control group: a child is born where its parent is, so nothing is missed."""
+        if not self._request["enter"]:
+            return self._spawn()
         before = time.process_time()
         try:
             for path in self._request["enter"]:
                 _write(path, "0")
-            # Entering a group may take the kernel some 10 ms, which are not the script's.
-            self._started_wall, self._started_at = time.time(), time.monotonic()
-            return spawn(self._request, self._captures[0].write_fd, self._captures[1].write_fd)
+            return self._spawn()
         finally:
             for path in self._request["home"]:
                 _write(path, "0")
             self._own_seconds = time.process_time() - before
             for path, content in self._request["after_start"]:
                 _write(path, content)
+
+    def _spawn(self) -> tuple[int, int | None]:
+        # Entering a group may take the kernel some 10 ms, which are not the script's.
+        self._started_wall, self._started_at = time.time(), time.monotonic()
+        return spawn(self._request, self._captures[0].write_fd, self._captures[1].write_fd)
 
     def started(self) -> dict[str, Any]:
         """Give the facts of the start, with a first reading of the process."""
@@ -229,21 +234,28 @@ class Tracked:
                 self._status = status
                 self._ended_at, self._ended_wall = time.monotonic(), time.time()
 
-    def _account(self) -> dict[str, float | None]:
+    def _account(self) -> dict[str, Any]:
         """Add up what the kernel accounted for everything this shim waited for; see getrusage(2)."""
-        usages = self._usages
-        return {
-            "user": sum(usage.ru_utime for usage in usages),
-            "system": sum(usage.ru_stime for usage in usages),
-            "peak_kb": max(_peak_kb(usage) for usage in usages),
-            "minor_faults": sum(usage.ru_minflt for usage in usages),
-            "major_faults": sum(usage.ru_majflt for usage in usages),
-            "voluntary": sum(usage.ru_nvcsw for usage in usages),
-            "involuntary": sum(usage.ru_nivcsw for usage in usages),
-            # Linux counts in blocks of 512 bytes, others count operations of any size.
-            "blocks_in": sum(usage.ru_inblock for usage in usages) if _IS_LINUX else None,
-            "blocks_out": sum(usage.ru_oublock for usage in usages) if _IS_LINUX else None,
-        }
+        account = _accounted(self._usages[0])
+        for usage in self._usages[1:]:
+            for name, amount in _accounted(usage).items():
+                account[name] = max(account[name], amount) if name == "peak_kb" else account[name] + amount
+        # Linux counts in blocks of 512 bytes, others count operations of any size.
+        return account if _IS_LINUX else {**account, "blocks_in": None, "blocks_out": None}
+
+
+def _accounted(usage: resource.struct_rusage) -> dict[str, Any]:
+    return {
+        "user": usage.ru_utime,
+        "system": usage.ru_stime,
+        "peak_kb": _peak_kb(usage),
+        "minor_faults": usage.ru_minflt,
+        "major_faults": usage.ru_majflt,
+        "voluntary": usage.ru_nvcsw,
+        "involuntary": usage.ru_nivcsw,
+        "blocks_in": usage.ru_inblock,
+        "blocks_out": usage.ru_oublock,
+    }
 
 
 def _groups(main_pid: int) -> Reach:
