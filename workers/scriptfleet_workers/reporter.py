@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -28,17 +28,19 @@ log = logging.getLogger("scriptfleet.report")
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 5.0
 #: How long a worker that is told to stop goes on trying to reach the broker.
 _PATIENCE_SECONDS: Final = 10.0
+#: What a run may have written to.
+STREAMS: Final = ("stdout", "stderr")
 
 
 class _Sending:
     """One report on its way: what the broker has of it already is not sent again."""
 
-    def __init__(self, report: Report, folder: Path, turn: Turn) -> None:
+    def __init__(self, report: Report, folder: Path, turn: Turn, written: Sequence[str] = STREAMS) -> None:
         self.report, self.folder, self.turn = report, folder, turn
         #: Whether the next job of the queue was asked for.
         self.has_asked = False
         self.at_ms = round(time.time() * 1000)
-        self.streams = {name: Pieces(folder / name, OUTPUT_PIECE_BYTES) for name in ("stdout", "stderr")}
+        self.streams = {name: Pieces(folder / name, OUTPUT_PIECE_BYTES) for name in written}
         self.artifacts = list(report.artifacts)
 
     def has_files(self) -> bool:
@@ -65,12 +67,13 @@ class Reporter:
         self._claims, self._output, self._keep = claims, output, keep
         self._spool, self._stopping, self._keeps_output = spool, stopping, keeps_output
 
-    def report(self, report: Report, folder: Path, turn: Turn) -> None:
+    def report(self, report: Report, folder: Path, turn: Turn, written: Sequence[str] = STREAMS) -> None:
         """Send the report of the run whose files lie in ``folder``; blocks until the broker has it, or the spool.
 
-        Where its slot's turn goes on, that takes the next job of the queue along.
+        The streams that were not ``written`` to are not looked for. Where its slot's turn goes on, that takes the next
+        job of the queue along.
         """
-        sending, wait, stopped_at = _Sending(report, folder, turn), _FIRST_WAIT, None
+        sending, wait, stopped_at = _Sending(report, folder, turn, written), _FIRST_WAIT, None
         while True:
             try:
                 self._send(sending)

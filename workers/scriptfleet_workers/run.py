@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import redis
@@ -21,6 +21,7 @@ from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
 from scriptfleet.execution.conclude import not_started
+from scriptfleet.execution.engine import Running
 from scriptfleet.execution.executor import has_executor
 from scriptfleet.execution.identity import Identity
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host
@@ -31,7 +32,7 @@ from scriptfleet.queues.signing import good_until, is_genuine
 from scriptfleet_workers.active import ActiveRun, ActiveRuns
 from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.report import Report
-from scriptfleet_workers.reporter import Reporter
+from scriptfleet_workers.reporter import STREAMS, Reporter
 from scriptfleet_workers.tally import JOBS_REFUSED, RUNS, Tally
 from scriptfleet_workers.task_events import TaskEvents
 from scriptfleet_workers.turn import Taken, Turn
@@ -119,7 +120,6 @@ class Runner:
     def see_through(self, taken: Taken, turn: Turn) -> Done:
         """Run a claimed job to its end and report it; where its turn goes on, claim the next of its queue then."""
         claim = taken.claim
-        log.info("run_started job=%s run=%s attempt=%d", claim.job_id, claim.run_id, claim.attempt)
         workspace = self.workspaces.take(claim.run_id)
         with self.active.entered(claim, workspace, taken.asked_at) as active:
             spec, record = self._execute(active)
@@ -128,14 +128,15 @@ class Runner:
                 record = replace(record, curve=[], process_tree=None)
             then = after(spec, claim, record)
             self.live.finish(active)
-            self.reporter.report(_report(claim, record, then), workspace.folder, turn)
+            self.reporter.report(_report(claim, record, then), workspace.folder, turn, _written(record))
         if record.usage.exit_code is None:
             # What had to be ended from outside may still live in there.
             workspace.remove()
         else:
             self.workspaces.give_back(workspace)
         self.tally.add(RUNS, record.outcome)
-        log.info("run_%s job=%s run=%s next=%s", record.outcome, claim.job_id, claim.run_id, then.state)
+        about = (record.outcome, claim.job_id, claim.run_id, claim.attempt, then.state)
+        log.info("run_%s job=%s run=%s attempt=%d next=%s", *about)
         return Done(claim, record)
 
     def _execute(self, active: ActiveRun) -> tuple[JobSpec | None, RunRecord]:
@@ -158,7 +159,7 @@ class Runner:
             return None, _broken(who, fault, ())
         assignment = Assignment(who, spec, active.workspace, lease_until=lambda: active.lease_until)
         try:
-            return spec, execute(self.around, assignment, active.started)
+            return spec, execute(self.around, assignment, partial(_started, active))
         except Exception as fault:
             return spec, _broken(who, fault, active.workspace.reports.hidden)
 
@@ -179,6 +180,14 @@ class Runner:
         if key and good_until(signature) < time.time():
             expected = "one that is still good: submit the job again (SCRIPTFLEET_SIGNATURE_HOURS is how long one is)"
             raise InvalidValue("signature age", signature, expected)
+
+
+def _started(active: ActiveRun, running: Running) -> None:
+    active.started(running)
+    if not running.was_short:
+        # What has ended by now is told of in one line, at its end.
+        claim = active.claim
+        log.info("run_started job=%s run=%s attempt=%d", claim.job_id, claim.run_id, claim.attempt)
 
 
 def _spec_of(text: str) -> JobSpec:
@@ -221,6 +230,12 @@ def _with_more_memory(spec: JobSpec, delay_seconds: float) -> Next:
     grown = spec.after_out_of_memory(1)
     lane = None if grown.needs_memory_mb == spec.needs_memory_mb else lane_of(grown)
     return Next(State.DELAYED, delay_seconds, queue=spec.retry.oom_queue, is_out_of_memory=True, lane=lane)
+
+
+def _written(record: RunRecord) -> tuple[str, ...]:
+    """Name the streams that the run may have written to; where that is not known, both."""
+    sizes = (record.usage.stdout_size_bytes, record.usage.stderr_size_bytes)
+    return tuple(stream for stream, size in zip(STREAMS, sizes, strict=True) if size != 0)
 
 
 def _report(claim: Claim, record: RunRecord, then: Next) -> Report:

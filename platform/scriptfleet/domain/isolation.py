@@ -33,7 +33,7 @@ class Isolation:
 
     def __bool__(self) -> bool:
         """Whether anything is asked for."""
-        return self != Isolation()
+        return self != _NONE
 
     def to_dict(self) -> dict[str, Any]:
         """Give the fields that differ from the defaults."""
@@ -51,3 +51,6 @@ class Isolation:
         if "read_only" in given:
             given["read_only"] = check.strings("isolation.read_only", given["read_only"])
         return cls(**given)
+
+
+_NONE = Isolation()

@@ -3,6 +3,7 @@
 A measure that a host cannot give is None, never zero. Values are stored unrounded.
 """
 
+from operator import attrgetter
 from typing import Any, Self
 
 from scriptfleet.domain.value import field, names_of, value
@@ -94,7 +95,7 @@ class Usage:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the flat record: every canonical name, None where unknown, custom measures as ``custom.<name>``."""
-        flat = {name: getattr(self, name) for name in MEASURES}
+        flat = dict(zip(MEASURES, _ALL_OF(self), strict=True))
         return flat | {f"custom.{name}": value for name, value in self.custom.items()}
 
     @classmethod
@@ -107,3 +108,4 @@ class Usage:
 
 #: Every canonical name, in the order they are shown.
 MEASURES: tuple[str, ...] = tuple(name for name in names_of(Usage) if name != "custom")
+_ALL_OF = attrgetter(*MEASURES)

@@ -30,6 +30,7 @@ _COUNTER_KB: Final = 256
 _BLOCK_BYTES: Final = 512
 log = late_log("scriptfleet.output")
 
+_NO_OUTPUT: Final = OutputTail("")
 _MOST_RESULT_BYTES: Final = 1024 * 1024
 #: Lists and objects in each other.
 _MOST_LEVELS: Final = 200
@@ -147,6 +148,8 @@ def _libc() -> str:
 
 
 def _tail(path: Path, count: StreamCount) -> OutputTail:
+    if not count.size_bytes:
+        return _NO_OUTPUT
     # Where the disk was full there was no room for a note.
     note = cut_note(count.cut_bytes) if count.cut_bytes and not count.trouble else b""
     try:

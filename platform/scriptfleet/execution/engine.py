@@ -66,6 +66,8 @@ class Running:
         self.started_wall: float = started["started_wall"]
         #: Readings so far.
         self.watched: Watched | None = None
+        #: Whether its end came with the news of its start.
+        self.was_short = line.has_message()
         # Reentrant: a signal handler may stop the run while this very thread gives another order.
         self._guard = threading.RLock()
         self._lease_until = plan.lease_until
@@ -169,7 +171,9 @@ class Engine:
         self._shelves.close()
 
     def _run_on(self, line: Line, plan: Plan, on_start: Callable[[Running], None] | None) -> tuple[Ended, Watched]:
-        with self._grouped(plan) as group:
+        if not self._is_grouping_all and not _needs_kernel(plan.limits):
+            return self._run_in(None, line, plan, on_start)
+        with self._grouped(plan.limits) as group:
             return self._run_in(group, line, plan, on_start)
 
     def _run_in(
@@ -182,28 +186,36 @@ class Engine:
         if first["event"] == "failed":
             raise CouldNotStart(f"cannot execute {plan.argv[0]}: {first['reason']}")
         running = Running(line, plan, first, group)
-        with self._sampler.watching(running, first["first"]) as watched:
-            running.watched = watched
-            if on_start is not None:
-                on_start(running)
-            try:
-                ended = _ended(self._next(line), running, self._is_portable)
-            except Supervisor:
-                end_abandoned(group, running.main_pid)
-                raise
-            finally:
-                running.over()
+        if running.was_short:
+            watched = self._sampler.missed(running, first["first"])
+            ended = self._see_end(running, watched, line, on_start)
+        else:
+            with self._sampler.watching(running, first["first"]) as watched:
+                ended = self._see_end(running, watched, line, on_start)
         return watched.close(ended), watched
 
+    def _see_end(
+        self, running: Running, watched: Watched, line: Line, on_start: Callable[[Running], None] | None
+    ) -> Ended:
+        running.watched = watched
+        if on_start is not None:
+            on_start(running)
+        try:
+            return _ended(self._next(line), running, self._is_portable)
+        except Supervisor:
+            end_abandoned(running.group, running.main_pid)
+            raise
+        finally:
+            running.over()
+
     @contextmanager
-    def _grouped(self, plan: Plan) -> Iterator[RunGroup | None]:
-        """Make the run's control group where it is worth it, and delete it after.
+    def _grouped(self, limits: Limits) -> Iterator[RunGroup | None]:
+        """Make a run's control group, as is done where it is worth it, and delete it after.
 
         Entering a group waits for all CPUs to pass a quiet moment: 8 to 15 ms on an idle machine, more than a short job
         takes. wait4 accounts as exactly, so by itself the engine has a group made only where the kernel is to act.
         """
-        is_wanted = self._is_grouping_all or _needs_kernel(plan.limits)
-        group = self._new_group(plan.limits) if is_wanted else None
+        group = self._new_group(limits)
         try:
             yield group
         finally:

@@ -47,6 +47,8 @@ class Inheritance(NamedTuple):
     def of(self, spec: JobSpec) -> dict[str, str]:
         """Give what a run of this job inherits."""
         base = self.usual if spec.inherit_env is None else self.whole if spec.inherit_env else self.clean
+        if not spec.exclude_env:
+            return dict(base)
         return {name: value for name, value in base.items() if not is_excluded(name, spec.exclude_env)}
 
 
@@ -60,7 +62,7 @@ class RunEnvironment(NamedTuple):
 
 def is_loader_variable(name: str) -> bool:
     """Tell whether the dynamic loader, not the script, acts on this variable."""
-    return name.startswith(_LOADER_PREFIXES) or name in _LOADER
+    return name in _LOADER or name.startswith(_LOADER_PREFIXES)
 
 
 def is_excluded(name: str, exclusions: Sequence[str]) -> bool:
@@ -111,7 +113,7 @@ def for_run(
     if any("${" in value for value in given.values()):
         given = interpolate(given, {**system_facts(), **facts, **base, **secrets}, {})
     found = {**base, **given, **secrets, **_about(facts)}
-    if not inheritance.allow_loader:
+    if not inheritance.allow_loader and any(map(is_loader_variable, found)):
         found = {name: value for name, value in found.items() if not is_loader_variable(name)}
     named = [value for name, value in given.items() if is_secret_name(name, inheritance.secret_prefixes)]
     return RunEnvironment(found, patterns([*secrets.values(), *named]))

@@ -6,7 +6,7 @@ The standard library's ``socket`` takes longer to load than what it adds here is
 import subprocess
 import sys
 import threading
-from _socket import MSG_PEEK, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET, socket, socketpair
+from _socket import MSG_DONTWAIT, MSG_PEEK, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET, socket, socketpair
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -53,7 +53,8 @@ class Line:
 
     def receive(self, timeout_seconds: float | None = None) -> dict[str, Any] | None:
         """Give the next message, or None when the shim is gone. Raises EngineFailed when none comes in time."""
-        self._socket.settimeout(timeout_seconds)
+        if timeout_seconds is not None:
+            self._socket.settimeout(timeout_seconds)
         try:
             while not self._waiting:
                 arrived = self._socket.recv(65_536)
@@ -64,19 +65,23 @@ class Line:
             raise EngineFailed(f"the shim did not answer within {timeout_seconds:g} s") from fault
         except ConnectionError:
             return None
+        finally:
+            if timeout_seconds is not None:
+                self._socket.settimeout(None)
         return self._waiting.pop(0)
+
+    def has_message(self) -> bool:
+        """Tell whether the next message is here already."""
+        return bool(self._waiting)
 
     def is_open(self) -> bool:
         """Tell whether the shim is still there; for a line on which no message is due."""
-        self._socket.settimeout(0)
         try:
-            return bool(self._socket.recv(1, MSG_PEEK))
+            return bool(self._socket.recv(1, MSG_PEEK | MSG_DONTWAIT))
         except BlockingIOError:
             return True
         except ConnectionError:
             return False
-        finally:
-            self._socket.settimeout(None)
 
     def hang_up(self) -> None:
         """End the talk from another thread than the one that waits for messages: that one gets None."""

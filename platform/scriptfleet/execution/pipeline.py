@@ -189,7 +189,7 @@ def _own_folders(run: Assignment) -> list[Path]:
 
 def _preload(around: Surroundings, spec: JobSpec, program: Program) -> Preload:
     """Tell which warm interpreter fits: one for this very interpreter that runs a file, or none."""
-    if spec.isolation or spec.kind not in PYTHON_KINDS or spec.interpreter or program.argv[0] != sys.executable:
+    if spec.kind not in PYTHON_KINDS or spec.interpreter or program.argv[0] != sys.executable or spec.isolation:
         return None
     # A job that names no modules is content with any interpreter that is warm: best the one that the worker keeps.
     return spec.preload or around.preload or () if spec.warm else around.preload

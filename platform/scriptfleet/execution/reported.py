@@ -11,6 +11,8 @@ from scriptfleet.execution.workspace import Workspace
 def with_reported(record: RunRecord, workspace: Workspace, roots: Sequence[Path], most_bytes: int) -> RunRecord:
     """Read the rest of the report and take the artifacts from ``roots``; one has at most ``most_bytes``."""
     said = workspace.reports.finish()
+    if said.is_nothing():
+        return record
     kept: list[Artifact] = []
     if said.artifacts:
         # Most scripts keep none.

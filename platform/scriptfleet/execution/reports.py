@@ -54,6 +54,10 @@ class Said:
         self.refused = 0
         self.faults: list[str] = []
 
+    def is_nothing(self) -> bool:
+        """Tell whether there is nothing to record."""
+        return not (self.metrics or self.artifacts or self.refused)
+
     def refuse(self, fault: str) -> None:
         """Count a fault, and name it when it is one of the first."""
         self.refused += 1

@@ -179,37 +179,42 @@ class NewestProcess:
     """The number that was given out last on this machine, to a process or a thread, as /proc/loadavg has it."""
 
     def __init__(self, proc: str = PROC) -> None:
-        self._file = KeptFile(f"{proc}/loadavg")
+        self._path = f"{proc}/loadavg"
+        self._file: KeptFile | None = None
 
     def read(self) -> bytes:
         """Give it; empty where it is not told."""
+        if self._file is None:
+            self._file = KeptFile(self._path)
         return self._file.read().rpartition(b" ")[2]
 
     def close(self) -> None:
         """Close the descriptor."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 class KeptListing:
     """A list of processes that is read again and again through a descriptor that stays open; empty once it is gone."""
 
     def __init__(self, path: str) -> None:
-        try:
-            self._fd: int | None = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            self._fd = None
+        #: Opened when first read: most runs are over before their first reading is due.
+        self._path, self._fd = path, -1
 
     def read(self) -> list[int]:
         """Give the numbers in it."""
         try:
-            return [] if self._fd is None else [int(word) for word in read_whole(self._fd).split()]
+            if self._fd < 0:
+                self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            return [int(word) for word in read_whole(self._fd).split()]
         except OSError:
             return []
 
     def close(self) -> None:
         """Close the descriptor."""
-        if self._fd is not None:
+        if self._fd >= 0:
             os.close(self._fd)
+            self._fd = -1
 
 
 def read_or_nothing(path: str) -> bytes:

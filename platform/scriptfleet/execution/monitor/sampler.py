@@ -49,6 +49,10 @@ class Sampler:
         self._thread: threading.Thread | None = None
         self._is_closed = False
 
+    def missed(self, run: Run, first: dict[str, int] | None) -> Watched:
+        """Give what is known of a run that was over before it could be read: its first look."""
+        return Watched(run, self._trees(run), first, self._gpus)
+
     @contextmanager
     def watching(self, run: Run, first: dict[str, int] | None) -> Iterator[Watched]:
         """Read the run while the block lasts."""
