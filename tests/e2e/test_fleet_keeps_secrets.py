@@ -62,6 +62,30 @@ def test_a_secret_is_in_no_record_event_output_page_or_log(fleet: Fleet) -> None
     assert "in-the-clear" not in _dumped(fleet) + json.dumps(answer)
 
 
+def test_a_secret_among_arguments_is_told_to_nobody_who_looks_at_processes(fleet: Fleet) -> None:
+    server = fleet.server()
+    fleet.worker(env={"SCRIPTFLEET_SECRET_TOKEN": VALUE})
+    client = fleet.client()
+    job = client.submit_shell('sh -c "sleep 61; true" "$TOKEN" --x="pre-$TOKEN" & wait', secrets=["TOKEN"])
+    eventually(lambda: job.state() == State.RUNNING)
+    run_id = job.facts()["run_id"]
+
+    def told() -> str:
+        answer = server.get(f"/api/v1/runs/{run_id}/processes")
+        assert answer.json()["count"] == 3
+        return answer.text
+
+    live = eventually(told)
+    job.cancel()
+    job.result(30)
+    kept = eventually(lambda: text if '"is_live":false' in (text := told()) else "")
+
+    for text in (live, kept, str(_broker_content(fleet))):
+        assert "***" in text
+        assert "--x=pre-***" in text
+        assert VALUE not in text
+
+
 def _dumped(fleet: Fleet) -> str:
     path = fleet.database_url.removeprefix("sqlite:///")
     connection = sqlite3.connect(path)

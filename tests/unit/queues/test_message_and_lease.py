@@ -1,12 +1,15 @@
 """Messages, signatures and leases: pure parts of the queues."""
 
+import json
+
 import pytest
 
 from scriptfleet.queues.claims import LONGEST_LEASE_SECONDS, SHORTEST_LEASE_SECONDS, lease_seconds
 from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.message import task_name, template
 from scriptfleet.queues.scripts import NAMES, source_of
-from scriptfleet.queues.signing import good_until, is_genuine, sign
+from scriptfleet.queues.signing import good_until, is_fact_genuine, is_genuine, seal_record, sign
+from tests import event_factory as make
 
 
 def test_the_template_has_every_mark_unquoted() -> None:
@@ -56,6 +59,22 @@ def test_a_signature_holds_for_its_own_job_and_spec_alone() -> None:
     assert not is_genuine("key", "job-1", "other", signature)
     assert not is_genuine("other", "job-1", "spec", signature)
     assert not is_genuine("key", "job-1", "spec", "")
+
+
+def test_a_signed_record_vouches_for_its_curve_and_its_process_tree_as_well() -> None:
+    record = make.record("job-1", "run-1").to_dict()
+    signature = seal_record("key", "job-1", "run-1", json.dumps(record))
+    tree = {**record["process_tree"], "count": 3}
+
+    def is_taken(**altered: object) -> bool:
+        # As it comes off the stream.
+        told = json.loads(json.dumps({"run_id": "run-1", "sig": signature, "record": record | altered}))
+        return is_fact_genuine("key", "finished", "job-1", told)
+
+    assert is_taken()
+    assert not is_taken(process_tree=tree)
+    assert not is_taken(process_tree=None)
+    assert not is_taken(curve_io=[[0, 0], [0, 0]])
 
 
 def test_without_a_key_every_spec_is_taken() -> None:
