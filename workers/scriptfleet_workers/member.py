@@ -8,7 +8,8 @@ import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import ClassVar, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import redis
 from celery import Celery
@@ -25,7 +26,6 @@ from scriptfleet.execution.pipeline import Surroundings, this_host
 from scriptfleet.execution.program import ARTIFACT_MAX_BYTES, HostRules
 from scriptfleet.execution.secret import secrets_of
 from scriptfleet.execution.workspace import SourceCache, Workspaces
-from scriptfleet.queues import bundle
 from scriptfleet.queues.claims import Claims
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import check_server, told_plainly
@@ -42,7 +42,6 @@ from scriptfleet_workers.close_view import CloseView
 from scriptfleet_workers.drain import Drain
 from scriptfleet_workers.due_rates import DueRates
 from scriptfleet_workers.escape import Escape
-from scriptfleet_workers.health import HealthServer
 from scriptfleet_workers.heartbeat import Heartbeat
 from scriptfleet_workers.live import LivePump
 from scriptfleet_workers.orders import Orders
@@ -58,6 +57,9 @@ from scriptfleet_workers.task_events import TaskEvents
 from scriptfleet_workers.time_limits import TimeLimits
 from scriptfleet_workers.turn import Turn
 from scriptfleet_workers.vital_signs import VitalSigns
+
+if TYPE_CHECKING:
+    from scriptfleet_workers.health import HealthServer
 
 log = logging.getLogger("scriptfleet.worker")
 
@@ -134,10 +136,7 @@ class Member:
         self._due_rates = DueRates(claims.open_due_rates)
         self._heartbeat = Heartbeat(claims, self.active, self._presence, *heed, self._due_rates.note, view.jobs)
         self._escape = Escape(self.way_out, self.active, self.leave)
-        self._health: HealthServer | None = None
-        if settings.worker_health_port is not None:
-            where = (settings.worker_health_host, settings.worker_health_port)
-            self._health = HealthServer(*where, self.name, self._signs, self.tally)
+        self._health = self._health_server()
 
     @classmethod
     def join(cls, app: Celery, settings: Settings, name: str, slots: int, limits: TimeLimits) -> "Member":
@@ -279,6 +278,15 @@ class Member:
         """Cancel a job wherever it is."""
         self._broker.cancel([job_id])
 
+    def _health_server(self) -> "HealthServer | None":
+        host, port = self._settings.worker_health_host, self._settings.worker_health_port
+        if port is None:
+            return None
+        # Most workers serve nothing: a web server takes a MiB.
+        from scriptfleet_workers.health import HealthServer  # noqa: PLC0415
+
+        return HealthServer(host, port, self.name, self._signs, self.tally)
+
     def stop_here(self, job_id: str, reason: StopReason) -> None:
         """End the job's run if it is here; in a shutdown without much patience."""
         for run in self.active.of_job(job_id):
@@ -289,7 +297,7 @@ class Member:
         self.active.stop_all(reason, _LAST_GRACE_SECONDS)
 
     def _surroundings(self) -> Surroundings:
-        cache = SourceCache(self._settings.home / "cache", self._fetch, bundle.unpack)
+        cache = SourceCache(self._settings.home / "cache", self._fetch, _unpack)
         cache.prune()
         return Surroundings(
             engine=self._engine,
@@ -348,6 +356,13 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(_MOST_YOUNG)
+
+
+def _unpack(content: bytes, folder: Path) -> None:
+    # Loaded with the first bundle: archives' libraries take memory that many workers never need.
+    from scriptfleet.queues import bundle  # noqa: PLC0415
+
+    bundle.unpack(content, folder)
 
 
 def _own_name(broker: Broker, name: str) -> str:

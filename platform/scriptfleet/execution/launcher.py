@@ -24,6 +24,9 @@ _PROGRAM: Final = (
     "from scriptfleet.execution.shim.launcher import main; "
     "main(int(sys.argv[2]), sys.argv[3], sys.argv[4:])"
 )
+_PROGRAM_FOR_MANY: Final = (
+    "import sys; sys.path.append(sys.argv[1]); from scriptfleet.execution.shim.many import main; main(int(sys.argv[2]))"
+)
 
 
 class _NeverReady(EngineFailed):
@@ -186,7 +189,7 @@ class Launcher:
         ours, theirs = socketpair()
         with closing(theirs):
             self._process = subprocess.Popen(
-                [sys.executable, *self._flags(), "-c", _PROGRAM, *self._arguments(theirs.fileno())],
+                [sys.executable, *self._options(), *self._arguments(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=None if self._inherit else subprocess.DEVNULL,
                 start_new_session=True,
@@ -197,9 +200,14 @@ class Launcher:
         self._line = ours
         return ours
 
-    def _flags(self) -> list[str]:
-        """Give the interpreter's flags: bare and fast, or, to preload, with all that a script would have."""
-        return ["-I", "-S"] if self._preload is None else ["-P"]
+    def _options(self) -> list[str]:
+        """Give the interpreter's options: bare and fast, or, to preload, with all that a script would have."""
+        if self._preload is not None:
+            return ["-P", "-c", _PROGRAM]
+        if self._way == "many":
+            # Without columns of code, for tracebacks alone, what shims use lies closer together.
+            return ["-I", "-S", "-X", "no_debug_ranges", "-c", _PROGRAM_FOR_MANY]
+        return ["-I", "-S", "-c", _PROGRAM]
 
     def _arguments(self, fd: int) -> list[str]:
         return [_ROOT, str(fd), self._way, *(self._preload or ())]

@@ -19,6 +19,8 @@ from scriptfleet.execution.shim.tree import children_of, descendants_of
 from tests.engine_bench import Bench, processes_with
 from tests.eventually import eventually
 
+ROOT = Path(sys.modules["scriptfleet"].__path__[0]).parent
+
 REPO = Path(__file__).parents[3]
 
 
@@ -211,3 +213,41 @@ def test_a_rehearsed_launcher_is_as_it_was_before_and_its_shims_run_scripts(tmp_
 
     assert descriptors[0] == descriptors[1]
     assert outcomes == [(State.SUCCEEDED, "hello\n", [])] * 2
+
+
+def test_a_shim_that_was_asked_for_ahead_serves_the_first_run_or_goes_with_its_engine(tmp_path: Path) -> None:
+    before = set(children_of(os.getpid()))
+    used, unused = Engine(), Engine()
+    used.start_ahead()
+    unused.start_ahead()
+    launchers = set(children_of(os.getpid())) - before
+    eventually(lambda: all(len(children_of(launcher)) == 1 for launcher in launchers))
+    shims = {shim for launcher in launchers for shim in children_of(launcher)}
+
+    record = Bench(used, tmp_path).shell("echo $PPID")
+    unused.close()
+    left = {shim for launcher in set(children_of(os.getpid())) - before for shim in children_of(launcher)}
+    used.close()
+
+    assert int(record.stdout.text) in shims
+    assert left == {int(record.stdout.text)}
+    assert set(children_of(os.getpid())) == before
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="others have another allocator")
+def test_what_a_launcher_of_many_loads_next_lies_by_itself() -> None:
+    code = """
+from scriptfleet.execution.shim import many
+many._fill_gaps()
+pools = {len(block): id(block) // many._POOL_BYTES for block in many._FILLING}
+print(len(pools), sum(id(bytes(size)) // many._POOL_BYTES == pool for size, pool in pools.items()))
+"""
+    command = [sys.executable, "-S", "-c", code]
+    env = {"PYTHONPATH": str(ROOT)}
+
+    said = subprocess.run(command, env=env, capture_output=True, text=True, check=True).stdout
+    sizes, fresh = map(int, said.split())
+
+    # This program itself makes and frees objects meanwhile, so some sizes have a gap again.
+    assert sizes == 30
+    assert fresh > 20
