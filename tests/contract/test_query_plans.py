@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from benchmarks.history_seed import seed
 from scriptfleet.domain.state import State
 from scriptfleet.storage import distribution, run_list, series
+from scriptfleet.storage.activity import activity
+from scriptfleet.storage.bands import bands, week
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.migrate import upgrade_open
@@ -43,6 +45,12 @@ def page(which: RunFilter) -> Callable[[Database], object]:
         (lambda database: series.buckets(database, ONE, "1day"), "ix_runs_name"),
         (lambda database: distribution.aggregates(database, ONE), "ix_runs_name"),
         (lambda database: series.counts(database, RunFilter(name=SCRIPT)), "ix_runs_name"),
+        (lambda database: bands(database, ONE, 3600), "ix_runs_name"),
+        (lambda database: week(database, ONE), "ix_runs_name"),
+        (lambda database: RunStore(database).counts(RunFilter(name=SCRIPT)), "ix_runs_name"),
+        (lambda database: RunStore(database).counts(RunFilter(since=1.0)), "ix_runs_outcome"),
+        # By moment or by outcome, whichever has fewer.
+        (lambda database: activity(database, 0.0, 60.0, 1.0), "ix_runs_"),
         (page(RunFilter()), "ix_runs_began_at"),
         (page(RunFilter(name=SCRIPT)), "ix_runs_name"),
         (page(RunFilter(name=SCRIPT, outcome=State.SUCCEEDED)), "ix_runs_name"),

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 
 from scriptfleet.domain.state import State
 from scriptfleet.storage.engine import Database
+from scriptfleet.storage.run_store import of_outcomes
 from scriptfleet.storage.tables import runs
 
 
@@ -16,11 +17,11 @@ def activity(database: Database, since: float, until: float, bucket_seconds: flo
     """
     ratio = (runs.c.began_at - since) / bucket_seconds
     number = (sa.cast(ratio, sa.BigInteger) if database.is_sqlite else sa.func.floor(ratio)).label("number")
-    outcome = sa.func.coalesce(runs.c.outcome, str(State.RUNNING)).label("shown_outcome")
     is_within = (runs.c.began_at >= since) & (runs.c.began_at < until)
-    wanted = sa.select(number, outcome, sa.func.count()).where(is_within).group_by("number", "shown_outcome")
+    wanted = sa.select(number, runs.c.outcome, sa.func.count()).where(is_within).group_by(number, runs.c.outcome)
     found: dict[int, dict[str, int]] = defaultdict(dict)
     with database.reading() as connection:
-        for at, ended, count in connection.execute(wanted):
-            found[int(at)][str(ended)] = int(count)
+        for part in of_outcomes(wanted):
+            for at, ended, count in connection.execute(part):
+                found[int(at)][str(ended or State.RUNNING)] = int(count)
     return [found.get(at, {}) for at in range(int(-(-(until - since) // bucket_seconds)))]

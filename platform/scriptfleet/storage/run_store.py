@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from scriptfleet.domain import check
 from scriptfleet.domain.process_tree import ProcessTree
 from scriptfleet.domain.run import Artifact
 from scriptfleet.domain.sample import Sample
-from scriptfleet.domain.state import State
+from scriptfleet.domain.state import FINAL, State
 from scriptfleet.domain.usage import MEASURES, Usage
 from scriptfleet.errors import InvalidValue, RunNotFound
 from scriptfleet.storage import curve_bytes, tree_bytes
@@ -119,8 +119,14 @@ class RunStore:
         """Give the number of runs by outcome; those still under way count as ``running``."""
         # By the column itself, which an index has in order.
         wanted = sa.select(runs.c.outcome, sa.func.count()).where(*conditions_of(which)).group_by(runs.c.outcome)
+        is_of_all_runs = replace(which, since=None, until=None) == RunFilter()
         with self._database.reading() as connection:
-            return {str(name or State.RUNNING): int(count) for name, count in connection.execute(wanted)}
+            rows = [
+                row
+                for part in (of_outcomes(wanted) if is_of_all_runs else [wanted])
+                for row in connection.execute(part)
+            ]
+        return {str(name or State.RUNNING): int(count) for name, count in rows}
 
     def curve(self, run_id: str) -> list[Sample]:
         """Give a run's cost curve; empty for none."""
@@ -194,6 +200,12 @@ def conditions_of(which: RunFilter) -> list[sa.ColumnElement[bool]]:
     if which.until is not None:
         found.append(runs.c.began_at < which.until)
     return found
+
+
+def of_outcomes(wanted: sa.Select[Any]) -> list[sa.Select[Any]]:
+    """Give selects for the runs that ended and those under way, which find a span of time in the index of outcomes."""
+    ended = runs.c.outcome.in_(sorted(str(state) for state in FINAL))
+    return [wanted.where(ended), wanted.where(runs.c.outcome.is_(None))]
 
 
 def _of_outcome(outcome: State, is_narrowed: bool) -> sa.ColumnElement[bool]:
