@@ -124,7 +124,26 @@ def test_what_a_device_cannot_tell_is_unknown_and_not_zero() -> None:
     peak = GpuPeak(opened(Recorded(util=[[DriverError(3)]], memory=[[[Holder(7, None)]]])))
     peak.add([7])
 
-    assert (peak.util_max, peak.memory_max_mb) == (None, 0.0)
+    assert (peak.util_max, peak.memory_max_mb) == (None, None)
+
+
+def test_what_another_process_holds_unknown_is_not_this_runs_concern() -> None:
+    peak = GpuPeak(opened(Recorded(util=[[[]]], memory=[[[Holder(7, 3 * MIB), Holder(99, None)]]])))
+    peak.add([7])
+
+    assert peak.memory_max_mb == 3
+
+
+def test_entries_that_the_driver_never_filled_in_are_passed_over() -> None:
+    filled, never = Sample(7, 30, 80), Sample(7, 2**60, 4_000_000_000)
+    driver = Recorded(
+        util=[[[filled, never, Sample(8, 0, 0)], [Sample(7, 30, 99), Sample(7, 40, 60)]]], memory=[[[], []]]
+    )
+    gpus = opened(driver)
+
+    assert gpus.look() == Look({7: 80.0}, {})
+    assert gpus.look() == Look({7: 60.0}, {})
+    assert driver.asked_since == [(0, 0), (0, 30)]
 
 
 def test_a_run_that_used_no_gpu_where_there_is_one_used_zero() -> None:

@@ -22,6 +22,8 @@ _FIRST_NAMESPACE: Final = 0xEFFF_FFFC
 _MODULE: Final = "pynvml"
 _SUCCESS: Final = 0
 _MIB: Final = 1024 * 1024
+#: Percent.
+_WHOLE_DEVICE: Final = 100
 #: All runs share one look at the devices, not older than this.
 _LOOK_SECONDS: Final = 0.5
 
@@ -54,6 +56,8 @@ class Look(NamedTuple):
     #: Percent of one device, added up over devices.
     util_percent: Mapping[int, float] | None = None
     memory_bytes: Mapping[int, int] | None = None
+    #: Processes that use a device of which the driver does not tell what they hold.
+    untold: frozenset[int] = frozenset()
 
 
 class _Device:
@@ -83,6 +87,7 @@ class Gpus:
         self._devices: list[_Device] = []
         self._look: Look | None = None
         self._looked_at = 0.0
+        self._untold: set[int] = set()
 
     def open(self) -> int:
         """Load the driver, which may take seconds; give how many devices there are. Raises NVMLError."""
@@ -101,6 +106,7 @@ class Gpus:
 
     def _read(self) -> Look:
         util, memory = _Sums(), _Sums()
+        self._untold = set()
         for device in self._devices:
             for sums, read in ((util, self._util), (memory, self._memory)):
                 try:
@@ -109,7 +115,7 @@ class Gpus:
                     # Not every device and mode can tell, as a partitioned one cannot: then nothing is known of it.
                     log.debug("gpu_not_read reason=%s", fault)
         held = {pid: int(size) for pid, size in memory.by_pid.items()}
-        return Look(util.by_pid if util.is_known else None, held if memory.is_known else None)
+        return Look(util.by_pid if util.is_known else None, held if memory.is_known else None, frozenset(self._untold))
 
     def _util(self, device: _Device) -> dict[int, float]:
         """Give the newest sample of each process."""
@@ -120,14 +126,17 @@ class Gpus:
             if isinstance(fault, self._nvml.NVMLError_NotFound) or getattr(fault, "value", None) == _SUCCESS:
                 return {}
             raise
+        # The driver is known to give entries that it never filled in: their numbers and moments are anything.
+        sound = [one for one in samples if one.smUtil <= _WHOLE_DEVICE and one.timeStamp > device.seen_microseconds]
         newest: dict[int, float] = {}
-        for sample in sorted(samples, key=lambda one: int(one.timeStamp)):
+        for sample in sorted(sound, key=lambda one: int(one.timeStamp)):
             newest[sample.pid] = float(sample.smUtil)
             device.seen_microseconds = max(device.seen_microseconds, int(sample.timeStamp))
         return newest
 
     def _memory(self, device: _Device) -> dict[int, float]:
         found = self._nvml.nvmlDeviceGetComputeRunningProcesses(device.handle)
+        self._untold |= {one.pid for one in found if one.usedGpuMemory is None}
         return {one.pid: one.usedGpuMemory for one in found if one.usedGpuMemory is not None}
 
 
@@ -148,7 +157,7 @@ class GpuPeak:
         if look.util_percent is not None:
             util = sum(look.util_percent.get(pid, 0.0) for pid in pids)
             self.util_max = max(self.util_max or 0.0, util)
-        if look.memory_bytes is not None:
+        if look.memory_bytes is not None and look.untold.isdisjoint(pids):
             held = sum(look.memory_bytes.get(pid, 0) for pid in pids) / _MIB
             self.memory_max_mb = max(self.memory_max_mb or 0.0, held)
 
