@@ -1,7 +1,9 @@
 """Opening a database and bringing it to the schema of this version; one body for every kind of database."""
 
 import stat
+import struct
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from scriptfleet.domain.sample import Sample
 from scriptfleet.errors import InvalidValue, StoreUnreachable
 from scriptfleet.storage import migrate
 from scriptfleet.storage.engine import Database, open_store
@@ -55,8 +58,13 @@ def test_rows_from_before_a_column_existed_stay_and_show_null(empty_database_url
         row["began_at"] = 5.0
     with database.writing() as connection:
         connection.execute(sa.insert(sa.table("runs", *map(sa.column, row))), row)
+        curve = {"run_id": "old-run", "packed": zlib.compress(b"\x01" + struct.pack("<4d", 0.5, 50.0, 20.5, 2))}
+        connection.execute(sa.insert(sa.table("curves", *map(sa.column, curve))), curve)
 
     migrate.upgrade(empty_database_url)
+    store = RunStore(database)
+    assert store.curve("old-run") == [Sample(0.5, 50.0, 20.5, 2, None, None)]
+    assert store.process_tree("old-run") is None
 
     IngestStore(database).apply(make.whole_job())
     old = RunStore(database).get("old-run")
