@@ -16,6 +16,7 @@ class CloseView:
 
     def __init__(self, looks: CloseLooks, active: ActiveRuns, drops_samples: Callable[[], bool]) -> None:
         self._looks, self._active, self._drops_samples = looks, active, drops_samples
+        self._is_failing = False
 
     def jobs(self) -> set[str]:
         """Give the jobs of this worker that somebody looks at, having told their processes."""
@@ -26,8 +27,11 @@ class CloseView:
             found = self._looks.looked_at(under_way)
             self._tell(under_way[job_id] for job_id in found)
         except redis.RedisError as fault:
-            log.warning("processes_left_out reason=%s", fault)
+            # At each beat while the broker is away: told once.
+            log.log(logging.DEBUG if self._is_failing else logging.WARNING, "processes_left_out reason=%s", fault)
+            self._is_failing = True
             return set()
+        self._is_failing = False
         return found
 
     def _tell(self, runs: Iterable[ActiveRun]) -> None:

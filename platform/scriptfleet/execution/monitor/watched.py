@@ -73,9 +73,8 @@ class Watched:
     def process_tree(self) -> ProcessTree | None:
         """Give its processes as they are just now; None once it is over. From any thread."""
         with self._lock:
-            if not self._is_open:
-                return None
-            return self.snapshots.take(time.monotonic() - self._run.started_at, self._tree.read())
+            readings = self._tree.read() if self._is_open else {}
+            return self.snapshots.take(time.monotonic() - self._run.started_at, readings) if readings else None
 
     def close(self, ended: Ended) -> Ended:
         """Take the last interval from the exact total, fall back to the first look, and let go of the tree.
