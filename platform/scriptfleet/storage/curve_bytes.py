@@ -12,14 +12,10 @@ from typing import Final
 
 from scriptfleet.domain.sample import Sample
 from scriptfleet.errors import InvalidValue
+from scriptfleet.storage.deflate import deflated
 
 _WITHOUT_IO: Final = 1
 _WITH_IO: Final = 2
-_SMALL_BYTES: Final = 4096
-#: A window of that size, and little memory beside it: the usual 256 KiB, fresh from the system for each curve, take
-#: twenty times as long as compressing a small one.
-_SMALL_WINDOW_BITS: Final = 12
-_SMALL_MEMORY_LEVEL: Final = 5
 _SERIES: Final = {_WITHOUT_IO: 4, _WITH_IO: 6}
 
 
@@ -29,7 +25,7 @@ def pack(curve: Sequence[Sample]) -> bytes:
     version = _WITH_IO if has_io else _WITHOUT_IO
     series = list(zip(*curve, strict=True))[: _SERIES[version]]
     values = [math.nan if value is None else value for one in series for value in one]
-    return _compressed(bytes([version]) + struct.pack(f"<{len(values)}d", *values))
+    return deflated(bytes([version]) + struct.pack(f"<{len(values)}d", *values))
 
 
 def unpack(packed: bytes) -> list[Sample]:
@@ -41,13 +37,6 @@ def unpack(packed: bytes) -> list[Sample]:
     length = len(values) // _SERIES[content[0]]
     rows = zip(*(values[at : at + length] for at in range(0, len(values), length or 1)), strict=True)
     return [_sample(row) for row in rows]
-
-
-def _compressed(plain: bytes) -> bytes:
-    if len(plain) > _SMALL_BYTES:
-        return zlib.compress(plain)
-    packer = zlib.compressobj(wbits=_SMALL_WINDOW_BITS, memLevel=_SMALL_MEMORY_LEVEL)
-    return packer.compress(plain) + packer.flush()
 
 
 def _sample(row: Sequence[float]) -> Sample:

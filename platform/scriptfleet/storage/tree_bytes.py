@@ -7,13 +7,14 @@ from typing import Final
 
 from scriptfleet.domain.process_tree import ProcessTree
 from scriptfleet.errors import InvalidValue
+from scriptfleet.storage.deflate import deflated
 
 _VERSION: Final = 1
 
 
 def pack(tree: Mapping[str, object]) -> bytes:
     """Give the bytes of a tree in its JSON form."""
-    return bytes([_VERSION]) + zlib.compress(json.dumps(tree, separators=(",", ":")).encode())
+    return bytes([_VERSION]) + deflated(json.dumps(tree, separators=(",", ":")).encode())
 
 
 def unpack(packed: bytes) -> ProcessTree:
