@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import threading
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -279,6 +280,13 @@ def test_two_writers_at_once_lose_nothing_and_store_nothing_twice(database: Data
     assert {(run.name, run.kind, run.queue, run.worker) for run in runs} == {
         ("hello.sh", "shell", "default", "worker-1@host-1")
     }
+
+
+def test_sqlite_has_facts_on_the_disk_when_they_are_stored_and_leaves_the_rest_to_the_system(sqlite_url: str) -> None:
+    with closing(open_store(sqlite_url)) as database:
+        for is_synced, level in ((True, 2), (False, 1), (True, 2)):
+            with database.writing(is_synced=is_synced) as connection:
+                assert connection.scalar(sa.text("PRAGMA synchronous")) == level
 
 
 def test_a_database_without_tables_says_so(empty_database_url: str) -> None:

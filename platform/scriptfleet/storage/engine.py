@@ -56,13 +56,16 @@ class Database:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
+    def writing(self, *, is_synced: bool = False) -> Iterator[sa.Connection]:
         """Give a connection whose changes are committed together at the end of the block, or not at all.
+
+        With ``is_synced`` they lie on the disk then, and no loss of power takes them back: SQLite otherwise leaves it
+        to the system when they do; PostgreSQL always waits, unless it is told not to.
 
         Raises StoreUnreachable as reading() does, and InvalidValue for values that the database refuses.
         """
         with self._own_errors(), self.engine.connect() as plain:
-            connection = plain.execution_options(scriptfleet_writes=True)
+            connection = plain.execution_options(scriptfleet_writes=True, scriptfleet_syncs=is_synced)
             with connection.begin():
                 yield connection
 
@@ -179,8 +182,11 @@ def _write_ahead(connection: Any) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     # A writer takes the lock at once: a read that turns into a write fails, whatever the busy timeout.
-    writes = connection.get_execution_options().get("scriptfleet_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    said = connection.get_execution_options()
+    if said.get("scriptfleet_writes"):
+        # Cannot be said within a transaction, and holds until it is said otherwise.
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if said.get('scriptfleet_syncs') else 'NORMAL'}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if said.get("scriptfleet_writes") else "BEGIN")
 
 
 def _open_postgresql(url: sa.URL) -> sa.Engine:

@@ -94,7 +94,8 @@ class IngestStore:
 
     def _write(self, events: Sequence[Event], *, is_careful: bool) -> list[FinishedRun]:
         batch = to_rows(events, self._secret_prefixes)
-        with self._database.writing() as connection:
+        # The broker forgets the facts then.
+        with self._database.writing(is_synced=True) as connection:
             known = KnownRows(self._database, connection)
             known.look_for_jobs(batch.jobs)
             if known.ended:
