@@ -6,6 +6,7 @@ _OPEN = """
 GET       /healthz
 GET,POST  /login
 GET       /readyz
+GET       /icon.svg
 GET       /style.css
 """
 _VIEWER = """

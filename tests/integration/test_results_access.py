@@ -345,3 +345,19 @@ def test_metrics_are_open_where_that_was_said(sqlite_url: str) -> None:
         assert service.client.get("/metrics").status_code == 200
         assert service.client.get("/api/v1/jobs").status_code == 401
     database.close()
+
+
+def test_people_are_told_on_a_page_why_their_form_is_refused(service: Service) -> None:
+    secret = token(service)
+    with browser(service) as client:
+        log_in(client, secret)
+        old = client.post("/submit", data={"csrf_token": "0" * 64})
+        client.cookies.clear()
+        unknown = client.post("/submit", data={})
+
+    assert (old.status_code, unknown.status_code) == (403, 401)
+    for answer in (old, unknown):
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert "<h1>" in answer.text
+    assert "load the page again" in old.text
+    assert 'href="/login"' in unknown.text

@@ -199,6 +199,22 @@ def test_pages_load_nothing_but_files_of_the_service_itself(service: Service) ->
     assert "url(" not in style.text
 
 
+def test_what_pages_load_is_asked_for_once_and_anew_when_it_is_another(service: Service) -> None:
+    store_one(service)
+    loaded = set(re.findall(r'<(?:link|script)[^>]*(?:href|src)="([^"]*)"', service.client.get(f"/runs/{RUN}").text))
+
+    assert len(loaded) > 2
+    for address in loaded:
+        path, version = address.split("?v=")
+        kept = service.client.get(address)
+        assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+        for other in (path, f"{path}?v=older"):
+            assert service.client.get(other).headers["cache-control"] == "no-cache"
+            assert service.client.get(other).content == kept.content
+        known = service.client.get(path, headers={"If-None-Match": f'W/"{version}"'})
+        assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", f'"{version}"')
+
+
 def test_tables_have_captions_and_headings_and_fields_have_labels(service: Service) -> None:
     store_one(service)
     for path in ("/runs", f"/runs/{RUN}", f"/jobs/{JOB}"):

@@ -21,7 +21,8 @@ from scriptfleet.results.headers import SafeHeaders
 from scriptfleet.results.health import Health, health_routes
 from scriptfleet.results.load import Loads, load_routes
 from scriptfleet.results.metrics import METRICS, metrics_routes
-from scriptfleet.results.pages.routes import page_routes, style_route
+from scriptfleet.results.pages.rendering import Renderer
+from scriptfleet.results.pages.routes import open_file_routes, page_routes
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.rest.description import description_routes, operation_id
 from scriptfleet.results.rest.parts import RestParts
@@ -58,7 +59,7 @@ def create_app(settings: Settings, parts: Parts) -> ASGIApp:
     keyring = keyring_of(settings, parts.database)
     app = create_routes(settings, parts, keyring)
     open_paths = OPEN_PATHS | ({METRICS} if settings.open_metrics else frozenset())
-    guarded = Access(app, keyring, AuditStore(parts.database).add, open_paths)
+    guarded = Access(app, keyring, AuditStore(parts.database).add, open_paths, Renderer().problem)
     # Around all of it, since the answer to a fault of ours has the headers too.
     return SafeHeaders(BoundedBody(guarded, most_body_bytes(settings.blob_max_bytes)))
 
@@ -102,8 +103,8 @@ def create_routes(settings: Settings, parts: Parts, keyring: Keyring) -> FastAPI
     app.include_router(health_routes(parts.health))
     app.include_router(metrics_routes(parts.registry, is_open=settings.open_metrics))
     app.include_router(page_routes(sources))
-    app.include_router(style_route())
-    app.include_router(login_routes(keyring, Tries()))
+    app.include_router(open_file_routes(sources.renderer.files))
+    app.include_router(login_routes(keyring, Tries(), sources.renderer.page))
     app.include_router(audit_routes(AuditStore(parts.database)))
     app.include_router(description_routes(app))
     errors.install(app, sources.renderer.problem)

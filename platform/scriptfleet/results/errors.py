@@ -96,6 +96,11 @@ def answer_http(fault: HTTPException) -> JSONResponse:
     return answer(_problem_of_status(fault), fault.detail, dict(fault.headers or {}))
 
 
+def wants_page(path: str, headers: Mapping[str, str]) -> bool:
+    """Whether a browser asks that shows people what comes; REST answers everyone alike."""
+    return "text/html" in headers.get("accept", "") and not path.startswith("/api/")
+
+
 def install(app: FastAPI, page: PageOfProblem) -> None:
     """Answer every error of the app by the table: programs get problem+json, browsers on a page get a page."""
 
@@ -106,8 +111,8 @@ def install(app: FastAPI, page: PageOfProblem) -> None:
         headers: Mapping[str, str] | None = None,
         more: Mapping[str, object] | None = None,
     ) -> Response:
-        wants_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
-        found = page(problem, detail) if wants_page else answer(problem, detail, more=more)
+        is_page = wants_page(request.url.path, request.headers)
+        found = page(problem, detail) if is_page else answer(problem, detail, more=more)
         found.headers.update(headers or {})
         return found
 

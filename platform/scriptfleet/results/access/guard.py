@@ -6,8 +6,8 @@ Without any token only this machine is served, as the actor ``local``; with one,
 import base64
 import binascii
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 from urllib.parse import parse_qsl, quote
@@ -37,7 +37,7 @@ LIVENESS = "/healthz"
 LOGIN = "/login"
 #: Open to all: an orchestrator needs no token to know whether the process lives, and who has a token must be able to
 #: log in with it. Their routes ask ``request.state.actor`` before they tell more than that.
-OPEN_PATHS = frozenset({LIVENESS, "/readyz", LOGIN, "/style.css"})
+OPEN_PATHS = frozenset({LIVENESS, "/readyz", LOGIN, "/style.css", "/icon.svg"})
 
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="Scriptfleet"'}
 #: Names that people give a token in an address, from where it gets into logs, histories and other sites.
@@ -57,11 +57,27 @@ class Asker:
     is_ambient: bool = True
 
 
-class Access:
-    """Middleware. ``keep`` writes entries of the audit log."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a request goes no further."""
 
-    def __init__(self, app: ASGIApp, keyring: Keyring, keep: audit.Keep, open_paths: frozenset[str]) -> None:
-        self._app, self._keyring, self._keep, self._open_paths = app, keyring, keep, open_paths
+    problem: errors.Problem
+    detail: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Access:
+    """Middleware. ``keep`` writes entries of the audit log; ``page`` shows people why they are refused."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        keyring: Keyring,
+        keep: audit.Keep,
+        open_paths: frozenset[str],
+        page: errors.PageOfProblem,
+    ) -> None:
+        self._app, self._keyring, self._keep, self._open_paths, self._page = app, keyring, keep, open_paths, page
         self._threads = anyio.CapacityLimiter(_THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,6 +93,7 @@ class Access:
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         state |= {"actor": None, "changes": [], "csrf_token": "", "session": ""}
+        refused: Refusal | Response | None
         try:
             asker = await self._asker(scope, headers)
             state |= {"actor": asker.actor, "session": asker.session}
@@ -86,10 +103,19 @@ class Access:
                 given, receive = await cross_site.given_token(headers, receive)
                 refused = None if cross_site.is_right(given, asker.session) else _no_csrf_token()
         except StoreUnreachable as fault:
-            refused = errors.answer(errors.problem_of(fault), str(fault))
+            refused = Refusal(errors.problem_of(fault), str(fault))
         except HTTPException as fault:
             refused = errors.answer_http(fault)
+        if isinstance(refused, Refusal):
+            refused = self._told(refused, scope, headers)
         await self._answer(refused or self._app, scope, receive, send)
+
+    def _told(self, refused: Refusal, scope: Scope, headers: Headers) -> Response:
+        if not errors.wants_page(scope["path"], headers):
+            return errors.answer(refused.problem, refused.detail, refused.headers)
+        answer = self._page(refused.problem, refused.detail)
+        answer.headers.update(refused.headers)
+        return answer
 
     async def _answer(self, answer: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         # Whoever is not known could fill the log: what they tried is kept only where a route says so, as login does.
@@ -137,16 +163,16 @@ class Access:
         actor = self._keyring.by_session(session) if session else None
         return Asker(actor, session if actor else "")
 
-    def _refusal(self, scope: Scope, headers: Headers, asker: Asker) -> Response | None:
+    def _refusal(self, scope: Scope, headers: Headers, asker: Asker) -> Refusal | Response | None:
         if _has_token_in_address(scope):
             detail = "the address holds a token: send it as `Authorization: Bearer TOKEN`, and make a new one"
-            return errors.answer(errors.TOKEN_IN_ADDRESS, detail)
+            return Refusal(errors.TOKEN_IN_ADDRESS, detail)
         if asker.actor is LOCAL and not names_loopback(headers.get("host", "")):
             # A page of another site whose name was made to point here would read everything otherwise.
             detail = "Host: only localhost and loopback addresses are served without a token"
-            return errors.answer(errors.HOST_REFUSED, detail)
+            return Refusal(errors.HOST_REFUSED, detail)
         if _changes(scope) and asker.is_ambient and cross_site.is_from_elsewhere(scope, headers):
-            return errors.answer(errors.CROSS_SITE, "Origin: a page of another site sent this: use our own pages")
+            return Refusal(errors.CROSS_SITE, "Origin: a page of another site sent this: use our own pages")
         if asker.actor is None and scope["path"] not in self._open_paths:
             return _unknown(scope, headers)
         return None
@@ -159,18 +185,18 @@ def _changes(scope: Scope) -> bool:
     return scope["method"] not in cross_site.SAFE_METHODS
 
 
-def _unknown(scope: Scope, headers: Headers) -> Response:
-    if scope["method"] == "GET" and "text/html" in headers.get("accept", "") and not scope["path"].startswith("/api/"):
+def _unknown(scope: Scope, headers: Headers) -> Refusal | Response:
+    if scope["method"] == "GET" and errors.wants_page(scope["path"], headers):
         query = scope["query_string"].decode("latin-1")
         wanted = quote(scope["path"]) + (f"?{query}" if query else "")
         return RedirectResponse(f"{LOGIN}?next={quote(wanted, safe='')}", 303)
     detail = "Authorization: send `Bearer TOKEN` with a token of `scriptfleet token add NAME --role ROLE`"
-    return errors.answer(errors.UNAUTHORIZED, detail, _CHALLENGE)
+    return Refusal(errors.UNAUTHORIZED, detail, _CHALLENGE)
 
 
-def _no_csrf_token() -> Response:
+def _no_csrf_token() -> Refusal:
     detail = f"{cross_site.FIELD}: missing or old: load the page again, or send it as header {cross_site.HEADER}"
-    return errors.answer(errors.CROSS_SITE, detail)
+    return Refusal(errors.CROSS_SITE, detail)
 
 
 def _has_token_in_address(scope: Scope) -> bool:

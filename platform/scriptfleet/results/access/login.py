@@ -1,12 +1,10 @@
 """Logging in with a token, in a browser; who one is; and logging out."""
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from scriptfleet.domain.role import Role
 from scriptfleet.results.access.audit import address_of, audit
@@ -14,34 +12,25 @@ from scriptfleet.results.access.cookie import clear_cookie, set_cookie
 from scriptfleet.results.access.cross_site import form_of
 from scriptfleet.results.access.guard import LOGIN
 from scriptfleet.results.access.keyring import LOCAL, Keyring
-from scriptfleet.results.access.needs import actor_of, needs, open_to_all
+from scriptfleet.results.access.needs import needs, open_to_all
 from scriptfleet.results.access.tries import Tries
 
-_FOLDER = Path(__file__).with_name("templates")
 HOME = "/"
+#: What each role may beside what those before it may, for the account page.
+_MAYS = {
+    Role.VIEWER: "look at jobs, runs and the fleet",
+    Role.OPERATOR: "submit and cancel jobs, give orders to queues and workers",
+    Role.ADMIN: "read the audit log",
+}
 _LONGEST_NEXT = 2048
 _MOST_FORM_BYTES = 16 * 1024
 
 
-class LoginPages:
-    """Renders the pages of access, which know nothing of what they guard."""
+class Show(Protocol):
+    """Renders a page by the name of its template."""
 
-    def __init__(self) -> None:
-        self._templates = Environment(loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined)
-
-    def login(self, wanted: str, fault: str = "", status: int = 200) -> HTMLResponse:
-        """Show the form."""
-        return self._render("login.html", status, wanted=wanted, fault=fault)
-
-    def account(self, request: Request) -> HTMLResponse:
-        """Show who one is."""
-        state = request.state
-        return self._render(
-            "account.html", actor=actor_of(request), csrf_token=state.csrf_token, has_session=state.session
-        )
-
-    def _render(self, name: str, status: int = 200, /, **values: object) -> HTMLResponse:
-        return HTMLResponse(self._templates.get_template(name).render(**values), status)
+    def __call__(self, request: Request, name: str, **values: object) -> HTMLResponse:
+        """Give the page for who asks."""
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -54,33 +43,33 @@ async def _form(request: Request) -> dict[str, str]:
     return form_of(bytes(body))
 
 
-def login_routes(keyring: Keyring, tries: Tries) -> APIRouter:
+def login_routes(keyring: Keyring, tries: Tries, show: Show) -> APIRouter:
     """Give the routes of the login page and of the account page."""
     router = APIRouter(include_in_schema=False)
-    _add_login(router, keyring, tries, LoginPages())
-    _add_account(router, keyring, LoginPages())
+    _add_login(router, keyring, tries, show)
+    _add_account(router, keyring, show)
     return router
 
 
-def _add_login(router: APIRouter, keyring: Keyring, tries: Tries, pages: LoginPages) -> None:
+def _add_login(router: APIRouter, keyring: Keyring, tries: Tries, show: Show) -> None:
     @router.get(LOGIN, dependencies=[open_to_all])
     def show_login(request: Request, wanted: Annotated[str, Query(alias="next")] = HOME) -> Response:
         if request.state.actor is LOCAL:
             return RedirectResponse(local_path(wanted), 303)
-        return pages.login(local_path(wanted))
+        return show(request, "login.html", wanted=local_path(wanted), fault="")
 
     @router.post(LOGIN, dependencies=[open_to_all])
     def log_in(request: Request, form: Annotated[dict[str, str], Depends(_form)]) -> Response:
         wanted, address = local_path(form.get("next", HOME)), address_of(request.scope) or ""
         wait = tries.begin(address)
         if wait is not None:
-            answer: Response = pages.login(wanted, f"Too many tries: wait {wait} s.", 429)
-            answer.headers["Retry-After"] = str(wait)
-            return answer
+            refused = _refused(show, request, wanted, f"Too many tries: wait {wait} s.", 429)
+            refused.headers["Retry-After"] = str(wait)
+            return refused
         begun = keyring.begin_session(form.get("token", "").strip())
         if begun is None:
             audit(request, "login", LOGIN)
-            return pages.login(wanted, "This token is not known, or no longer good.", 401)
+            return _refused(show, request, wanted, "This token is not known, or no longer good.", 401)
         tries.succeeded(address)
         if request.state.session:
             keyring.end_session(request.state.session)
@@ -91,10 +80,16 @@ def _add_login(router: APIRouter, keyring: Keyring, tries: Tries, pages: LoginPa
         return answer
 
 
-def _add_account(router: APIRouter, keyring: Keyring, pages: LoginPages) -> None:
+def _refused(show: Show, request: Request, wanted: str, fault: str, status: int) -> HTMLResponse:
+    answer = show(request, "login.html", wanted=wanted, fault=fault)
+    answer.status_code = status
+    return answer
+
+
+def _add_account(router: APIRouter, keyring: Keyring, show: Show) -> None:
     @router.get("/account", dependencies=[needs(Role.VIEWER)])
     def show_account(request: Request) -> HTMLResponse:
-        return pages.account(request)
+        return show(request, "account.html", has_session=bool(request.state.session), mays=_MAYS)
 
     @router.post("/logout", dependencies=[needs(Role.VIEWER)])
     def log_out(request: Request) -> RedirectResponse:

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from scriptfleet.domain.role import Actor, Role
 from scriptfleet.results import shown
 from scriptfleet.results.errors import Problem
+from scriptfleet.results.pages.static_files import StaticFiles
 
 FOLDER: Final = Path(__file__).parent
 _FILTERS = (
@@ -35,7 +36,9 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._templates.filters.update({one.__name__: one for one in _FILTERS})
-        self._templates.globals["NOTHING"] = shown.NOTHING
+        #: What the pages load.
+        self.files = StaticFiles()
+        self._templates.globals |= {"NOTHING": shown.NOTHING, "static": self.files.address}
 
     def page(self, request: Request, name: str, **values: object) -> HTMLResponse:
         """Render a page for who asks."""

@@ -1,8 +1,5 @@
 """All pages, and the files that they load."""
 
-from pathlib import Path
-from typing import Final
-
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
@@ -14,16 +11,12 @@ from scriptfleet.results.pages.compare_page import compare_routes
 from scriptfleet.results.pages.definition_page import definition_page_routes
 from scriptfleet.results.pages.fleet_page import fleet_routes
 from scriptfleet.results.pages.overview import overview_routes
-from scriptfleet.results.pages.rendering import FOLDER
 from scriptfleet.results.pages.run_page import run_routes
 from scriptfleet.results.pages.runs_page import runs_routes
 from scriptfleet.results.pages.script_page import script_routes
 from scriptfleet.results.pages.sources import Sources
+from scriptfleet.results.pages.static_files import OPEN_FILES, StaticFiles
 from scriptfleet.results.rest.seats import PAGES, Seats
-
-_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
-#: An hour: a file of an older version must not stay for long after an upgrade.
-_KEPT: Final = {"Cache-Control": "max-age=3600"}
 
 
 def page_routes(sources: Sources) -> APIRouter:
@@ -39,19 +32,21 @@ def page_routes(sources: Sources) -> APIRouter:
     router.include_router(action_routes(sources))
     router.include_router(definition_page_routes(sources))
     _add_submit_page(router, sources)
-    _add_files(router)
+    _add_files(router, sources.renderer.files)
     return router
 
 
-def style_route() -> APIRouter:
-    """Give the style sheet, to the login page too."""
+def open_file_routes(files: StaticFiles) -> APIRouter:
+    """Give the files that the login page has too."""
     router = APIRouter(include_in_schema=False, dependencies=[open_to_all])
-    style = (FOLDER / "static" / "style.css").read_bytes()
 
-    @router.get("/style.css")
-    def style_sheet() -> Response:
-        return Response(style, media_type=_TYPES[".css"], headers=_KEPT)
+    def add(name: str) -> None:
+        @router.get(f"/{name}")
+        def open_file(request: Request) -> Response:
+            return files.answer(request, name)
 
+    for name in OPEN_FILES:
+        add(name)
     return router
 
 
@@ -61,14 +56,9 @@ def _add_submit_page(router: APIRouter, sources: Sources) -> None:
         return sources.renderer.page(request, "submit.html")
 
 
-def _add_files(router: APIRouter) -> None:
-    files = {path.name: path.read_bytes() for path in (FOLDER / "static").iterdir() if path.suffix in _TYPES}
-
-    def answer(name: str) -> Response:
-        return Response(files[name], media_type=_TYPES[Path(name).suffix], headers=_KEPT)
-
+def _add_files(router: APIRouter, files: StaticFiles) -> None:
     @router.get("/static/{name}")
-    def static_file(name: str) -> Response:
+    def static_file(request: Request, name: str) -> Response:
         if name not in files:
             raise HTTPException(404)
-        return answer(name)
+        return files.answer(request, name)
