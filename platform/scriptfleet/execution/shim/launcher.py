@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import sys
 from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
 
-from scriptfleet.execution.shim import tree, wire
+from scriptfleet.execution.shim import signals, tree, wire
 from scriptfleet.execution.shim.kernel import become_subreaper
 from scriptfleet.execution.shim.slot import Slot
 
@@ -121,17 +120,17 @@ def _rehearse() -> None:
 
 def _note_children() -> None:
     # A Python-level handler, which shims inherit, is what makes the kernel's signal write to the wake-up pipe.
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signals.signal(signals.SIGCHLD, lambda *_: None)
 
 
 def _wake_on_child() -> int:
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
-    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    signals.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     return wake_read
 
 
 def _ignore_terminal_signals() -> None:
     # Ctrl-C goes to the worker or the command line, which decide; the line's end tells this process.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGQUIT, signal.SIG_IGN)
+    signals.signal(signals.SIGINT, signals.SIG_IGN)
+    signals.signal(signals.SIGQUIT, signals.SIG_IGN)

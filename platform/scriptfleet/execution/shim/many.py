@@ -13,7 +13,6 @@ import ctypes  # noqa: F401
 import os  # noqa: F401
 import resource  # noqa: F401
 import select  # noqa: F401
-import signal  # noqa: F401
 import stat  # noqa: F401
 import time  # noqa: F401
 

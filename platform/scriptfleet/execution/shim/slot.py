@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import time
 from _socket import socket
 
-from scriptfleet.execution.shim import wire
+from scriptfleet.execution.shim import signals, wire
 from scriptfleet.execution.shim.kernel import become_subreaper
 from scriptfleet.execution.shim.outputs import Outputs
 from scriptfleet.execution.shim.tracked import Tracked
@@ -37,7 +36,7 @@ class Slot:
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
         # The handler of SIGCHLD that writes to it is the launcher's, as it was at the fork.
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        signals.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
 
     def serve(self) -> None:
         """Say hello, then serve until the worker closes the line."""
@@ -56,7 +55,7 @@ class Slot:
 
     def close(self) -> None:
         """Hear of no more ends; the line is its owner's to close."""
-        signal.set_wakeup_fd(-1)
+        signals.set_wakeup_fd(-1)
         os.close(self._wake_read)
         os.close(self._wake_write)
 

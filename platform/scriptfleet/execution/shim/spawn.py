@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import resource
-import signal
 import sys
 from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
 
+from scriptfleet.execution.shim import signals
 from scriptfleet.execution.shim.bubble import Bubble
 from scriptfleet.execution.shim.isolate import isolate
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 #: Python ignores the first two, the launcher the others; a script expects the defaults.
-_TO_DEFAULT = (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT)
+_TO_DEFAULT = (signals.SIGPIPE, signals.SIGXFSZ, signals.SIGINT, signals.SIGQUIT)
 
 _LIMITS = {
     "cpu_seconds": resource.RLIMIT_CPU,
@@ -172,4 +172,4 @@ def _run_warm(request: Mapping[str, Any], telling: socket) -> NoReturn:
 
 def _default_signals() -> None:
     for signum in _TO_DEFAULT:
-        signal.signal(signum, signal.SIG_DFL)
+        signals.signal(signum, signals.SIG_DFL)

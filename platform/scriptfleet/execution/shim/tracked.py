@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import select
-import signal
 import sys
 import time
 
+from scriptfleet.execution.shim import signals
 from scriptfleet.execution.shim.capture import Capture
 from scriptfleet.execution.shim.first_look import first_look
 from scriptfleet.execution.shim.isolate import network_bytes
@@ -208,15 +208,15 @@ class Tracked:
             # Asked again, and perhaps with less patience.
             self._kill_at = min(self._kill_at, kill_at)
             return
-        self._told = self._reach.signal(signal.SIGTERM)
+        self._told = self._reach.signal(signals.SIGTERM)
         # A stopped process would not see the TERM.
-        self._reach.signal(signal.SIGCONT)
+        self._reach.signal(signals.SIGCONT)
         self._kill_at = kill_at
         self._deadline = None
 
     def _end_orphans(self, now: float) -> None:
         """End what the script left behind, also what it started after it was told to end."""
-        self._orphans_ended = len(self._reach.signal(signal.SIGTERM, spared=self._told))
+        self._orphans_ended = len(self._reach.signal(signals.SIGTERM, spared=self._told))
         if self._kill_at is None:
             self._kill_at = now + _ORPHAN_GRACE_SECONDS
 

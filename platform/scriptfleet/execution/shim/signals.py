@@ -1,0 +1,47 @@
+"""Signals as plain numbers. The standard library's names for them load as much as all else that a shim needs."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from signal import (
+        SIG_DFL,
+        SIG_IGN,
+        SIGCHLD,
+        SIGCONT,
+        SIGINT,
+        SIGPIPE,
+        SIGQUIT,
+        SIGTERM,
+        SIGXFSZ,
+        set_wakeup_fd,
+        signal,
+    )
+else:
+    from _signal import (
+        SIG_DFL,
+        SIG_IGN,
+        SIGCHLD,
+        SIGCONT,
+        SIGINT,
+        SIGPIPE,
+        SIGQUIT,
+        SIGTERM,
+        SIGXFSZ,
+        set_wakeup_fd,
+        signal,
+    )
+
+__all__ = [
+    "SIGCHLD",
+    "SIGCONT",
+    "SIGINT",
+    "SIGPIPE",
+    "SIGQUIT",
+    "SIGTERM",
+    "SIGXFSZ",
+    "SIG_DFL",
+    "SIG_IGN",
+    "set_wakeup_fd",
+    "signal",
+]
