@@ -25,8 +25,8 @@ settings.register_profile("steady", deadline=None, suppress_health_check=[Health
 settings.load_profile("steady")
 
 
-# A shell's background commands ignore these, and so would all that the tests start.
-for ignored in (signal.SIGINT, signal.SIGQUIT):
+# A shell's background commands and those under nohup ignore these, and so would all that the tests start.
+for ignored in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
     if signal.getsignal(ignored) is signal.SIG_IGN:
         signal.signal(ignored, signal.default_int_handler if ignored is signal.SIGINT else signal.SIG_DFL)
 
@@ -62,7 +62,7 @@ def redis_url() -> Iterator[str]:
         yield f"unix://{folder}/redis.sock"
     finally:
         server.terminate()
-        server.wait(10)
+        server.wait(60)
         shutil.rmtree(folder)
 
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 Found = TypeVar("Found")
 
 
-def eventually(condition: Callable[[], Found], within: float = 10.0, every: float = 0.02) -> Found:
+def eventually(condition: Callable[[], Found], within: float = 60.0, every: float = 0.02) -> Found:
     """Ask until ``condition`` gives something true, or asserts nothing any more, and give what it gave.
 
     A condition that returns None has passed once it raises no AssertionError. After ``within`` seconds the last

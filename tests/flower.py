@@ -28,7 +28,7 @@ class Flower:
 
     def tasks(self) -> dict:
         """Give the tasks that it knows, by id."""
-        return dict(httpx.get(f"{self.url}/api/tasks").json())
+        return dict(httpx.get(f"{self.url}/api/tasks", timeout=60).json())
 
     def press(self, path: str, **parameters: str | int | float) -> httpx.Response:
         """Press a button."""
@@ -36,10 +36,12 @@ class Flower:
 
     def await_worker(self, name: str) -> None:
         """Wait until it knows a worker: before that it gives no orders to it."""
-        eventually(lambda: name in httpx.get(f"{self.url}/api/workers", params={"refresh": 1}).json(), within=30)
+        eventually(
+            lambda: name in httpx.get(f"{self.url}/api/workers", params={"refresh": 1}, timeout=60).json(), within=30
+        )
 
     def _is_up(self) -> bool:
         try:
-            return httpx.get(f"{self.url}/healthcheck").status_code == 200
+            return httpx.get(f"{self.url}/healthcheck", timeout=60).status_code == 200
         except httpx.TransportError:
             return False

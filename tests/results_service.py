@@ -96,7 +96,7 @@ def running(database: Database, token: str = "", **more: Any) -> Iterator[Servic
     parts = parts_of(database, fleet, ingest, settings)
     metrics = RunMetrics(parts.registry)
     served = serving(create_app(settings, parts), settings.trusted_proxies, parts.leaving)
-    with served as url, httpx.Client(base_url=url, verify=False) as client:
+    with served as url, httpx.Client(base_url=url, verify=False, timeout=60) as client:
         yield Service(client, IngestStore(database), metrics, fleet, ingest, database)
 
 

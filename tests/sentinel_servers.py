@@ -45,10 +45,10 @@ class SentinelServers:
         self.primary.start()
         self.replica.start()
         with redis.Redis(HOST, self.primary.port) as primary:
-            eventually(lambda: primary.info("replication").get("slave0", {}).get("state") == "online", within=20)
+            eventually(lambda: primary.info("replication").get("slave0", {}).get("state") == "online", within=60)
         for number, port in enumerate(self._ports):
             self._watching.append(self._watch(self.primary.folder / f"sentinel-{number}.conf", port))
-        eventually(lambda: all(self._sees_all(port) for port in self._ports), within=20)
+        eventually(lambda: all(self._sees_all(port) for port in self._ports), within=60)
         return self
 
     def _watch(self, path: Path, port: int) -> "subprocess.Popen[bytes]":

@@ -139,9 +139,9 @@ def test_a_queue_is_paused_and_resumed_and_a_worker_cordoned_by_keyboard(page: P
         page.reload()
         return page.get_by_role("button", name=re.compile("^Uncordon")).count() == 1
 
-    eventually(is_cordoned, within=20)
+    eventually(is_cordoned, within=60)
     change(page, page.get_by_role("button", name=re.compile("^Uncordon")))
-    eventually(lambda: not is_cordoned(), within=20)
+    eventually(lambda: not is_cordoned(), within=60)
 
 
 @pytest.mark.parametrize("path", ["/", "/runs", "/fleet", "/schedules", "/dead", "/submit", "/definitions"])

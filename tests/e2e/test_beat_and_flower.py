@@ -27,12 +27,12 @@ def test_two_beats_fire_each_slot_once_and_one_that_is_killed_is_not_missed(flee
     fleet.worker()
     add_schedule(fleet, 0.5)
     first, second = fleet.beat("beat1"), fleet.beat("beat2")
-    eventually(lambda: "slot_fired" in first.log() + second.log(), within=20)
+    eventually(lambda: "slot_fired" in first.log() + second.log(), within=60)
     leader = first if "slot_fired" in first.log() else second
 
     leader.end(signal.SIGKILL)
     fired_before = len(stored_runs(server))
-    eventually(lambda: len([run for run in stored_runs(server) if run["outcome"]]) >= fired_before + 4, within=20)
+    eventually(lambda: len([run for run in stored_runs(server) if run["outcome"]]) >= fired_before + 4, within=60)
 
     runs = stored_runs(server)
     slots = {run["job_id"] for run in runs}
@@ -47,11 +47,11 @@ def test_a_schedule_outlives_the_brokers_copy_of_its_script(fleet: Fleet) -> Non
     add_schedule(fleet, 600)
     broker = fleet.client().broker
     fleet.beat()
-    eventually(lambda: broker.redis.scard(broker.keys("queues")), within=20)
+    eventually(lambda: broker.redis.scard(broker.keys("queues")), within=60)
 
     fleet.worker(slots=1)
 
-    run = eventually(lambda: [run for run in stored_runs(server) if run["outcome"]], within=20)[0]
+    run = eventually(lambda: [run for run in stored_runs(server) if run["outcome"]], within=60)[0]
     assert (run["name"], run["outcome"]) == ("tick.py", "succeeded")
 
 

@@ -24,7 +24,7 @@ def test_each_job_of_a_group_that_is_cancelled_while_it_runs_has_one_outcome_eve
     while counts := client.cancel(group="race"):
         told.update(counts)
 
-    states = {job.id: job.wait(20) for job in jobs}
+    states = {job.id: job.wait(60) for job in jobs}
     assert set(states.values()) == {State.SUCCEEDED, State.CANCELLED}
     assert told["queued"] + told["delayed"] + told["running"] >= Counter(states.values())[State.CANCELLED]
     eventually(lambda: _stored(server, jobs[-1].id) is not None)

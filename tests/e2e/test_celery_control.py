@@ -28,7 +28,7 @@ def test_flowers_terminate_button_cancels_a_running_job(fleet: Fleet, flower: Fl
 
     assert flower.press(f"task/revoke/{job.id}", terminate="true").status_code == 200
 
-    assert job.wait(10) is State.CANCELLED
+    assert job.wait(60) is State.CANCELLED
     assert marked("flower-1") == []
     eventually(lambda: flower.tasks()[job.id]["state"] == "REVOKED")
 
@@ -40,7 +40,7 @@ def test_flowers_revoke_button_cancels_a_job_that_waits(fleet: Fleet, flower: Fl
     assert flower.press(f"task/revoke/{waiting.id}").status_code == 200
     first.cancel()
 
-    assert waiting.wait(10) is State.CANCELLED
+    assert waiting.wait(60) is State.CANCELLED
 
 
 def test_flowers_pool_buttons_add_slots_and_take_them_away(fleet: Fleet, flower: Flower) -> None:
@@ -54,7 +54,7 @@ def test_flowers_pool_buttons_add_slots_and_take_them_away(fleet: Fleet, flower:
     assert {job.result(20).stdout for job in jobs} == {"done\n"}
     late = [fleet.client().submit_shell("sleep 1.5", env={"MARK": "flower-4"}) for _ in range(3)]
     eventually(lambda: said_of(fleet, "w1").jobs == (late[0].id,))
-    assert {job.wait(20) for job in late} == {State.SUCCEEDED}
+    assert {job.wait(60) for job in late} == {State.SUCCEEDED}
 
 
 def test_flowers_time_limits_hold_for_jobs_also_for_those_without_a_message(fleet: Fleet, flower: Flower) -> None:
@@ -73,7 +73,7 @@ def test_flowers_shutdown_button_drains_the_worker(fleet: Fleet, flower: Flower)
 
     assert flower.press(f"worker/shutdown/{NAME}").status_code == 200
 
-    assert worker.popen.wait(20) == 0
+    assert worker.popen.wait(60) == 0
     assert job.result(1).stdout == "finished\n"
     assert "drain_begun" in worker.log()
 
@@ -86,7 +86,7 @@ def test_flowers_shutdown_waits_no_longer_than_the_grace(fleet: Fleet) -> None:
 
     flower.press(f"worker/shutdown/{NAME}")
 
-    assert worker.popen.wait(20) == 0
+    assert worker.popen.wait(60) == 0
     assert marked("flower-6") == []
     is_put_back(job)
 
@@ -104,7 +104,7 @@ def test_celerys_soft_shutdown_lets_short_runs_end_and_leaves_no_orphan(fleet: F
     short = running(fleet, "soft-1", "sleep 1.5; echo short")
     long = running(fleet, "soft-2", "sleep 300 & sleep 301")
 
-    worker.end(signal.SIGQUIT, within=20)
+    worker.end(signal.SIGQUIT, within=60)
 
     assert "Initiating Soft Shutdown" in worker.log()
     assert short.result(1).stdout == "short\n"
@@ -126,6 +126,6 @@ def test_two_sigquits_while_a_script_ignores_sigterm_leave_no_orphan(fleet: Flee
 
     worker.send(signal.SIGQUIT)
     eventually(lambda: "Cold shutdown" in worker.log() or "Hitting Ctrl+C again" in worker.log())
-    worker.end(signal.SIGQUIT, within=20)
+    worker.end(signal.SIGQUIT, within=60)
 
     eventually(lambda: marked("soft-3") == [])

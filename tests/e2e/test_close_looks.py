@@ -20,7 +20,7 @@ def test_who_asks_for_the_processes_of_a_run_is_told_them_and_they_are_kept(flee
     address = f"{server.url}/api/v1/runs/{job.facts()['run_id']}/processes"
 
     def told() -> dict[str, Any]:
-        found = httpx.get(address).json()
+        found = httpx.get(address, timeout=60).json()
         assert found["count"] == 2
         return dict(found)
 

@@ -42,7 +42,7 @@ def test_the_end_of_the_grace_ends_what_runs_and_the_next_worker_has_it_at_once(
     server, worker = fleet.server(), fleet.worker("w1", env={"SCRIPTFLEET_DRAIN_SECONDS": "1"})
     job = running(fleet, "drain-1", "trap '' TERM; sleep 2; echo ran", grace=0.5)
 
-    assert worker.end(signal.SIGTERM, within=15) == 0
+    assert worker.end(signal.SIGTERM, within=60) == 0
 
     assert marked("drain-1") == []
     is_put_back(job)
@@ -63,7 +63,7 @@ def test_a_second_sigterm_ends_what_runs(fleet: Fleet) -> None:
     eventually(lambda: said_of(fleet, "w1").state is WorkerState.DRAINING)
     assert marked("drain-2")
 
-    assert worker.end(signal.SIGTERM, within=10) == 0
+    assert worker.end(signal.SIGTERM, within=60) == 0
     assert marked("drain-2") == []
     is_put_back(job)
 
@@ -74,7 +74,7 @@ def test_ctrl_c_twice_ends_what_runs_and_gives_it_back(fleet: Fleet) -> None:
 
     worker.send(signal.SIGINT)
     eventually(lambda: said_of(fleet, "w1").state is WorkerState.DRAINING)
-    worker.end(signal.SIGINT, within=10)
+    worker.end(signal.SIGINT, within=60)
 
     assert marked("drain-3") == []
     is_put_back(job)
@@ -84,7 +84,7 @@ def test_sigquit_is_celerys_cold_shutdown_and_gives_jobs_back(fleet: Fleet) -> N
     worker = fleet.worker("w1", env=LONG)
     jobs = [running(fleet, f"drain-4-{number}") for number in range(2)]
 
-    worker.end(signal.SIGQUIT, within=15)
+    worker.end(signal.SIGQUIT, within=60)
 
     assert marked("drain-4-") == []
     for job in jobs:
@@ -104,8 +104,8 @@ def test_a_draining_worker_keeps_no_message_from_the_others(fleet: Fleet) -> Non
     assert {job.result(6).stdout for job in late} == {"late\n"}
     assert long.state() is State.RUNNING
     assert {job.facts()["worker"].split("@")[0] for job in late[5:]} == {"w2"}
-    worker.end(signal.SIGTERM, within=10)
-    eventually(lambda: marked("drain-5") and long.facts()["worker"].startswith("w2@"), within=5)
+    worker.end(signal.SIGTERM, within=60)
+    eventually(lambda: marked("drain-5") and long.facts()["worker"].startswith("w2@"), within=60)
 
 
 @pytest.mark.parametrize("name", ["plain celery", "scriptfleet worker"])
@@ -117,7 +117,7 @@ def test_a_worker_is_drained_from_anywhere_and_exits_with_zero(fleet: Fleet, nam
 
     assert (told.returncode, told.stdout) == (0, "")
     assert "told to drain" in told.stderr
-    assert worker.popen.wait(20) == 0
+    assert worker.popen.wait(60) == 0
     assert job.result(1).stdout == "finished\n"
     assert "drain_begun seconds=60" in worker.log()
     # The order was for that process alone.
@@ -132,7 +132,7 @@ def test_the_grace_of_an_order_to_drain_ends_what_runs(fleet: Fleet) -> None:
 
     scriptfleet(fleet, "workers", "drain", said_of(fleet, "w1").name, "--grace", "0")
 
-    assert worker.popen.wait(15) == 0
+    assert worker.popen.wait(60) == 0
     is_put_back(job)
 
 
@@ -174,7 +174,7 @@ def test_signals_reach_the_worker_of_the_command_line(fleet: Fleet) -> None:
     worker = own_worker(fleet)
     job = running(fleet, "drain-8", "sleep 2; echo finished")
 
-    assert worker.end(signal.SIGTERM, within=20) == 0
+    assert worker.end(signal.SIGTERM, within=60) == 0
 
     assert job.result(1).stdout == "finished\n"
 

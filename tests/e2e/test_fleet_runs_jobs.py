@@ -179,8 +179,8 @@ def test_cancel_ends_a_running_tree_and_a_waiting_job(fleet: Fleet) -> None:
     assert waiting.cancel()
     assert running.cancel()
 
-    assert waiting.wait(10) is State.CANCELLED
-    assert running.wait(10) is State.CANCELLED
+    assert waiting.wait(60) is State.CANCELLED
+    assert running.wait(60) is State.CANCELLED
     assert not running.cancel()
     assert marked("cancel-me-1") == []
 
@@ -195,7 +195,7 @@ def test_two_hundred_jobs_on_two_workers_are_stored_once_each(fleet: Fleet) -> N
     for job in jobs:
         assert job.wait(60) is State.SUCCEEDED
 
-    eventually(lambda: len([run for run in stored_runs(server) if run["outcome"] == "succeeded"]) == 200, within=20)
+    eventually(lambda: len([run for run in stored_runs(server) if run["outcome"] == "succeeded"]) == 200, within=60)
     runs = stored_runs(server)
     assert len(runs) == 200
     assert {run["job_id"] for run in runs} == {job.id for job in jobs}
@@ -228,7 +228,7 @@ def test_sigkill_of_a_worker_leaves_no_script_and_the_job_runs_again(fleet: Flee
 
     worker.end(signal.SIGKILL)
 
-    eventually(lambda: marked("killed-worker-1") == [], within=5)
+    eventually(lambda: marked("killed-worker-1") == [], within=60)
     fleet.worker("w2", slots=2)
     for job in jobs:
         result = job.result(60)
@@ -247,7 +247,7 @@ def test_plain_celery_remote_control_ends_a_run(fleet: Fleet) -> None:
     )
     subprocess.run([sys.executable, "-c", revoke, job.id], env=fleet.environment, check=True)
 
-    assert job.wait(10) is State.CANCELLED
+    assert job.wait(60) is State.CANCELLED
     assert marked("revoked-1") == []
 
 

@@ -50,7 +50,7 @@ def test_a_generated_client_submits_waits_and_reads_output(fleet: Fleet, tmp_pat
     fleet.worker()
     description = tmp_path / "openapi.json"
     description.write_bytes(
-        httpx.get(f"{server.url}/api/v1/openapi.json", headers={"Authorization": "Bearer s3cret"}).content
+        httpx.get(f"{server.url}/api/v1/openapi.json", headers={"Authorization": "Bearer s3cret"}, timeout=60).content
     )
 
     # What it wrote need not be put into shape.

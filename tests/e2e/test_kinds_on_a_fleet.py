@@ -40,7 +40,7 @@ def test_progress_is_seen_live_and_measures_and_files_arrive(fleet: Fleet, tmp_p
     go = tmp_path / "go"
     job = fleet.client().submit_code(SPEAKS, env={"GO": str(go)})
 
-    reading = eventually(lambda: found if "progress" in (found := live_reading(fleet, job.id)) else False, within=20)
+    reading = eventually(lambda: found if "progress" in (found := live_reading(fleet, job.id)) else False, within=60)
     assert (reading["progress"], reading["message"]) == (0.4, "loading")
     with pytest.raises(InvalidValue, match="none yet"):
         job.artifact("plot.png")
@@ -67,7 +67,7 @@ def test_progress_is_seen_live_and_measures_and_files_arrive(fleet: Fleet, tmp_p
         assert run["outcome"]
         return run
 
-    assert eventually(stored, within=20)["usage"]["custom.rows"] == 120.0  # type: ignore[index]
+    assert eventually(stored, within=60)["usage"]["custom.rows"] == 120.0  # type: ignore[index]
 
 
 class Hello(http.server.BaseHTTPRequestHandler):

@@ -58,7 +58,7 @@ def test_two_workers_of_one_name_are_two_entries_in_the_list(fleet: Fleet) -> No
     command = [sys.executable, "-m", "celery", "-A", "scriptfleet_workers.app", "worker", "-n", "same@%h", "-c", "3"]
     second = fleet.start("second", *command, "--without-mingle", "--without-gossip")
 
-    workers = eventually(lambda: len(found := fleet.view().workers()) == 2 and found, within=20)
+    workers = eventually(lambda: len(found := fleet.view().workers()) == 2 and found, within=60)
 
     assert {worker.slots for worker in workers} == {1, 3}
     assert {worker.name.partition("#")[2] for worker in workers} == {"", str(second.pid)}

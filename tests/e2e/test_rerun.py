@@ -78,7 +78,7 @@ def test_rest_runs_again_from_the_store_too_and_tells_what_cannot(fleet: Fleet) 
 
     same = httpx.post(f"{jobs}/{job.id}/retry?wait=30s", timeout=40).json()
     changed = httpx.post(f"{jobs}/{job.id}/rerun?wait=30s", json={"args": ["new"]}, timeout=40).json()
-    refused = httpx.post(f"{jobs}/{private.id}/retry").json()
+    refused = httpx.post(f"{jobs}/{private.id}/retry", timeout=60).json()
 
     assert [one["result"]["stdout"] for one in (same, changed)] == ["old\n", "new\n"]
     assert (same["rerun_of"], refused["code"]) == (job.id, "invalid_value")

@@ -120,7 +120,7 @@ def test_output_is_followed_over_a_cut_line_and_the_end_of_the_run_without_gap_o
     assert text_of(seen, "stderr") == "".join(f"warning {number}\n" for number in range(6))
     assert [one.name for one in seen if one.name != "output"] == ["end"]
     assert (seen[-1].data["outcome"], seen[-1].data["job_id"]) == ("succeeded", job["job_id"])
-    assert httpx.get(url, headers={"Last-Event-ID": seen[-1].id or ""}).status_code == 204
+    assert httpx.get(url, headers={"Last-Event-ID": seen[-1].id or ""}, timeout=60).status_code == 204
     with followed(url, seen[1].id) as events:
         assert text_of(seen[:2]) + text_of(list(events)) == text_of(seen)
 

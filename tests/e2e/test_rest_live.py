@@ -50,4 +50,4 @@ def test_a_watcher_that_comes_after_a_while_without_any_gets_a_fresh_picture(fle
         until(events, job.id, None)
 
     job.cancel()
-    assert httpx.get(f"{server.url}/healthz").status_code == 200
+    assert httpx.get(f"{server.url}/healthz", timeout=60).status_code == 200

@@ -71,7 +71,7 @@ def test_after_out_of_memory_a_worker_of_the_other_queue_takes_it(fleet: Fleet) 
 def test_a_delayed_attempt_survives_the_worker_that_set_it(fleet: Fleet) -> None:
     first = fleet.worker("w1", slots=1)
     job = fleet.client().submit_code("import sys; sys.exit(3)", retry={"max_attempts": 2, "initial_delay": 1.0})
-    eventually(lambda: job.state() is State.DELAYED, within=20)
+    eventually(lambda: job.state() is State.DELAYED, within=60)
     first.end(signal.SIGKILL)
     eventually(lambda: _is_overdue(fleet))
 

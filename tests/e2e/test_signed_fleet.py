@@ -102,11 +102,11 @@ def test_a_spec_of_another_job_is_refused_under_a_new_id(fleet: SignedFleet, tmp
     broker, copied = fleet.thief().broker, Job("00000000-0000-4000-8000-000000000001", fleet.client().broker)
     dumped = dump_of(fleet, job)
     fleet.worker("w1")
-    assert job.wait(20) is State.SUCCEEDED
+    assert job.wait(60) is State.SUCCEEDED
 
     write_again(fleet, copied, dumped)
 
-    assert copied.wait(20) is State.REJECTED
+    assert copied.wait(60) is State.REJECTED
     assert times.read_text() == "x\n"
     assert broker.redis.exists(broker.keys("job", job.id))
 
@@ -118,7 +118,7 @@ def test_a_signed_job_that_is_written_again_once_its_record_is_gone_does_not_run
     job = fleet.client().submit_shell(f"echo x >> {times}")
     dumped = dump_of(fleet, job)
     worker = fleet.worker("w1", env={"SCRIPTFLEET_WORKER_HEALTH_PORT": "0"})
-    assert job.wait(20) is State.SUCCEEDED
+    assert job.wait(60) is State.SUCCEEDED
 
     write_again(fleet, job, dumped)
 
@@ -134,7 +134,7 @@ def test_a_signed_job_that_is_written_again_once_its_record_is_gone_does_not_run
 def test_what_remembers_ended_jobs_outlives_their_records_and_their_signatures(fleet: SignedFleet) -> None:
     fleet.worker("w1")
     job = fleet.client().submit_shell("true")
-    assert job.wait(20) is State.SUCCEEDED
+    assert job.wait(60) is State.SUCCEEDED
     broker = fleet.client().broker
 
     [spent] = broker.redis.scan_iter(f"{broker.keys('spent')}:*")
@@ -167,11 +167,11 @@ def test_a_job_is_stopped_by_signed_orders_alone(fleet: SignedFleet, worker: Pro
     thief.broker.redis.publish(keys("control"), old)
     eventually(lambda: refused(worker, "orders").keys() >= {"form", "signature", "replay"})
     # Also the mark that the thief's cancel left is asked about with each renewal of the lease.
-    eventually(lambda: refused(worker, "orders")["signature"] >= 2, within=20)
+    eventually(lambda: refused(worker, "orders")["signature"] >= 2, within=60)
 
     assert marked("thief-2")
     assert job.cancel()
-    assert job.wait(10) is State.CANCELLED
+    assert job.wait(60) is State.CANCELLED
     assert marked("thief-2") == []
 
 
@@ -198,7 +198,7 @@ def test_workers_are_drained_and_cordoned_by_signed_orders_alone(fleet: SignedFl
     eventually(lambda: refused(worker, "orders").get("replay") == 2)
     assert said_of(fleet, "w1").state is WorkerState.READY
     scriptfleet(fleet, "workers", "drain", "w1")
-    assert worker.popen.wait(20) == 0
+    assert worker.popen.wait(60) == 0
 
 
 def test_celerys_own_control_is_off_where_orders_are_signed(fleet: SignedFleet, worker: Process) -> None:

@@ -11,7 +11,7 @@ def test_a_slot_that_goes_on_without_messages_holds_back_none(fleet: Fleet) -> N
     client = fleet.client()
     jobs = [client.submit_shell("sleep 0.1") for _ in range(4)]
     long = [client.submit_shell("sleep 12", env={"MARK": "slots-1"}) for _ in range(1)]
-    eventually(lambda: marked("slots-1"), within=20)
+    eventually(lambda: marked("slots-1"), within=60)
     late = [client.submit_shell("true") for _ in range(6)]
     fleet.worker("w2", slots=1)
 

@@ -89,7 +89,7 @@ def forgotten_by_the_broker(fleet: Fleet, job_id: str) -> None:
     def is_stored() -> bool:
         return any(run.outcome for run in stored_runs(fleet, job_id))
 
-    eventually(is_stored, within=20)
+    eventually(is_stored, within=60)
     broker = fleet.client().broker
     broker.redis.delete(broker.keys("job", job_id))
 

@@ -62,8 +62,8 @@ def test_the_documented_user_suffices_for_client_worker_results_and_beat(fleet: 
     assert running.result(30).outcome is State.CANCELLED
     delayed = client.submit_shell("true", not_before=time.time() + 1)
     assert delayed.result(30).outcome is State.SUCCEEDED
-    eventually(lambda: "slot_fired" in beat.log(), within=20)
-    eventually(lambda: {"hello.py", "tick.py"} <= {run["name"] for run in stored_runs(service)}, within=20)
+    eventually(lambda: "slot_fired" in beat.log(), within=60)
+    eventually(lambda: {"hello.py", "tick.py"} <= {run["name"] for run in stored_runs(service)}, within=60)
     listed = scriptfleet("ps", home=fleet.home, **{key: fleet.environment[key] for key in ("SCRIPTFLEET_REDIS_URL",)})
     assert listed.returncode == 0, listed.stderr
     worker.end()

@@ -61,7 +61,7 @@ def test_a_look_shows_what_runs_and_what_it_takes(fleet: Fleet, tmp_path: Path) 
     assert job_id[:8] in text
     assert text.rstrip().endswith("\x1b[?25h\x1b[?1049l")
     go.touch()
-    eventually(lambda: "nothing runs" in call(fleet, "top", "--once"), within=20)
+    eventually(lambda: "nothing runs" in call(fleet, "top", "--once"), within=60)
 
 
 def in_terminal(fleet: Fleet) -> str:
@@ -88,5 +88,5 @@ def in_terminal(fleet: Fleet) -> str:
             asked = True
             process.send_signal(signal.SIGINT)
     os.close(outer)
-    assert process.wait(10) == 0, seen
+    assert process.wait(60) == 0, seen
     return seen.decode()

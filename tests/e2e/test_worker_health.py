@@ -18,7 +18,7 @@ def url_of(worker: Process) -> str:
 
 
 def metrics_of(url: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
-    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics", timeout=60).text)
     return {
         sample.name: {tuple(sorted(one.labels.items())): one.value for one in family.samples}
         for family in families
@@ -28,11 +28,14 @@ def metrics_of(url: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:
 
 def test_a_worker_that_takes_jobs_is_alive_and_ready_and_counts_its_runs(fleet: Fleet) -> None:
     url = url_of(fleet.worker("w1", env=SERVED))
-    assert fleet.client().submit_shell("true").wait(20) is State.SUCCEEDED
-    assert fleet.client().submit_shell("false").wait(20) is State.FAILED
+    assert fleet.client().submit_shell("true").wait(60) is State.SUCCEEDED
+    assert fleet.client().submit_shell("false").wait(60) is State.FAILED
 
-    assert (httpx.get(f"{url}/livez").status_code, httpx.get(f"{url}/readyz").status_code) == (200, 200)
-    assert httpx.get(f"{url}/elsewhere").status_code == 404
+    assert (httpx.get(f"{url}/livez", timeout=60).status_code, httpx.get(f"{url}/readyz", timeout=60).status_code) == (
+        200,
+        200,
+    )
+    assert httpx.get(f"{url}/elsewhere", timeout=60).status_code == 404
     assert httpx.head(f"{url}/readyz").text == ""
     found = eventually(lambda: metrics_of(url))
     eventually(lambda: metrics_of(url)["scriptfleet_worker_runs_total"][(("outcome", "failed"),)] == 1)
@@ -48,11 +51,11 @@ def test_a_cordoned_and_a_draining_worker_are_alive_and_not_ready(fleet: Fleet) 
     running(fleet, "health-1")
 
     scriptfleet(fleet, "workers", "cordon", "w1")
-    eventually(lambda: httpx.get(f"{url}/readyz").status_code == 503)
-    assert httpx.get(f"{url}/readyz").text == "it is cordoned\n"
+    eventually(lambda: httpx.get(f"{url}/readyz", timeout=60).status_code == 503)
+    assert httpx.get(f"{url}/readyz", timeout=60).text == "it is cordoned\n"
     scriptfleet(fleet, "workers", "drain", "w1")
-    eventually(lambda: httpx.get(f"{url}/readyz").text == "it is draining\n")
-    assert httpx.get(f"{url}/livez").status_code == 200
+    eventually(lambda: httpx.get(f"{url}/readyz", timeout=60).text == "it is draining\n")
+    assert httpx.get(f"{url}/livez", timeout=60).status_code == 200
     worker.end()
 
 

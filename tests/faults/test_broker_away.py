@@ -36,7 +36,7 @@ def test_a_report_outlives_its_worker_when_the_broker_is_away(fleet: Fleet, brok
     eventually(lambda: marked("away-2"))
 
     broker.kill()
-    eventually(lambda: "report_waits" in worker.log(), within=20)
+    eventually(lambda: "report_waits" in worker.log(), within=60)
     worker.end(signal.SIGTERM, within=60)
     assert "report_spooled" in worker.log()
     broker.start()

@@ -29,12 +29,12 @@ def test_a_worker_whose_loop_reads_no_message_ends_with_a_code_that_restarts_it(
     worker = breakable(fleet, how)
     url = url_of(worker)
     job = running(fleet, "deaf-1")
-    assert httpx.get(f"{url}/readyz").status_code == 200
+    assert httpx.get(f"{url}/readyz", timeout=60).status_code == 200
 
     (fleet.home / "break").touch()
 
     eventually(lambda: said_of(fleet, "w1").state is WorkerState.DEAF, within=30)
-    assert httpx.get(f"{url}/readyz").status_code == 503
+    assert httpx.get(f"{url}/readyz", timeout=60).status_code == 503
     assert worker.popen.wait(40) == os.EX_TEMPFAIL
     assert "worker_deaf reason=no message was read for" in worker.log()
     assert marked("deaf-1") == []

@@ -46,7 +46,7 @@ def test_a_submit_that_no_replica_confirms_is_uncertain_and_what_is_confirmed_ou
         assert states(client, [uncertain]) == [State.QUEUED]
         assert not is_confirmed(client, uncertain)
         servers.replica.send(signal.SIGCONT)
-        eventually(lambda: is_confirmed(client, uncertain), within=20)
+        eventually(lambda: is_confirmed(client, uncertain), within=60)
 
         servers.primary.kill()
         eventually(lambda: servers.primary_port() == servers.replica.port, within=60)

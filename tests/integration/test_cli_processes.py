@@ -37,13 +37,13 @@ def test_a_process_that_ends_again_and_again_is_given_up_with_its_last_words(
     told = capsys.readouterr().err
     assert told.count("talker is started again") == 5
     assert "  no luck\n" in told
-    process.wait(10)
+    process.wait(60)
 
 
 def test_a_process_stands_apart_from_the_terminals_signals(tmp_path: Path) -> None:
     process = python("import os; print(os.getsid(0) == os.getpid(), flush=True); input()", tmp_path)
     process.start()
-    assert process.wait(10)
+    assert process.wait(60)
 
     assert process.logged().startswith("True\n")
 
@@ -68,7 +68,7 @@ def test_a_long_log_is_set_aside_at_the_start(tmp_path: Path) -> None:
     process = python("print('new')", tmp_path)
 
     process.start()
-    process.wait(10)
+    process.wait(60)
 
     assert log.read_text() == "new\n"
     assert (tmp_path / "talker.log.1").stat().st_size == 8_000_000

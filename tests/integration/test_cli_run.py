@@ -94,7 +94,7 @@ def test_an_interrupt_ends_the_script_and_answers_130(tmp_path: Path) -> None:
 
     process.send_signal(signal.SIGINT)
 
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "cancelled" in err
 
@@ -106,7 +106,7 @@ def test_a_reader_that_leaves_early_causes_no_complaint(tmp_path: Path) -> None:
         process.stdout.close()
 
         assert process.stderr.read() == ""
-        assert process.wait(10) == 141
+        assert process.wait(60) == 141
 
 
 @pytest.mark.parametrize(

@@ -236,7 +236,7 @@ def test_an_interrupt_between_two_attempts_ends_the_job(tmp_path: Path) -> None:
 
     process.send_signal(signal.SIGINT)
 
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "cancelled" in err
     (job,) = json.loads(
@@ -251,9 +251,9 @@ def test_an_interrupted_run_is_kept_as_cancelled(tmp_path: Path) -> None:
     process.stdout.readline()
 
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=10)
+    process.communicate(timeout=60)
 
-    eventually(lambda: [run["outcome"] for run in kept(tmp_path)] == ["cancelled"], within=10)
+    eventually(lambda: [run["outcome"] for run in kept(tmp_path)] == ["cancelled"], within=60)
 
 
 def test_the_file_of_the_schema_is_part_of_the_package() -> None:

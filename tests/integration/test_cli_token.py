@@ -26,11 +26,11 @@ def test_a_token_is_made_used_listed_and_revoked(home: Path, redis_url: str) -> 
 
     with served(environment(home, redis_url)) as (_, url):
         asks = {"Authorization": f"Bearer {secret}"}
-        assert httpx.get(f"{url}/api/v1/jobs").status_code == 401
-        assert httpx.get(f"{url}/api/v1/jobs", headers=asks).status_code == 200
-        assert httpx.get(f"{url}/api/v1/audit", headers=asks).status_code == 403
+        assert httpx.get(f"{url}/api/v1/jobs", timeout=60).status_code == 401
+        assert httpx.get(f"{url}/api/v1/jobs", headers=asks, timeout=60).status_code == 200
+        assert httpx.get(f"{url}/api/v1/audit", headers=asks, timeout=60).status_code == 403
         assert scriptfleet("token", "revoke", "ci", home=home).returncode == 0
-        assert httpx.get(f"{url}/api/v1/jobs", headers=asks).status_code == 401
+        assert httpx.get(f"{url}/api/v1/jobs", headers=asks, timeout=60).status_code == 401
 
     (shown,) = json.loads(scriptfleet("token", "ls", "--json", home=home).stdout)
     assert (shown["name"], shown["role"], shown["state"]) == ("ci", "operator", "revoked")

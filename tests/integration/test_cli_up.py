@@ -211,7 +211,7 @@ def test_an_interrupted_submit_wait_lets_the_job_go_on(fleet: Up) -> None:
     process.stdout.readline()
 
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
 
     job = err.split()[1]
     assert process.returncode == 130
@@ -227,7 +227,7 @@ def test_an_interrupted_logs_says_that_the_job_goes_on(fleet: Up) -> None:
     assert json.loads(process.stdout.readline()) == {"stream": "stdout", "text": "20 s to go\n"}
 
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=10)
+    _, err = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert err == f"job {job} goes on: `scriptfleet cancel {job}` ends it\n"
@@ -327,7 +327,7 @@ def test_a_second_ctrl_c_does_not_wait_for_running_jobs(tmp_path: Path) -> None:
 
     assert up.process.wait(9) == 0, up.screen()
     assert "worker is killed" in up.screen()
-    _, alive = psutil.wait_procs(everything, timeout=10)
+    _, alive = psutil.wait_procs(everything, timeout=60)
     assert not alive
 
 

@@ -76,7 +76,9 @@ def _try(url: str, folder: Path, phases: str, *more: str) -> None:
 
 def _without_waits(url: str) -> dict[str, Any]:
     """Give the description without ``?wait=``: nothing ends here, and it would be waited for."""
-    found: dict[str, Any] = httpx.get(f"{url}/api/v1/openapi.json", headers=dict([_HEADER.split(": ")])).json()
+    found: dict[str, Any] = httpx.get(
+        f"{url}/api/v1/openapi.json", headers=dict([_HEADER.split(": ")]), timeout=60
+    ).json()
     for path in found["paths"].values():
         for operation in path.values():
             parameters = operation.get("parameters", [])

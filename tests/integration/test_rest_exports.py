@@ -103,7 +103,7 @@ def test_only_so_many_exports_go_on_at_once_and_who_leaves_makes_room(many: Serv
     url = f"{many.client.base_url}/api/v1/export?format=jsonl"
     taken = [_asked(many) for _ in range(EXPORTERS)]
 
-    refused = httpx.get(url)
+    refused = httpx.get(url, timeout=60)
     assert (refused.status_code, refused.json()["code"], refused.headers["retry-after"]) == (503, "busy", "5")
     for line in taken:
         line.close()

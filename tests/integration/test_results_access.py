@@ -38,7 +38,7 @@ def token(service: Service, role: Role = Role.ADMIN, name: str = "ann", seconds:
 @contextmanager
 def browser(service: Service) -> Iterator[httpx.Client]:
     origin = str(service.client.base_url)
-    with httpx.Client(base_url=origin, headers={**PAGE, "Sec-Fetch-Site": "same-origin"}) as client:
+    with httpx.Client(base_url=origin, headers={**PAGE, "Sec-Fetch-Site": "same-origin"}, timeout=60) as client:
         yield client
 
 

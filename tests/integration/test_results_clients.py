@@ -69,7 +69,7 @@ def test_a_client_that_trickles_its_headers_is_hung_up_on_and_others_are_served(
         slow.sendall(begun)
         if begun.endswith(b"\r\n"):
             thread.start()
-        assert httpx.get(f"http://{address[0]}:{address[1]}/healthz").status_code == 200
+        assert httpx.get(f"http://{address[0]}:{address[1]}/healthz", timeout=60).status_code == 200
 
         # Without a deadline this would never come back.
         slow.settimeout(30)
@@ -136,7 +136,7 @@ def test_a_body_that_hides_its_size_is_refused_once_it_is_too_large(
     store: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    with impatient(store, monkeypatch, token="s3cret") as (host, port), httpx.Client() as client:
+    with impatient(store, monkeypatch, token="s3cret") as (host, port), httpx.Client(timeout=60) as client:
         url = f"http://{host}:{port}"
         assert client.post(f"{url}/login", data={"token": "s3cret"}).status_code == 303
         fits = client.post(f"{url}/logout", content=iter([b"a" * 1000] * 90), headers=form)
@@ -148,7 +148,7 @@ def test_a_body_that_hides_its_size_is_refused_once_it_is_too_large(
 
 def test_the_login_reads_no_more_than_a_form(store: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     with impatient(store, monkeypatch, token="s3cret") as (host, port):
-        answer = httpx.post(f"http://{host}:{port}/login", data={"token": "s3cret", "more": "a" * 20_000})
+        answer = httpx.post(f"http://{host}:{port}/login", data={"token": "s3cret", "more": "a" * 20_000}, timeout=60)
     assert answer.status_code == 401
 
 

@@ -244,9 +244,10 @@ def test_a_duration_is_that_of_the_script_and_not_of_the_interval(bench: Bench) 
 
 def test_a_duration_has_nothing_of_the_engines_own_work_in_it(engine: Engine, tmp_path: Path) -> None:
     """Taken in turn with starting the same program directly, so that the engine is at rest before each run: entering
-    a control group is slow then."""
+    a control group is slow then. A busy machine adds to either, and never takes away: so the least of each are alike,
+    of more runs the busier it is."""
     program, known, measured = find_program("sleep"), [], []
-    for number in range(5):
+    for number in range(40):
         began = time.monotonic()
         os.waitpid(os.posix_spawn(program, [program, "0.2"], os.environ), 0)
         known.append(time.monotonic() - began)
@@ -254,8 +255,9 @@ def test_a_duration_has_nothing_of_the_engines_own_work_in_it(engine: Engine, tm
             Plan([program, "0.2"], dict(os.environ), tmp_path, tmp_path / f"{number}.out", tmp_path / f"{number}.err")
         )
         measured.append(ended.seconds)
+        if number >= 4 and abs(min(measured) - min(known)) <= 0.002:
+            break
 
-    # A busy machine adds to either, and never takes away.
     assert min(measured) == pytest.approx(min(known), abs=0.002)
 
 

@@ -22,7 +22,7 @@ class Difference:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """Give the measures that differ: what is no number first, then the greatest relative difference."""
+    """Give the measures that differ: the outcome and what is no number first, then the greatest relative difference."""
     found = [
         Difference(name, before.get(name), after.get(name), _relative(before.get(name), after.get(name)))
         for name in {**before, **after}
@@ -38,9 +38,13 @@ def spec_differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> lis
 
 def _rank(one: Difference) -> tuple[int, float, str]:
     if one.relative is not None:
-        return 1, -abs(one.relative), one.name
-    # Words and answers that differ come first, what only one of them has last.
-    return (2 if None in (one.before, one.after) else 0), 0.0, one.name
+        return 2, -abs(one.relative), one.name
+    # How it ended comes first, then other words and answers; what only one of them has, and how it was got, last.
+    if one.name == "outcome":
+        return 0, 0.0, one.name
+    if one.name.endswith("_method"):
+        return 4, 0.0, one.name
+    return (3 if None in (one.before, one.after) else 1), 0.0, one.name
 
 
 def _relative(before: object, after: object) -> float | None:

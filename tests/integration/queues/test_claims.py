@@ -173,11 +173,11 @@ def test_cancelling_a_running_job_asks_its_worker(client: Client, worker: FakeWo
     worker.claim(job.id)
     with broker.redis.pubsub(ignore_subscribe_messages=True) as orders:
         orders.subscribe(broker.keys("control"))
-        orders.get_message(timeout=2)
+        orders.get_message(timeout=20)
 
         assert job.cancel()
 
-        order = Order.read(orders.get_message(timeout=2)["data"], "")
+        order = Order.read(orders.get_message(timeout=20)["data"], "")
         assert (order.verb, order.target) == (Verb.STOP, job.id)
     assert job.state() is State.RUNNING
     assert job.facts()["is_cancel_asked"]

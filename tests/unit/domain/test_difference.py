@@ -21,6 +21,13 @@ def test_words_come_first_then_the_greatest_relative_difference_and_what_one_lac
     assert found[2] == Difference("memory", 100, 400, 0.75)
 
 
+def test_the_outcome_comes_before_other_words_and_how_it_was_measured_last() -> None:
+    before = {"memory_method": "wait4", "error": "a", "outcome": "failed", "only": 1}
+    after = {"memory_method": "sampled", "error": "b", "outcome": "succeeded"}
+
+    assert [one.name for one in differences(before, after)] == ["outcome", "error", "only", "memory_method"]
+
+
 def test_yes_and_no_are_no_numbers() -> None:
     assert differences({"success": True}, {"success": False}) == [Difference("success", True, False, None)]
 

@@ -237,13 +237,13 @@ def test_what_sleeps_is_not_read_again_and_what_it_starts_is_found_at_once() -> 
     assert shell.stdin is not None
     tree = TreeReader(os.getpid())
     try:
-        eventually(lambda: tree.read()[shell.pid] is tree.read()[shell.pid], within=10)
+        eventually(lambda: tree.read()[shell.pid] is tree.read()[shell.pid], within=60)
         shell.stdin.write("\n")
-        child = eventually(lambda: children_of(shell.pid), within=10)[0]
+        child = eventually(lambda: children_of(shell.pid), within=60)[0]
 
         assert child in tree.read()
         shell.stdin.write("\n")
-        shell.wait(10)
+        shell.wait(60)
         assert not {child, shell.pid} & tree.read().keys()
     finally:
         tree.close()
