@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import psutil
 import pytest
@@ -18,6 +19,8 @@ from tests.eventually import eventually
 class Up:
     """A fleet in a home of its own."""
 
+    started: ClassVar[list["Up"]] = []
+
     def __init__(self, home: Path, *words: str) -> None:
         self.home = home
         self._screen = home.parent / f"{home.name}.screen"
@@ -26,6 +29,7 @@ class Up:
             self.process = subprocess.Popen(
                 command, env=environment(home), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=screen, stderr=screen
             )
+        self.started.append(self)
 
     def wait_until_up(self) -> None:
         eventually(lambda: (self.home / "fleet.json").exists() or self._is_dead(), within=60)
@@ -47,6 +51,14 @@ class Up:
             return self.process.wait(40)
         finally:
             self.process.kill()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ended() -> Iterator[None]:
+    """End the fleets of tests that failed before they did."""
+    yield
+    for up in Up.started:
+        up.end()
 
 
 @pytest.fixture(scope="module")
@@ -292,7 +304,7 @@ def test_data_survives_a_restart(tmp_path: Path) -> None:
 def test_ctrl_c_lets_a_running_job_finish_and_store_its_end(tmp_path: Path) -> None:
     up = Up(tmp_path / "home")
     up.wait_until_up()
-    job = submit(up, str(EXAMPLES / "sleeps.py"), "3")
+    job = submit(up, str(EXAMPLES / "sleeps.py"), "6")
     eventually(lambda: '"running"' in scriptfleet("status", "--json", job, home=up.home).stdout)
 
     assert up.end() == 0, up.screen()
