@@ -1,8 +1,10 @@
 """Pages in a real browser, with a real worker behind them."""
 
 import re
+from importlib.resources import files
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -23,6 +25,7 @@ sys.stdout.flush()
 time.sleep(2)
 """
 # A worker tells of a run no more often than it renews its lease, each 5 s at first.
+_AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 expect.set_options(timeout=30_000)
 _ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
@@ -144,18 +147,76 @@ def test_a_queue_is_paused_and_resumed_and_a_worker_cordoned_by_keyboard(page: P
     eventually(lambda: not is_cordoned(), within=60)
 
 
-@pytest.mark.parametrize("path", ["/", "/runs", "/fleet", "/schedules", "/dead", "/submit", "/definitions"])
-def test_a_page_fits_a_phone_and_each_of_its_controls_has_a_name(page: Page, path: str) -> None:
-    page.set_viewport_size({"width": 360, "height": 740})
-    page.goto(path)
+@pytest.fixture(scope="module")
+def addresses(service: tuple[Fleet, Server]) -> list[str]:
+    """Where all pages are, one of each kind, with something on them."""
+    fleet, server = service
+    day, size = {"type": "choice", "choices": ["monday", "friday"]}, {"type": "integer", "least": 1, "required": True}
+    command = "echo ${params.day} ${params.size}"
+    body = {"job": {"command": command}, "parameters": {"day": {**day, "default": "friday"}, "size": size}}
+    httpx.put(f"{server.url}/api/v1/definitions/shown", json=body).raise_for_status()
+    run_id = fleet.client().submit_shell("echo shown", name="shown.sh").result(60).run_id
+    eventually(lambda: httpx.get(f"{server.url}/api/v1/runs/{run_id}").is_success, within=20)
+    plain = ["/", "/runs", "/fleet", "/schedules", "/dead", "/submit", "/definitions", "/account", "/compare"]
+    asked = ["/runs?search=shown&sort=wall&label=team%3Dops", "/runs?label=ops", "/script?name=shown.sh", "/nowhere"]
+    return [*plain, *asked, "/definitions/shown", f"/runs/{run_id}", f"/compare?left={run_id}&right={run_id}"]
 
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    nameless = page.evaluate(
-        """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select, textarea")]
-             .filter((one) => !one.hidden && !(one.labels && one.labels.length) && !one.textContent.trim()
-                              && !one.getAttribute("aria-label")).map((one) => one.outerHTML)"""
-    )
-    assert nameless == []
+
+def test_each_page_fits_a_phone_and_is_without_serious_faults_by_axe_in_light_and_dark(
+    page: Page, addresses: list[str]
+) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    for address in addresses:
+        page.emulate_media(color_scheme="light")
+        page.goto(address)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
+        assert serious_faults(page) == [], address
+        # Nothing but colours is otherwise.
+        page.emulate_media(color_scheme="dark")
+        assert serious_faults(page, "color-contrast") == [], f"{address} in the dark"
+
+
+def serious_faults(page: Page, *rules: str) -> list[str]:
+    """Give what axe finds: names, roles, landmarks, contrast and more, but for what it calls minor or moderate."""
+    page.evaluate(_AXE)
+    found = page.evaluate("(rules) => axe.run(rules.length ? { runOnly: rules } : {})", list(rules))["violations"]
+    return [
+        f"{fault['id']}: {node['html']}"
+        for fault in found
+        if fault["impact"] in {"serious", "critical"}
+        for node in fault["nodes"]
+    ]
+
+
+def test_by_keyboard_the_first_stop_skips_to_the_content_and_each_stop_is_seen(page: Page) -> None:
+    for address in ("/runs", "/submit", "/fleet"):
+        page.goto(address)
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to content")).to_be_in_viewport()
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            outline = page.evaluate("getComputedStyle(document.activeElement).outline")
+            assert outline.endswith("solid 3px"), page.evaluate("document.activeElement.outerHTML")
+
+
+def test_without_scripts_runs_are_searched_sorted_and_filtered(
+    browser: Browser, service: tuple[Fleet, Server], addresses: list[str]
+) -> None:
+    assert addresses
+    with browser.new_context(base_url=service[1].url, java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto("/runs")
+        page.get_by_label("Script's name has").fill("SHOWN")
+        change(page, page.get_by_role("button", name="Show"))
+        expect(page.get_by_role("row", name=re.compile("shown.sh"))).to_be_visible()
+        page.get_by_role("link", name="Wall").click()
+        expect(page.get_by_role("columnheader", name="Wall")).to_have_attribute("aria-sort", "descending")
+        page.get_by_label("Outcome", exact=True).select_option("failed")
+        change(page, page.get_by_role("button", name="Show"))
+        expect(page.get_by_text("No run is like this.")).to_be_visible()
+        page.get_by_role("link", name="Take away: Outcome: failed").click()
+        expect(page.get_by_role("row", name=re.compile("shown.sh"))).to_be_visible()
+        assert "sort=wall" in page.url
 
 
 def test_one_logs_in_with_a_token_acts_and_logs_out(browser: Browser, redis_url: str, tmp_path: Path) -> None:
@@ -169,6 +230,7 @@ def test_one_logs_in_with_a_token_acts_and_logs_out(browser: Browser, redis_url:
             page.get_by_label("Token").fill("wrong")
             page.get_by_role("button", name="Log in").click()
             expect(page.get_by_role("alert")).to_contain_text("not known")
+            assert serious_faults(page) == []
             page.get_by_label("Token").fill("secret")
             page.get_by_role("button", name="Log in").click()
             page.wait_for_url("**/runs")
