@@ -203,7 +203,7 @@ def parsed(entry_id: str, fields: dict[bytes, bytes]) -> Event:
     version = int(fields[b"v"])
     if version > EVENT_VERSION:
         raise ValueError(f"version {version} is newer than {EVENT_VERSION}")
-    data = json.loads(fields[b"d"])
+    data = json.loads(fields[b"d"].decode())
     if not isinstance(data, dict):
         raise TypeError("data is not an object")
     return Event(

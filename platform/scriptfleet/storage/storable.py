@@ -45,23 +45,25 @@ def needed_text(field: str, value: object) -> str:
 
 def integer(field: str, value: object) -> int:
     """Accept a whole number of 64 bits."""
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST_INTEGER:
-        raise InvalidValue(field, value, "a whole number of 64 bits")
-    return value
+    return _whole(field, value, -_LARGEST_INTEGER, _LARGEST_INTEGER, "a whole number of 64 bits")
 
 
 def small_integer(field: str, value: object) -> int:
     """Accept a whole number of 32 bits."""
-    if abs(integer(field, value)) > _LARGEST_SMALL_INTEGER:
-        raise InvalidValue(field, value, "a whole number of 32 bits")
-    return integer(field, value)
+    return _whole(field, value, -_LARGEST_SMALL_INTEGER, _LARGEST_SMALL_INTEGER, "a whole number of 32 bits")
 
 
 def moment_ms(field: str, value: object) -> int:
     """Accept milliseconds since the epoch, up to the end of the year 9999."""
-    if not 0 <= integer(field, value) <= _LAST_MOMENT_MS:
-        raise InvalidValue(field, value, "milliseconds since the epoch, before the year 10000")
-    return integer(field, value)
+    return _whole(field, value, 0, _LAST_MOMENT_MS, "milliseconds since the epoch, before the year 10000")
+
+
+def _whole(field: str, value: object, least: int, most: int, expected: str) -> int:
+    # True and false are numbers to Python.
+    is_whole = type(value) is int or (isinstance(value, int) and not isinstance(value, bool))
+    if not is_whole or not least <= value <= most:  # type: ignore[operator]
+        raise InvalidValue(field, value, expected)
+    return value  # type: ignore[return-value]
 
 
 def sample(value: Sequence[object]) -> Sample:

@@ -10,11 +10,13 @@ from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.deflate import deflated
 
 _VERSION: Final = 1
+#: json.dumps() would make an encoder for each tree.
+_as_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def pack(tree: Mapping[str, object]) -> bytes:
     """Give the bytes of a tree in its JSON form."""
-    return bytes([_VERSION]) + deflated(json.dumps(tree, separators=(",", ":")).encode())
+    return bytes([_VERSION]) + deflated(_as_json(tree).encode())
 
 
 def unpack(packed: bytes) -> ProcessTree:
