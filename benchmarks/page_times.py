@@ -68,6 +68,8 @@ def _pages(database: Database, known: Seeded) -> list[tuple[str, str]]:
         ("runs, 10,000 further on", f"/runs?cursor={cursor}"),
         ("failed runs", "/runs?outcome=failed"),
         ("runs by time", "/runs?sort=wall"),
+        ("runs of a queue, by memory", "/runs?queue=default&sort=memory"),
+        ("runs with a label", "/runs?label=team%3Dteam-3"),
         ("runs searched by name", "/runs?search=script_01"),
         ("a script's 30 days", f"/script?name={known.busiest}"),
         ("a script's year", f"/script?name={known.busiest}&days=365"),

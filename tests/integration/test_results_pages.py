@@ -249,7 +249,10 @@ def test_outcomes_and_names_narrow_the_list_and_older_runs_are_a_page_away(servi
 
     assert page(service, older).text.count("other.sh") == 5
     assert page(service, "/runs?name=a%26b.sh").text.count("other.sh") == 0
-    assert "No run is like this. Take a filter away above" in page(service, "/runs?outcome=failed").text
+    assert "No run is like this. Take a filter away above" in page(service, "/runs?outcome=failed&queue=").text
+    assert "60" in page(service, "/runs?outcome=&search=").text
+    odd = service.client.get("/runs?outcome=odd", headers={"Accept": "text/html"})
+    assert "outcome: &#39;odd&#39; is not accepted" in odd.text
 
 
 def test_the_list_is_sorted_and_each_of_its_links_keeps_what_was_asked_for(service: Service) -> None:

@@ -1,9 +1,9 @@
 """What the list of runs can be asked for, as its form and its links say it."""
 
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
@@ -38,7 +38,7 @@ class ListQuery(BaseModel):
     label: str = ""
     since: str = ""
     until: str = ""
-    outcome: State | Literal[""] = ""
+    outcome: Annotated[State | None, BeforeValidator(lambda said: said or None)] = None
     sort: SortBy = SortBy.START
     order: Literal["desc", "asc"] = "desc"
     cursor: str | None = None
@@ -53,7 +53,7 @@ class ListQuery(BaseModel):
             label=label_of(self.label or None),
             since=_seconds("since", self.since),
             until=_seconds("until", self.until),
-            outcome=self.outcome or None,
+            outcome=self.outcome,
         )
         return Wish(which, self.search.strip() or None, self.sort, self.order == "asc")
 
@@ -67,7 +67,7 @@ class ListQuery(BaseModel):
         fields = {name: getattr(self, name) for name in _FIELDS}
         sort = None if self.sort is SortBy.START else str(self.sort)
         order = None if self.order == "desc" else self.order
-        return {**fields, "outcome": self.outcome or None, "sort": sort, "order": order, "cursor": self.cursor}
+        return {**fields, "outcome": self.outcome, "sort": sort, "order": order, "cursor": self.cursor}
 
     def moment_field(self, name: str) -> str:
         """Give a moment as a browser's field takes it, in UTC; what can't be read as it was said."""
