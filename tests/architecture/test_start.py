@@ -18,6 +18,7 @@ FOREIGN = {
     *("redis", "sqlalchemy", "alembic", "celery", "kombu", "fastapi", "psutil", "rich", "yaml", "pynvml"),
     *("asyncio", "ctypes", "email", "http.client", "importlib.metadata", "multiprocessing", "ssl"),
     *("bz2", "dataclasses", "hashlib", "inspect", "logging", "lzma", "platform", "shutil", "socket", "tempfile"),
+    *("graphlib", "random", "shlex", "traceback"),
     *("concurrent.futures", "sqlite3", "sysconfig", "tarfile", "unittest", "urllib.request", "uuid", "xml"),
 }
 #: Ours that only some jobs need; folders with all that is in them.
