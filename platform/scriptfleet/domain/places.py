@@ -5,7 +5,7 @@ A value is never read again as something that acts:
 - in a shell command line it is a variable of the environment, which the shell does not parse as code;
 - in ``env`` what looks like a reference is escaped, since the worker resolves references there;
 - in the address of an HTTP request it is percent-encoded;
-- arguments are passed as they are, one place one argument, and texts in a config are data.
+- arguments are passed as they are, one place one argument; texts in a config, the name and labels are data.
 
 ``$${params.NAME}`` stands for a plain ``${params.NAME}``.
 """
@@ -29,6 +29,10 @@ _ESCAPE: Final = "$${params."
 #: Shells whose variables are written ``${NAME}``.
 _SHELLS: Final = frozenset({"sh", "bash", "zsh"})
 
+_WITH_PLACES: Final = frozenset({"name", "labels", "args", "env", "config"})
+#: Longer names are cut.
+_LONGEST_NAME: Final = 255
+
 Known = Mapping[str, Parameter]
 Used = Mapping[str, Value | None]
 #: Where a text stands in a spec, and the text.
@@ -37,6 +41,7 @@ _Spot = tuple[str, str]
 
 def check_places(spec: JobSpec, known: Known) -> None:
     """Refuse places that name no parameter, are left open, or stand where nothing may. Raises InvalidValue."""
+    _refuse_elsewhere(spec)
     for where, text in _texts(spec):
         for name in _names(where, text, known):
             if known[name].type is ParameterType.SECRET and not _may_hold_secret(where, spec):
@@ -47,6 +52,15 @@ def check_places(spec: JobSpec, known: Known) -> None:
                 raise InvalidValue(where, f"${{params.{name}}}", what)
 
 
+def _refuse_elsewhere(spec: JobSpec) -> None:
+    # It would stay there as it is: a value is checked by what its field may be, which a place is not.
+    rest = {name: said for name, said in spec.to_dict().items() if name not in _WITH_PLACES}
+    for where, text in _texts_in("", rest):
+        if any(match[1] is not None for match in _PLACE.finditer(text)):
+            what = "no place here: each submit may say another one (places stand in name, labels, args, env, config)"
+            raise InvalidValue(where.removeprefix("."), text, what)
+
+
 def filled_spec(spec: JobSpec, known: Known, values: Used) -> JobSpec:
     """Give the spec with each place filled; None is empty, and an argument or variable of nothing else is left out."""
     args = [_filled_text(word, values) for word in spec.args if not _is_nothing(word, values)]
@@ -54,10 +68,21 @@ def filled_spec(spec: JobSpec, known: Known, values: Used) -> JobSpec:
     config, carried = _config(spec, known, values)
     chosen = [values[one.name] for one in known.values() if one.type is ParameterType.SECRET]
     secrets = dict.fromkeys((*spec.secrets, *(str(name) for name in chosen if name is not None)))
-    return replace(spec, args=tuple(args), env={**env, **carried}, config=config, secrets=tuple(secrets))
+    labels = {name: _filled_text(text, values) for name, text in spec.labels.items() if not _is_nothing(text, values)}
+    return replace(
+        spec,
+        name=_filled_text(spec.name, values)[:_LONGEST_NAME],
+        labels=labels,
+        args=tuple(args),
+        env={**env, **carried},
+        config=config,
+        secrets=tuple(secrets),
+    )
 
 
 def _texts(spec: JobSpec) -> Iterator[_Spot]:
+    yield "name", spec.name
+    yield from ((f"labels[{name}]", text) for name, text in spec.labels.items())
     yield from ((f"args[{at}]", word) for at, word in enumerate(spec.args))
     yield from ((f"env[{name}]", text) for name, text in spec.env.items())
     yield from _texts_in("config", spec.config)

@@ -9,6 +9,7 @@ from scriptfleet.domain.definition import Definition, Reference, changes
 from scriptfleet.domain.interpolation import interpolate
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.parameter import Parameter, ParameterType, of_file, read_all
+from scriptfleet.domain.value import replace
 from scriptfleet.errors import InvalidValue
 
 HOSTILE = "$(touch owned); `id`; ' \" \\ ${HOME} $${HOME} && rm -rf / \n * -rf"
@@ -199,6 +200,28 @@ def test_a_secret_s_place_in_arguments_is_refused() -> None:
 def test_a_place_that_names_nothing_is_refused_when_the_definition_is_made(command: str, message: str) -> None:
     with pytest.raises(InvalidValue, match=message):
         shell(command, {"x": {}})
+
+
+def test_name_and_labels_are_filled() -> None:
+    spec = shell("true", {"day": {}, "none": {}}, labels={"day": "of ${params.day}", "other": "${params.none}"})
+    made = Definition("one", replace(spec.spec, name="report ${params.day}"), (Parameter("day"), Parameter("none")))
+
+    filled = made.filled({"day": "2026-03-01"}, 3)
+
+    assert filled.name == "report 2026-03-01"
+    assert filled.labels == {"day": "of 2026-03-01", "definition": "one@3"}
+    assert len(made.filled({"day": "x" * 250}, 3).name) == 255
+
+
+@pytest.mark.parametrize(
+    "more", [{"group": "${params.day}"}, {"working_dir": "/srv/${params.day}"}, {"concurrency_key": "${params.day}"}]
+)
+def test_a_place_where_nothing_is_filled_is_refused(more: dict[str, Any]) -> None:
+    limit = {"concurrency_limit": 1} if "concurrency_key" in more else {}
+    spec = JobSpec("shell", "x", {"command": "true"}, **more, **limit)
+
+    with pytest.raises(InvalidValue, match=r"no place here"):
+        Definition("report", spec, (Parameter("day"),))
 
 
 def test_an_escaped_place_is_plain_text() -> None:
