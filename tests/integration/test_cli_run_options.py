@@ -1,11 +1,13 @@
 """Options of `scriptfleet run` on real processes: hooks, retries, configuration, what the tool says."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.command import EXAMPLES, one_line, scriptfleet
+from tests.command import EXAMPLES, environment, one_line, scriptfleet
 
 QUIET = ("run", "--quiet", "--disable-history")
 
@@ -204,3 +206,25 @@ def test_measures_that_cannot_be_written_are_told_with_the_file_after_a_run_that
     assert last.startswith("scriptfleet: --json-output: '/dev/full' was not written: No space left on device")
     assert any("succeeded" in line for line in told)
     assert "kept" in told
+
+
+def at_full(redirection: str, tmp_path: Path) -> "subprocess.CompletedProcess[str]":
+    """Run a script with a stream of this tool's where nothing can be written."""
+    command = f"{sys.executable} -m scriptfleet run --shell 'echo x; echo y >&2; exit 3' {redirection}"
+    return subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+
+
+def test_output_that_cannot_be_written_is_told_and_the_script_goes_on(tmp_path: Path) -> None:
+    done = at_full(">/dev/full", tmp_path)
+
+    assert done.returncode == 3
+    assert "scriptfleet: the output could not be written: No space left on device" in done.stderr
+    assert "y\n" in done.stderr
+
+
+def test_a_run_whose_cost_cannot_be_told_answers_with_its_exit_code_all_the_same(tmp_path: Path) -> None:
+    done = at_full("2>/dev/full", tmp_path)
+
+    assert (done.returncode, done.stdout) == (3, "x\n")

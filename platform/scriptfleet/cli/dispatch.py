@@ -1,5 +1,6 @@
 """Finds the verb, loads that verb's module alone, and turns every error into one line and an exit code."""
 
+import contextlib
 import io
 import os
 import sys
@@ -75,7 +76,9 @@ def _call(name: str, words: Sequence[str]) -> int:
 
 
 def _told(message: str, code: int) -> int:
-    print(f"scriptfleet: {message}", file=sys.stderr)
+    # Where stderr cannot be written the exit code says it alone.
+    with contextlib.suppress(OSError):
+        print(f"scriptfleet: {message}", file=sys.stderr)
     return code
 
 

@@ -1,5 +1,6 @@
 """What verbs print: numbers, lines of facts, JSON. Tables are in tables.py, since drawing them costs start-up time."""
 
+import contextlib
 import datetime
 import json
 import sys
@@ -24,8 +25,9 @@ def print_json(data: object) -> None:
 
 
 def note(text: str) -> None:
-    """Print a line for people on stderr."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a line for people on stderr; where that cannot be written nobody is left to be told, and all goes on."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def print_facts(facts: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ _CHUNK = 65_536
 #: What a pipe that is ready takes without blocking: PIPE_BUF.
 _ECHO_CHUNK = 4096
 _LONGEST_TAIL = 262_144
+_STDERR = 2
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
@@ -138,9 +139,19 @@ class Capture:
         try:
             while chunk:
                 chunk = chunk[os.write(fd, chunk) :]
-        except OSError:
+        except OSError as fault:
             # Whoever read along has gone; the script goes on.
             self._echo_fd = None
+            if fd != _STDERR and not isinstance(fault, BrokenPipeError):
+                _tell(f"the output could not be written: {fault.strerror}: the script goes on")
+
+
+def _tell(message: str) -> None:
+    try:
+        os.write(_STDERR, f"scriptfleet: {message}\n".encode())
+    except OSError:
+        # Nobody is left to be told.
+        return
 
 
 def _made_anew(path: str) -> int:
