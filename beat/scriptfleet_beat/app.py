@@ -3,6 +3,7 @@
 from celery import Celery
 
 from scriptfleet.config import load_settings
+from scriptfleet.errors import ScriptfleetError
 from scriptfleet_beat.scheduler import StoreScheduler, firing_of
 
 settings = load_settings()
@@ -19,5 +20,9 @@ class Scheduler(StoreScheduler):
     """The scheduler, over this process's settings."""
 
     def setup_schedule(self) -> None:
-        """Open the store and the broker. Raises StoreUnreachable for a database without the schema."""
-        self.firing = firing_of(settings)
+        """Open the store and the broker; without a database of this version the process ends with a line."""
+        try:
+            self.firing = firing_of(settings)
+        except ScriptfleetError as fault:
+            # Celery shows what is raised here as a fault of its own, with all that was called.
+            raise SystemExit(f"scriptfleet: {fault}") from fault

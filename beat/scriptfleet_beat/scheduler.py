@@ -123,6 +123,6 @@ class StoreScheduler(Scheduler):  # type: ignore[misc]
 
 def firing_of(settings: Settings) -> Firing:
     """Put the parts together. Raises StoreUnreachable, InvalidValue."""
-    database = open_store(settings.store_url())
+    database = open_store(settings.store_url(), create=False)
     require_current(database)
     return Firing(ScheduleStore(database), Client(settings=settings))

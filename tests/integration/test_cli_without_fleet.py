@@ -149,6 +149,9 @@ def test_a_schedule_has_a_name_like_all_others(name: str, tmp_path: Path) -> Non
         (("submit", "--concurrency-limit", "2", "--shell", "true"), "concurrency_limit: 2"),
         (("submit", "--concurrency-key", "db", "--shell", "true"), "concurrency_limit: none is not accepted"),
         (("run", "--cleanup-old", "36501"), "from 1 to 36,500"),
+        (("run", "--retry", "twice", "--shell", "true"), "--retry: 'twice' is not accepted: expected a whole number"),
+        (("ps", "--limit", "all"), "--limit: 'all' is not accepted: expected a whole number"),
+        (("run", "--memory", "64K", "--shell", "true"), "limits.memory_mb: 0.0625 is not accepted"),
     ],
 )
 def test_a_value_that_cannot_be_is_told_in_the_users_words(words: tuple[str, ...], told: str, tmp_path: Path) -> None:
@@ -156,6 +159,14 @@ def test_a_value_that_cannot_be_is_told_in_the_users_words(words: tuple[str, ...
 
     assert done.returncode == 2
     assert told in one_line(done)
+
+
+def test_beat_without_a_database_ends_with_a_line(tmp_path: Path) -> None:
+    done = scriptfleet("beat", "--redis", DEAD, "--database", f"sqlite:///{tmp_path}/none/x.db", home=tmp_path)
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("scriptfleet: no usable database at sqlite:///")
+    assert "Traceback" not in done.stderr
 
 
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:

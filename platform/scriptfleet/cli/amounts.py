@@ -15,6 +15,7 @@ LEAST_INTERVAL_SECONDS, MOST_INTERVAL_SECONDS = 0.01, 3600.0
 _ALL_PERCENT = 100.0
 _MOST_DIGITS = 9
 _NUMBER: Final = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
+_INTEGER: Final = re.compile(r"[+-]?[0-9]{1,30}")
 _DURATION: Final = r"(\d+(?:\.\d+)?|\.\d+)(ms|s|m|h|d)?"
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _SIZE: Final = r"(?i:(\d+(?:\.\d+)?|\.\d+)([KMGT])(?:i?B)?)"
@@ -77,6 +78,13 @@ def port(text: str) -> int:
 def count(text: str) -> int:
     """Give a whole number from 1."""
     return _whole(text, _MOST_COUNT)
+
+
+def whole(text: str) -> int:
+    """Give a whole number, also below 0; whoever takes it checks its range."""
+    if _INTEGER.fullmatch(text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a whole number")
+    return int(text)
 
 
 def days(text: str) -> int:

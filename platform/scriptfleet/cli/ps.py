@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from scriptfleet.cli import live_jobs, stored_jobs
+from scriptfleet.cli.amounts import whole
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.known_job import BROKER_AWAY
 from scriptfleet.cli.screen import UNKNOWN, age, mebibytes, note, print_json, seconds
@@ -31,7 +32,7 @@ def build(parser: VerbParser) -> None:
     )
     parser.add_argument("--queue", help="only jobs of this queue")
     parser.add_argument("--name", help="only jobs of this name")
-    parser.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (else 20)")
+    parser.add_argument("--limit", type=whole, default=20, metavar="N", help="at most so many (else 20)")
     add_json(parser)
     add_fleet_options(parser)
     parser.show_examples(

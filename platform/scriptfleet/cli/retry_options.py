@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from scriptfleet.cli.amounts import duration, factor, names, size
+from scriptfleet.cli.amounts import duration, factor, names, size, whole
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.domain import check
 from scriptfleet.domain.retry import RetryPolicy, RetryStrategy
@@ -27,7 +27,7 @@ _MIB: Final = 1024 * 1024
 def add_retry(parser: VerbParser) -> None:
     """Add how often, how soon and after what."""
     group = parser.add_argument_group("another attempt")
-    group.add_argument("--retry", type=int, metavar="N", help="so many more attempts when it does not succeed")
+    group.add_argument("--retry", type=whole, metavar="N", help="so many more attempts when it does not succeed")
     group.add_argument(
         "--retry-strategy",
         choices=[str(one) for one in RetryStrategy],

@@ -9,6 +9,8 @@ from scriptfleet.errors import InvalidValue
 DEFAULT_OUTPUT_BYTES = 10 * 1024 * 1024
 #: One PiB in MiB.
 MOST_MEMORY_MB = 1 << 30
+#: With less the kernel ends what starts the script, before there is a script to end.
+LEAST_MEMORY_MB = 1.0
 
 
 @value(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Limits:
     output_bytes: int = DEFAULT_OUTPUT_BYTES
 
     def __post_init__(self) -> None:
-        check.optional_number("limits.memory_mb", self.memory_mb, most=MOST_MEMORY_MB, above=True)
+        check.optional_number("limits.memory_mb", self.memory_mb, least=LEAST_MEMORY_MB, most=MOST_MEMORY_MB)
         check.optional_duration("limits.cpu_seconds", self.cpu_seconds, above=True)
         check.optional_integer("limits.processes", self.processes, 1, 1_000_000)
         check.optional_integer("limits.open_files", self.open_files, 8, 1_048_576)
