@@ -57,7 +57,7 @@ def seed(database: Database, count: int, ends_at: float | None = None) -> Seeded
                 # Ids are random, so that pages of all their index are written anew with each batch.
                 connection.exec_driver_sql("PRAGMA cache_size = -400000")
             for name, insert in inserts.items():
-                insert.write(connection, rows[name])
+                insert.write(connection, rows[name], known=None)
     _indexes(database, "create")
     _settle(database)
     return Seeded(count, _script(0), whole, until - YEAR_SECONDS, until)
