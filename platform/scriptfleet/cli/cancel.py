@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from scriptfleet.cli import trail
 from scriptfleet.cli.amounts import pair
 from scriptfleet.cli.confirm import is_sure
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
@@ -54,6 +55,8 @@ def _cancel_found(chosen: Namespace, broker: Broker) -> int:
         note("nothing was cancelled")
         return _NOT_ALL_EXIT_CODE
     counts = broker.cancel_all(found.batches())
+    asked = {"group": chosen.group, "labels": dict(chosen.label or ()), "queue": chosen.queue}
+    trail.tell(broker, "job.cancel", "many", **asked, found=counts)
     living = {str(state): counts.get(state, 0) for state in (State.QUEUED, State.DELAYED, State.RUNNING)}
     if chosen.as_json:
         print_json(living)
@@ -71,6 +74,8 @@ def _cancel_named(chosen: Namespace, settings: Settings) -> int:
         note("nothing was cancelled")
         return _NOT_ALL_EXIT_CODE
     found = dict(zip(ids, broker.cancel(ids), strict=True)) if ids else {}
+    for job_id, state in found.items():
+        trail.tell(broker, "job.cancel", job_id, was=state)
     if chosen.as_json:
         print_json([{"job_id": job_id, "was": state} for job_id, state in found.items()])
     else:

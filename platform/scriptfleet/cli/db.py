@@ -1,9 +1,13 @@
 """``scriptfleet db``: the database's schema."""
 
+from contextlib import closing
+
+from scriptfleet.cli import trail
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.screen import print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import without_password
+from scriptfleet.storage.engine import open_store
 from scriptfleet.storage.migrate import current, head, upgrade
 
 #: Answer of `db current` for a database that is not at this version's schema.
@@ -29,10 +33,18 @@ def execute(chosen: Namespace) -> int:
     """Upgrade, or show; `current` answers 1 when the schema is another than this version's."""
     url = settings_of(chosen).store_url()
     if chosen.action == "upgrade":
-        upgrade(url)
+        _upgrade(url)
     found, needed = current(url), head()
     if chosen.as_json:
         print_json({"database": without_password(url), "schema": found, "needed": needed})
     else:
         print(f"{without_password(url)}: schema {found or 'missing'}, this version needs {needed}")
     return 0 if found == needed else _BEHIND_EXIT_CODE
+
+
+def _upgrade(url: str) -> None:
+    before = current(url)
+    upgrade(url)
+    if before != head():
+        with closing(open_store(url)) as database:
+            trail.keep(database, "db.upgrade", head(), before=before)

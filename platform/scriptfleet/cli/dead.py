@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from scriptfleet.cli import trail
 from scriptfleet.cli.amounts import count, duration
 from scriptfleet.cli.confirm import is_sure
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
@@ -14,9 +15,11 @@ from scriptfleet.errors import BlobMissing, InvalidValue, JobNotFound
 from scriptfleet.queues.client import Client
 from scriptfleet.queues.connection import told_plainly
 from scriptfleet.queues.dead_events import DeadEvents
-from scriptfleet.queues.dead_jobs import DeadFilter, DeadJobs
+from scriptfleet.queues.dead_jobs import DeadFilter
 
 _NOT_ALL_EXIT_CODE: Final = 1
+#: Of many ids the audit log has so many.
+_IDS_NOTED: Final = 20
 #: What keeps one job from being replayed and says nothing of the others.
 _OF_ONE_JOB: Final = (JobNotFound, BlobMissing, InvalidValue)
 
@@ -105,7 +108,7 @@ def _replay(chosen: Namespace, client: Client) -> int:
         return _nothing("replayed")
     told = []
     for job_id in ids:
-        told.append(_replay_one(client.dead, job_id))
+        told.append(_replay_one(client, job_id))
         if not chosen.as_json:
             _tell(told[-1])
     if chosen.as_json:
@@ -113,12 +116,14 @@ def _replay(chosen: Namespace, client: Client) -> int:
     return _NOT_ALL_EXIT_CODE if unknown or any("error" in one for one in told) else 0
 
 
-def _replay_one(dead: DeadJobs, job_id: str) -> dict[str, Any]:
+def _replay_one(client: Client, job_id: str) -> dict[str, Any]:
     try:
-        return {"job_id": job_id, "replayed_as": dead.replay(job_id, submitter()).id}
+        replayed_as = client.dead.replay(job_id, submitter()).id
     except _OF_ONE_JOB as fault:
         reason = "it is no dead job" if isinstance(fault, JobNotFound) else str(fault)
         return {"job_id": job_id, "error": reason}
+    trail.tell(client.broker, "dead.replay", job_id, new_job=replayed_as)
+    return {"job_id": job_id, "replayed_as": replayed_as}
 
 
 def _tell(told: dict[str, Any]) -> None:
@@ -133,6 +138,7 @@ def _remove(chosen: Namespace, client: Client) -> int:
     if not is_sure(f"take {len(ids):,} jobs off the list", len(ids), chosen.yes):
         return _nothing("removed")
     removed = client.dead.remove(ids)
+    trail.tell(client.broker, "dead.remove", "many", job_ids=ids[:_IDS_NOTED], removed=removed)
     if chosen.as_json:
         print_json({"removed": removed})
     else:
@@ -153,6 +159,8 @@ def _events(chosen: Namespace, client: Client) -> int:
     if not is_sure(f"{doing} {len(entries):,} facts", len(entries), chosen.yes):
         return _nothing("done")
     found = (events.reingest if chosen.reingest else events.remove)(entries)
+    action = "events.reingest" if chosen.reingest else "events.remove"
+    trail.tell(client.broker, action, "many", entries=entries[:_IDS_NOTED], found=found)
     if chosen.as_json:
         print_json({"reingested" if chosen.reingest else "removed": found})
     else:

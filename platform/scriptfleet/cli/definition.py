@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scriptfleet.cli import stored_jobs
+from scriptfleet.cli import stored_jobs, trail
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.job_options import add_job, add_placement, draft_of
 from scriptfleet.cli.screen import UNKNOWN, moment, note, print_facts, print_json
@@ -80,6 +80,7 @@ def _add(chosen: Namespace, settings: Settings) -> int:
     with stored_jobs.opened(settings) as database:
         store = DefinitionStore(database)
         kept = store.add(definition, content, submitter())
+        trail.keep(database, "definition.change", kept.name, version=kept.version)
     if chosen.as_json:
         print_json(plain(kept, settings))
     else:
@@ -166,6 +167,8 @@ def _remove(chosen: Namespace, settings: Settings) -> int:
             # All or none: a name that is misspelt is told before anything is removed.
             store.get(Reference(definition_name(name)))
         removed = [store.remove(name, submitter()) for name in dict.fromkeys(chosen.names)]
+        for one in removed:
+            trail.keep(database, "definition.remove", one.name)
     if chosen.as_json:
         print_json([plain(one, settings) for one in removed])
     else:

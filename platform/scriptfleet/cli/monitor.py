@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from scriptfleet.cli import trail
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.screen import note, print_json
 from scriptfleet.cli.tables import print_table
@@ -9,6 +10,7 @@ from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.domain import check
 from scriptfleet.domain.terminal_text import clean_line
 from scriptfleet.monitor import UNGROUPED, lines_on, watch
+from scriptfleet.queues.client import Broker
 from scriptfleet.queues.stuck import StuckJob
 from scriptfleet.results.monitor import COUNTED
 
@@ -26,7 +28,10 @@ def build(parser: VerbParser) -> None:
 def execute(chosen: Namespace) -> int:
     """Look, mend unless told not to, and print the counts."""
     group: str | None = check.optional_text("group", chosen.group, 255)
-    counts, found, done = watch(settings_of(chosen), group, chosen.dry_run)
+    settings = settings_of(chosen)
+    counts, found, done = watch(settings, group, chosen.dry_run)
+    for job_id, what in done.items():
+        trail.tell(Broker(settings), "job.repair", job_id, done=what)
     if chosen.as_json:
         stuck = [_plain(job, done) for job in found.jobs]
         print_json({"counts": counts, "stuck": stuck, "not_compared": found.not_compared})

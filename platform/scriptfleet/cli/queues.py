@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from scriptfleet.cli import trail
 from scriptfleet.cli.confirm import is_sure
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.screen import moment, note, print_json
@@ -62,6 +63,8 @@ def _turn(broker: Broker, names: list[str], chosen: Namespace) -> int:
         _refuse_unknown(names, _depths(broker), "; --create pauses one before its first job" if is_pause else "")
     controls = {name: QueueControl(broker, name) for name in names}
     changed = {name: control.pause() if is_pause else control.resume() for name, control in controls.items()}
+    for name in names:
+        trail.tell(broker, f"queue.{chosen.action}", name)
     if chosen.as_json:
         print_json([{"queue": name, "paused": is_pause, "changed": is_new} for name, is_new in changed.items()])
         return 0
@@ -84,6 +87,8 @@ def _purge(broker: Broker, names: list[str], chosen: Namespace) -> int:
         return _NOT_DONE_EXIT_CODE
     # What comes meanwhile is not meant, and would keep the purge going.
     cancelled = {name: QueueControl(broker, name).purge(count) for name, count in counts.items()}
+    for name, count in cancelled.items():
+        trail.tell(broker, "queue.purge", name, cancelled=count)
     if chosen.as_json:
         print_json([{"queue": name, "cancelled": count} for name, count in cancelled.items()])
     else:

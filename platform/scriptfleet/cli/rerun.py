@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from scriptfleet.cli import trail
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.job_options import add_bounds, add_moments, add_placement, options_of
 from scriptfleet.cli.known_job import whole_id
@@ -52,7 +53,9 @@ def execute(chosen: Namespace) -> int:
     # An option of the policy is laid over what the old job has of it.
     chosen.retry_defaults = spec.retry.to_dict()
     changed = again(spec, job_id, {**options_of(chosen), **_args(chosen, spec), "submitted_by": submitter()})
-    return told(client.submit_draft(Draft(changed)), changed.name, chosen)
+    job = client.submit_draft(Draft(changed))
+    trail.tell(client.broker, "job.rerun", job_id, new_job=job.id)
+    return told(job, changed.name, chosen)
 
 
 def _args(chosen: Namespace, spec: JobSpec) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import math
 import time
 from pathlib import Path
 
-from scriptfleet.cli import retention_view
+from scriptfleet.cli import retention_view, trail
 from scriptfleet.cli.history_place import add_place, opened
 from scriptfleet.cli.screen import print_facts, print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
@@ -51,15 +51,22 @@ def execute(chosen: Namespace) -> int:
         policies = PolicyStore(database)
         if chosen.action == "add":
             given = (chosen.name, chosen.days, chosen.archive, chosen.compliance)
-            policies.put(new_policy(database, *given, time.time()))
+            policy = new_policy(database, *given, time.time())
+            policies.put(policy)
+            trail.keep(database, "retention.add", policy.name, days=policy.retention_days, archive=policy.archive_path)
         elif chosen.action == "rm":
             policies.remove(chosen.name)
+            trail.keep(database, "retention.remove", chosen.name)
         elif chosen.action == "apply":
             result = apply(database, policies.get(chosen.name), time.time(), dry_run=chosen.dry_run)
+            if not chosen.dry_run:
+                trail.keep(database, "retention.apply", chosen.name, jobs=result["jobs"], archive=result["archive"])
             retention_view.show_result(result, chosen.as_json)
             return 0
         elif chosen.action == "restore":
-            _tell(restore(database, chosen.file), chosen.as_json)
+            found = restore(database, chosen.file)
+            trail.keep(database, "retention.restore", chosen.file.name, jobs=found.get("jobs"))
+            _tell(found, chosen.as_json)
             return 0
         retention_view.show_policies(policies.all(), chosen.as_json)
     return 0

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from scriptfleet.cli import trail
 from scriptfleet.cli.confirm import is_sure
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.known_job import check_id, whole_id
@@ -50,10 +51,12 @@ def _retry(client: Client, settings: Settings, text: str) -> dict[str, Any]:
         job_id = whole_id(settings, text)
         spec = again(known_spec(client, settings, job_id), job_id, {"submitted_by": submitter()})
         tell_if_living(client, job_id)
-        return {"job_id": job_id, "retried_as": client.submit_draft(Draft(spec)).id}
+        retried_as = client.submit_draft(Draft(spec)).id
     except (JobNotFound, BlobMissing, InvalidValue) as fault:
         # The others are submitted all the same.
         return {"job_id": text, "error": str(fault)}
+    trail.tell(client.broker, "job.rerun", job_id, new_job=retried_as)
+    return {"job_id": job_id, "retried_as": retried_as}
 
 
 def _tell(told: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import time
 import uuid
 
-from scriptfleet.cli import stored_jobs
+from scriptfleet.cli import stored_jobs, trail
 from scriptfleet.cli.amounts import every
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.job_options import add_job, add_placement, draft_of
@@ -66,6 +66,7 @@ def _add(chosen: Namespace, settings: Settings) -> int:
     schedule = new_schedule(chosen.schedule_name, chosen.every, draft)
     with stored_jobs.opened(settings) as database:
         ScheduleStore(database).add(schedule, draft.content)
+        trail.keep(database, "schedule.add", schedule.name, every_seconds=schedule.every_seconds)
     if chosen.as_json:
         print_json(_plain(schedule, settings))
     else:
@@ -89,6 +90,8 @@ def _remove(chosen: Namespace, settings: Settings) -> int:
     with stored_jobs.opened(settings) as database:
         store = ScheduleStore(database)
         removed = {name: store.remove(name) for name in chosen.names}
+        for name in (name for name, was_there in removed.items() if was_there):
+            trail.keep(database, "schedule.remove", name)
     if chosen.as_json:
         print_json(removed)
     else:

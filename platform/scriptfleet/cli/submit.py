@@ -1,5 +1,6 @@
 """``scriptfleet submit``: sends a job to the fleet and prints its id."""
 
+from scriptfleet.cli import trail
 from scriptfleet.cli.definition_options import add_definition, draft_by_name, is_by_name
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.job_options import add_job, add_moments, add_placement, draft_of
@@ -37,5 +38,7 @@ def execute(chosen: Namespace) -> int:
         draft = draft_by_name(chosen, settings, submitter())
     else:
         draft = draft_of(chosen, settings.blob_max_bytes, submitted_by=submitter())
-    job = Client(settings=settings).submit_draft(draft)
+    client = Client(settings=settings)
+    job = client.submit_draft(draft)
+    trail.tell(client.broker, "job.submit", job.id, name=draft.spec.name, queue=draft.spec.queue)
     return told(job, draft.spec.name, chosen)

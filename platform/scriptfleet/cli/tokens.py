@@ -2,7 +2,7 @@
 
 import time
 
-from scriptfleet.cli import stored_jobs
+from scriptfleet.cli import stored_jobs, trail
 from scriptfleet.cli.amounts import duration
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.screen import moment, note, print_json
@@ -11,7 +11,6 @@ from scriptfleet.cli.tables import print_table
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.domain.role import Role
 from scriptfleet.errors import InvalidValue
-from scriptfleet.storage.audit_store import AuditEntry, AuditStore
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.token_store import Token, TokenStore
 
@@ -51,7 +50,7 @@ def _add(chosen: Namespace, database: Database) -> int:
     if expires_at is not None and expires_at <= now:
         raise InvalidValue("--expires", chosen.expires, "more than no time")
     secret = TokenStore(database).add(chosen.token_name, role, submitter(), expires_at)
-    _note(database, "token.add", chosen.token_name, {"role": role, "expires_at": expires_at})
+    trail.keep(database, "token.add", chosen.token_name, role=role, expires_at=expires_at)
     if chosen.as_json:
         print_json({"name": chosen.token_name, "role": role, "expires_at": expires_at, "token": secret})
     else:
@@ -75,18 +74,12 @@ def _list(chosen: Namespace, database: Database) -> int:
 def _revoke(chosen: Namespace, database: Database) -> int:
     if not TokenStore(database).revoke(chosen.token_name):
         raise InvalidValue("token name", chosen.token_name, "one that `scriptfleet token ls` shows as good")
-    _note(database, "token.revoke", chosen.token_name)
+    trail.keep(database, "token.revoke", chosen.token_name)
     if chosen.as_json:
         print_json({"name": chosen.token_name, "revoked": True})
     else:
         print(f"{chosen.token_name}: revoked")
     return 0
-
-
-def _note(database: Database, action: str, target: str, detail: dict[str, object] | None = None) -> None:
-    # Whoever reaches the database is an admin of it.
-    who, _, host = submitter().partition("@")
-    AuditStore(database).add(AuditEntry(time.time(), f"{who} (shell)", "admin", host, action, target, "ok", detail))
 
 
 def _state(token: Token) -> str:

@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Sequence
 
+from scriptfleet.cli import trail
 from scriptfleet.cli.amounts import duration
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.screen import UNKNOWN, age, moment, note, print_facts, print_json
@@ -72,6 +73,7 @@ def _order(broker: Broker, workers: Sequence[WorkerInfo], verb: Verb, chosen: Na
     for worker in workers:
         with told_plainly(broker.url):
             desk.leave(Order.now(verb, worker.name, grace))
+        trail.tell(broker, f"worker.{verb}", worker.name, grace_seconds=grace)
         if not chosen.as_json:
             note(f"{clean_line(worker.name)}: told to {verb}; it hears of it within seconds")
     if chosen.as_json:

@@ -10,6 +10,8 @@ from typing import Any
 from scriptfleet.domain.value import value
 
 EVENT_VERSION = 1
+#: Before the name of a machine's user, who changed something by a command; no token's name begins so.
+SHELL = "cli:"
 
 
 class EventType(StrEnum):
@@ -27,6 +29,9 @@ class EventType(StrEnum):
     #: state: the job moved without a run of its own ending: cancelled, expired, delayed, queued, lost;
     #: run_id where a run was lost by it.
     MOVED = "moved"
+    #: id, actor, address, action, target, detail, sig: what somebody changed by a command; it is of no job, so its job
+    #: is empty. For the audit log.
+    AUDITED = "audited"
 
 
 @value(frozen=True, slots=True)

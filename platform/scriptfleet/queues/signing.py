@@ -41,10 +41,12 @@ def seal_record(key: str, job_id: str, run_id: str, record: str) -> str:
 def is_fact_genuine(key: str, kind: str, job_id: str, data: dict[str, Any]) -> bool:
     """Tell whether a fact was told by who has the key; without a key every one is taken.
 
-    Records and output are: workers sign them. What the server tells of its own moves cannot be signed.
+    Records and output are: workers sign them; and changes by commands. What the server tells of its moves cannot be.
     """
-    if not key or kind not in ("finished", "output"):
+    if not key or kind not in ("finished", "output", "audited"):
         return True
+    if kind == "audited":
+        return is_sealed(key, str(data.get("sig")), *_of_change(data))
     run_id, given = str(data.get("run_id")), str(data.get("sig"))
     if kind == "finished":
         return is_sealed(key, given, "record", job_id, run_id, _canonical(data.get("record")))
@@ -54,6 +56,11 @@ def is_fact_genuine(key: str, kind: str, job_id: str, data: dict[str, Any]) -> b
 def seal_output(key: str, job_id: str, run_id: str, data: dict[str, Any]) -> str:
     """Sign a piece of output, as it travels; empty without a key."""
     return seal(key, *_of_output(job_id, run_id, data))
+
+
+def seal_change(key: str, data: dict[str, Any]) -> str:
+    """Sign what somebody changed, as it travels; empty without a key."""
+    return seal(key, *_of_change(data))
 
 
 def seal(key: str, *parts: str) -> str:
@@ -72,6 +79,10 @@ def is_sealed(key: str, signature: str, *parts: str) -> bool:
 
 def _canonical(data: Any) -> str:
     return json.dumps(data, sort_keys=True, separators=(",", ":"))
+
+
+def _of_change(data: dict[str, Any]) -> tuple[str, ...]:
+    return "change", _canonical({name: said for name, said in data.items() if name != "sig"})
 
 
 def _of_output(job_id: str, run_id: str, data: dict[str, Any]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from scriptfleet.domain.event import Event, EventType
+from scriptfleet.domain.event import SHELL, Event, EventType
 from scriptfleet.domain.job import NORMAL_PRIORITY
 from scriptfleet.domain.masking import may_hold_secret, shown_spec
 from scriptfleet.domain.state import State
@@ -23,6 +23,8 @@ from scriptfleet.storage.row import Row
 
 CHUNK_MAX_BYTES = 256 * 1024
 
+#: Of what a command says it changed, as in audit_store.py.
+_LONGEST_SAID = 1000
 #: What a malformed event makes the code that reads it raise.
 _MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError, struct.error, zlib.error)
 
@@ -95,6 +97,7 @@ class Batch:
         self.tails: dict[tuple[str, str], Row] = {}
         self.outputs: dict[tuple[str, str, int], Row] = {}
         self.labels: dict[tuple[str, str], Row] = {}
+        self.audit: dict[str, Row] = {}
         #: The records behind ``finished``, as they travelled.
         self.records: dict[str, Mapping[str, Any]] = {}
 
@@ -250,12 +253,31 @@ def _is_after_its_end(batch: Batch, event: Event, state: State) -> bool:
     return state.is_final or event.revision <= known.revision or bool(event.data.get("run_id"))
 
 
+def _audited(batch: Batch, event: Event) -> None:
+    said = event.data
+    texts = {name: storable.needed_text(name, said[name])[:_LONGEST_SAID] for name in ("actor", "action", "target")}
+    if not texts["actor"].startswith(SHELL):
+        # Else whoever can write to the broker could say that it was the holder of a token.
+        raise ValueError(f"actor {texts['actor']!r} is none of a command")
+    entry_id, address = storable.needed_text("id", said["id"]), storable.text(said.get("address"))
+    batch.audit[entry_id] = {
+        **texts,
+        "entry_id": entry_id,
+        "at": _seconds(event),
+        "role": None,
+        "address": None if address is None else address[:_LONGEST_SAID],
+        "result": "ok",
+        "detail": storable.json_value(said.get("detail")),
+    }
+
+
 _READERS: dict[EventType, Callable[[Batch, Event], None]] = {
     EventType.SUBMITTED: _submitted,
     EventType.CLAIMED: _claimed,
     EventType.FINISHED: _finished,
     EventType.OUTPUT: _output,
     EventType.MOVED: _moved,
+    EventType.AUDITED: _audited,
 }
 
 

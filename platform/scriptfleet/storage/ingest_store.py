@@ -14,7 +14,7 @@ from scriptfleet.storage.engine import Database
 from scriptfleet.storage.event_rows import Batch, began_at, to_rows
 from scriptfleet.storage.known_rows import OF_JOB, KnownRows
 from scriptfleet.storage.row import Row
-from scriptfleet.storage.tables import curves, jobs, labels, outputs, runs, tails
+from scriptfleet.storage.tables import audit, curves, jobs, labels, outputs, runs, tails
 
 #: How often a batch is written on the strength of a look before it; another service's may come between again.
 _QUICK_TRIES = 3
@@ -75,7 +75,7 @@ class IngestStore:
         self._lost = self._bulk(runs, _lost_upsert, [*_RUN, *_LOSS])
         self._ignoring = {
             table.name: self._bulk(table, _ignore_repeats, [column.name for column in table.c])
-            for table in (curves, tails, outputs, labels)
+            for table in (audit, curves, tails, outputs, labels)
         }
 
     def apply(self, events: Sequence[Event]) -> list[FinishedRun]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from scriptfleet.domain import check
+from scriptfleet.domain.event import SHELL
 from scriptfleet.domain.role import Role
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.engine import Database
@@ -127,6 +128,7 @@ def _token(row: sa.Row[tuple[object, ...]]) -> Token:
 
 def _checked_name(name: str) -> str:
     check.text("token name", name, _LONGEST_NAME)
-    if name in RESERVED_NAMES or not name.isprintable() or name != name.strip() or name.startswith(PREFIX):
+    is_plain = name.isprintable() and name == name.strip() and not name.startswith((PREFIX, SHELL))
+    if name in RESERVED_NAMES or not is_plain:
         raise InvalidValue("token name", name, "a name such as ci or grafana, printable, without spaces at its ends")
     return name
