@@ -2,12 +2,20 @@
 
 import json
 import re
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
+from scriptfleet.cli.up import able_to_ask
+from scriptfleet.config import load_settings
+from scriptfleet.domain.role import Role
+from scriptfleet.storage.engine import open_store
+from scriptfleet.storage.migrate import head
+from scriptfleet.storage.token_store import TokenStore
 from tests.command import one_line, scriptfleet
+from tests.contract.test_store_schema import upgrade_to
 from tests.integration.test_results_serve import environment, refused, served
 
 
@@ -50,8 +58,9 @@ def test_what_was_done_by_the_command_line_is_in_the_audit_log(home: Path) -> No
     assert [(one["action"], one["target"], one["result"]) for one in entries] == [
         ("token.revoke", "ci", "ok"),
         ("token.add", "ci", "ok"),
+        ("db.upgrade", head(), "ok"),
     ]
-    assert entries[1]["detail"] == {"role": "viewer", "expires_at": None}
+    assert entries[1]["detail"] == {"role": "viewer"}
     assert len(json.loads(scriptfleet("audit", "--json", "--action", "token.add", home=home).stdout)) == 1
     assert json.loads(scriptfleet("audit", "--json", "--actor", "ann", home=home).stdout) == []
     assert len(json.loads(scriptfleet("audit", "--json", "--limit", "1", "--since", "1h", home=home).stdout)) == 1
@@ -98,3 +107,31 @@ def test_another_address_is_served_once_the_fleet_has_a_token(home: Path, redis_
     code, said = refused(environ, "--host", "0.0.0.0", "--port", "99999")
 
     assert (code, "port" in said) == (2, True)
+
+
+def test_tokens_of_an_older_schema_count_before_the_database_is_brought_up_to_date(
+    home: Path, redis_url: str, tmp_path: Path
+) -> None:
+    old = f"sqlite:///{tmp_path / 'old.db'}"
+    environ = environment(home, redis_url, SCRIPTFLEET_DATABASE_URL=old)
+    upgrade_to(old, "0006")
+    options = ("--migrate", "--host", "0.0.0.0", "--port", "99999")
+    assert "a loopback address" in refused(environ, *options)[1]
+    upgrade_to(old, "0007")
+    with closing(open_store(old)) as database:
+        TokenStore(database).add("ci", Role.VIEWER, "test")
+
+    code, said = refused(environ, *options)
+
+    assert (code, "port: 99999" in said) == (2, True)
+
+
+def test_a_fleet_that_comes_up_where_tokens_are_has_one_of_its_own_to_ask_with(home: Path) -> None:
+    settings = load_settings(environment(home, "redis://127.0.0.1:1"))
+    assert able_to_ask(settings) is settings
+    scriptfleet("token", "add", "ci", "--role", "viewer", home=home)
+
+    able = able_to_ask(settings)
+
+    assert (len(able.api_token), able._replace(api_token="")) == (64, settings)
+    assert able_to_ask(able) is able

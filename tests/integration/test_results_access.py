@@ -239,6 +239,15 @@ def test_who_guesses_must_wait_even_with_the_right_token_and_the_log_does_not_gr
     assert len([one for one in audited(service, secret) if one["action"] == "login"]) == 10
 
 
+def test_services_of_one_database_count_the_tries_together(service: Service) -> None:
+    secret = token(service)
+    with running(service.database) as other, browser(service) as here, browser(other) as there:
+        for at in range(5):
+            assert (log_in(here, f"a{at}").status_code, log_in(there, f"b{at}").status_code) == (401, 401)
+
+        assert (log_in(here, secret).status_code, log_in(there, secret).status_code) == (429, 429)
+
+
 def test_logins_that_are_right_count_no_tries(service: Service) -> None:
     secret = token(service)
     with browser(service) as client:

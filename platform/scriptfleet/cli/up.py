@@ -1,6 +1,8 @@
 """``scriptfleet up``: a whole fleet in one terminal, its data in one folder."""
 
+import secrets
 import socket
+from contextlib import closing
 
 from scriptfleet.cli.amounts import port
 from scriptfleet.cli.celery_process import add_log_level, add_worker_options, default_concurrency
@@ -12,11 +14,14 @@ from scriptfleet.cli.fleet_options import add_fleet_options, settings_of
 from scriptfleet.cli.screen import note, print_facts
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.cli.verbs import require
-from scriptfleet.config import load_settings, without_password
-from scriptfleet.errors import InvalidValue
+from scriptfleet.config import Settings, load_settings, without_password
+from scriptfleet.errors import InvalidValue, StoreUnreachable
+from scriptfleet.storage.engine import open_store
+from scriptfleet.storage.token_store import has_tokens
 
 #: Jobs mostly wait for something, so even a small machine takes some at once.
 _LEAST_CONCURRENCY = 4
+_TOKEN_BYTES = 32
 
 
 def build(parser: VerbParser) -> None:
@@ -64,7 +69,7 @@ def _run(chosen: Namespace, home: Home, signals: StopSignals) -> int:
         log_level=chosen.log_level,
     )
     with home.socket_path() as path:
-        fleet = Fleet(home, settings_of(chosen), path, wishes, signals)
+        fleet = Fleet(home, able_to_ask(settings_of(chosen)), path, wishes, signals)
         try:
             fleet.start()
             _show(fleet, home, wishes)
@@ -74,6 +79,22 @@ def _run(chosen: Namespace, home: Home, signals: StopSignals) -> int:
             # Other terminals reach the broker until it stops.
             fleet.stop()
             home.remove_fleet_file()
+
+
+def able_to_ask(settings: Settings) -> Settings:
+    """Give this fleet a token of its own where one is asked for anyway: the demo asks the service as programs do."""
+    if settings.api_token or not _has_tokens(settings):
+        return settings
+    return settings._replace(api_token=secrets.token_hex(_TOKEN_BYTES))
+
+
+def _has_tokens(settings: Settings) -> bool:
+    try:
+        with closing(open_store(settings.store_url(), create=False)) as database:
+            return has_tokens(database)
+    except StoreUnreachable:
+        # A home that is new, or a database that will be complained of in its own words.
+        return False
 
 
 def _stay_up(fleet: Fleet, chosen: Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
@@ -15,7 +16,7 @@ from scriptfleet.results.access.audit_routes import audit_routes
 from scriptfleet.results.access.guard import OPEN_PATHS, Access
 from scriptfleet.results.access.keyring import Keyring
 from scriptfleet.results.access.login import login_routes
-from scriptfleet.results.access.tries import Tries
+from scriptfleet.results.access.tries import Failures, Tries
 from scriptfleet.results.bounded_body import BoundedBody, most_body_bytes
 from scriptfleet.results.headers import SafeHeaders
 from scriptfleet.results.health import Health, health_routes
@@ -69,6 +70,11 @@ def keyring_of(settings: Settings, database: Database) -> Keyring:
     return Keyring(database, settings.api_token, settings.session_hours * 3600)
 
 
+def _failed_logins(database: Database) -> Failures:
+    # The log has each failure, whichever process of the service was asked.
+    return partial(AuditStore(database).refused_since, "login")
+
+
 def create_routes(settings: Settings, parts: Parts, keyring: Keyring) -> FastAPI:
     """Make all routes; each says which role it needs."""
     app = FastAPI(
@@ -104,7 +110,7 @@ def create_routes(settings: Settings, parts: Parts, keyring: Keyring) -> FastAPI
     app.include_router(metrics_routes(parts.registry, is_open=settings.open_metrics))
     app.include_router(page_routes(sources))
     app.include_router(open_file_routes(sources.renderer.files))
-    app.include_router(login_routes(keyring, Tries(), sources.renderer.page))
+    app.include_router(login_routes(keyring, Tries(_failed_logins(parts.database)), sources.renderer.page))
     app.include_router(audit_routes(AuditStore(parts.database)))
     app.include_router(description_routes(app))
     errors.install(app, sources.renderer.problem)

@@ -20,7 +20,7 @@ from scriptfleet.queues.keys import Keys
 from scriptfleet.queues.load import Loads
 from scriptfleet.queues.restoring import Restoring
 from scriptfleet.results.access.bind import check_bind, is_loopback
-from scriptfleet.results.app import Parts, create_app, keyring_of
+from scriptfleet.results.app import Parts, create_app
 from scriptfleet.results.health import HEALTH_SECONDS, Health
 from scriptfleet.results.ingest import Ingest
 from scriptfleet.results.load import LoadMetrics
@@ -31,7 +31,8 @@ from scriptfleet.results.web_server import web_server
 from scriptfleet.storage.broker_store import BrokerStore
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
-from scriptfleet.storage.migrate import current_of, head, require_current, upgrade_open
+from scriptfleet.storage.migrate import require_current, upgrade_open
+from scriptfleet.storage.token_store import has_tokens
 
 _log = logging.getLogger(__name__)
 
@@ -63,9 +64,9 @@ def serve(
 
 
 def _check_bind(host: str, settings: Settings, database: Database) -> None:
-    # A database without this version's tables has no token yet; what it lacks is told once it is known where to serve.
-    is_looked_into = not is_loopback(host) and current_of(database) == head()
-    check_bind(host, keyring_of(settings, database).is_guarded() if is_looked_into else bool(settings.api_token))
+    # What else the database lacks, such as this version's tables, is told once it is known where to serve.
+    is_guarded = is_loopback(host) or bool(settings.api_token) or has_tokens(database)
+    check_bind(host, is_guarded)
 
 
 def _serve(settings: Settings, database: Database, listener: socket.socket, on_ready: Callable[[str], None]) -> None:

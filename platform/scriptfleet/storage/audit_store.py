@@ -1,7 +1,7 @@
 """The audit log as it is kept: entries are added and read, never changed."""
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +64,13 @@ class AuditStore:
         """Add entries, all or none."""
         with self._database.writing() as connection:
             connection.execute(sa.insert(audit), [_row(entry) for entry in entries])
+
+    def refused_since(self, action: str, since: float, most: int) -> Sequence[tuple[float, str]]:
+        """Give when and from where an action was refused with 401, the newest first."""
+        is_it = (audit.c.action == action) & (audit.c.at > since) & audit.c.result.startswith("401")
+        wanted = sa.select(audit.c.at, audit.c.address).where(is_it).order_by(audit.c.at.desc()).limit(most)
+        with self._database.reading() as connection:
+            return [(float(at), address or "") for at, address in connection.execute(wanted)]
 
     def page(self, which: AuditFilter, request: PageRequest) -> Page[AuditEntry]:
         """Give a page of entries, the newest first; raises InvalidValue for a bad cursor."""

@@ -51,6 +51,13 @@ def hash_of(secret: str) -> str:
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
 
 
+def has_tokens(database: Database) -> bool:
+    """Tell whether there was ever a token, also in a database of an older schema. Raises StoreUnreachable."""
+    with database.reading() as connection:
+        is_there = sa.inspect(connection).has_table(tokens.name)
+    return is_there and not TokenStore(database).is_empty()
+
+
 class TokenStore:
     """Keeps tokens. Each method raises StoreUnreachable when the database is away."""
 
