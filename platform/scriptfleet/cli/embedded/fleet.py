@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -55,7 +55,8 @@ class Fleet:
         self.settings = settings.with_urls(redis_url=redis_url, database_url=settings.store_url())
         self.worker_name = f"up-{os.getpid()}"
         self.server_url = ""
-        self._server = self._process("server", _server_command(wishes.port))
+        own_token = {"SCRIPTFLEET_API_TOKEN": settings.api_token} if settings.api_token else {}
+        self._server = self._process("server", _server_command(wishes.port), own_token)
         self._worker = self._process(
             "worker",
             worker_command(wishes.queues, wishes.concurrency, self.worker_name, wishes.log_level),
@@ -112,11 +113,17 @@ class Fleet:
         own = [] if self._embedded_broker is None else [self._embedded_broker]
         return [*own, self._server, self._worker, self._beat]
 
-    def _process(self, name: str, command: list[str], when_orphaned: signal.Signals = signal.SIGTERM) -> Process:
+    def _process(
+        self,
+        name: str,
+        command: list[str],
+        more: Mapping[str, str] | None = None,
+        when_orphaned: signal.Signals = signal.SIGTERM,
+    ) -> Process:
         return Process(
             name,
             command,
-            environment_of(self.settings) | {"SCRIPTFLEET_DRAIN_SECONDS": str(WORKER_SECONDS)},
+            environment_of(self.settings) | {"SCRIPTFLEET_DRAIN_SECONDS": str(WORKER_SECONDS)} | {**(more or {})},
             self._home.log_file(name),
             self._home.folder,
             when_orphaned=when_orphaned,
