@@ -1,18 +1,22 @@
 """Tokens, sessions and the audit log as they are kept; one body for every kind of database."""
 
+import dataclasses
 import threading
 import time
 
 import pytest
 import sqlalchemy as sa
 
+from scriptfleet.domain.event import Event, EventType
 from scriptfleet.domain.role import Role
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.audit_store import AuditEntry, AuditFilter, AuditStore
 from scriptfleet.storage.engine import Database
+from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.session_store import SessionStore
 from scriptfleet.storage.token_store import TokenStore
+from tests import event_factory as make
 
 
 def everything_in(database: Database) -> str:
@@ -144,3 +148,19 @@ def test_hostile_values_are_kept_as_text_and_cut(database: Database) -> None:
     assert "\x00" not in kept.actor
     assert kept.detail is not None
     assert None in kept.detail.values()
+
+
+def test_what_a_command_changed_is_kept_once_and_cut_where_it_is_endless(database: Database) -> None:
+    said = {"id": "1" * 32, "actor": "cli:ann", "address": "host-1", "action": "queue.pause", "target": "q" * 5000}
+    told = Event("1-0", EventType.AUDITED, "", 0, 1_790_000_000_000, said | {"detail": {"found": 2}, "sig": ""})
+    store = IngestStore(database)
+
+    store.apply([told, *make.whole_job()])
+    store.apply([told])
+
+    (entry,) = AuditStore(database).page(AuditFilter(), PageRequest(10)).items
+    assert (entry.at, entry.actor, entry.role, entry.address) == (1_790_000_000, "cli:ann", None, "host-1")
+    assert (entry.action, len(entry.target), entry.result, entry.detail) == ("queue.pause", 1000, "ok", {"found": 2})
+    for name, bad in {"actor": "ann", "id": None, "address": 5}.items():
+        with pytest.raises(InvalidValue):
+            store.apply([dataclasses.replace(told, data=said | {name: bad})])

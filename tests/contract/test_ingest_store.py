@@ -14,7 +14,6 @@ from scriptfleet.domain.event import Event, EventType
 from scriptfleet.domain.run import Artifact, OutputTail
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue, StoreUnreachable
-from scriptfleet.storage.audit_store import AuditFilter, AuditStore
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.job_store import JobStore
@@ -385,19 +384,3 @@ def test_a_job_that_was_put_back_on_purpose_after_its_end_ends_anew(database: Da
 
     job = JobStore(database).get(JOB)
     assert (job.state, job.last_run_id) == (State.FAILED, SECOND)
-
-
-def test_what_a_command_changed_is_kept_once_and_cut_where_it_is_endless(database: Database) -> None:
-    said = {"id": "1" * 32, "actor": "cli:ann", "address": "host-1", "action": "queue.pause", "target": "q" * 5000}
-    told = Event("1-0", EventType.AUDITED, "", 0, 1_790_000_000_000, said | {"detail": {"found": 2}, "sig": ""})
-    store = IngestStore(database)
-
-    store.apply([told, *make.whole_job()])
-    store.apply([told])
-
-    (entry,) = AuditStore(database).page(AuditFilter(), PageRequest(10)).items
-    assert (entry.at, entry.actor, entry.role, entry.address) == (1_790_000_000, "cli:ann", None, "host-1")
-    assert (entry.action, len(entry.target), entry.result, entry.detail) == ("queue.pause", 1000, "ok", {"found": 2})
-    for name, bad in {"actor": "ann", "id": None, "address": 5}.items():
-        with pytest.raises(InvalidValue):
-            store.apply([dataclasses.replace(told, data=said | {name: bad})])
