@@ -77,7 +77,8 @@ class Capture:
             pass
         if self._mask is not None:
             self._pass_on(self._mask.feed(b"", is_last=True))
-        self._write_tail()
+        if self._tail or self.cut_bytes:
+            self._write_tail()
         os.close(self.read_fd)
         self._close_file()
 

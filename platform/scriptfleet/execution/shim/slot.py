@@ -75,19 +75,21 @@ class Slot:
         return is_worker_there
 
     def _watch(self, run: Tracked) -> bool:
-        poller = select.poll()
-        for fd in (self._line.fileno(), self._wake_read):
+        poller, line = select.poll(), self._line.fileno()
+        for fd in (line, self._wake_read):
             poller.register(fd, select.POLLIN)
-        outputs = Outputs(run, poller)
+        outputs = Outputs(run.captures, poller)
         while not run.is_over():
             ready = {fd for fd, _ in poller.poll(self._milliseconds_to_next(run))}
             outputs.take(ready)
-            if self._wake_read in ready:
+            is_woken = self._wake_read in ready
+            if is_woken:
                 self._drain_wakeups()
-            if self._line.fileno() in ready and not self._hear(run):
+            if line in ready and not self._hear(run):
                 run.kill_now()
                 return False
-            run.step()
+            # Where there is but output, nothing has ended.
+            run.step(is_told_of_ends=bool(ready) and not is_woken)
             self._say_started()
         return True
 

@@ -28,6 +28,7 @@ _KILL_AGAIN_SECONDS = 0.05
 #: The system call takes no more than 2**31 ms; this is 11 days.
 _LONGEST_POLL_MS = 1e9
 _IS_LINUX = sys.platform == "linux"
+_NEVER = float("inf")
 
 
 class Tracked:
@@ -57,19 +58,19 @@ class Tracked:
         """Start the script; give None, or why it could not be started."""
         request = self._request
         echo = (1, 2) if request["echo"] else (None, None)
-        self._captures = [
+        self.captures = [
             Capture(request[name], request["cap_bytes"], fd, request["masks"])
             for name, fd in zip(("stdout", "stderr"), echo, strict=True)
         ]
         try:
             self._main_pid, self._counters = self._spawn_in_group()
         except OSError as fault:
-            for capture in self._captures:
+            for capture in self.captures:
                 capture.finish()
             return {"errno": fault.errno or 0, "reason": fault.strerror or str(fault)}
         if self._is_portable:
             self._reach = _groups(self._main_pid)
-        for capture in self._captures:
+        for capture in self.captures:
             capture.close_writer()
         timeout = request["timeout"]
         self._deadline = None if timeout is None else self._started_at + timeout
@@ -94,7 +95,7 @@ class Tracked:
     def _spawn(self) -> tuple[int, int | None]:
         # Entering a group may take the kernel some 10 ms, which are not the script's.
         self._started_wall, self._started_at = time.time(), time.monotonic()
-        return spawn(self._request, self._captures[0].write_fd, self._captures[1].write_fd)
+        return spawn(self._request, self.captures[0].write_fd, self.captures[1].write_fd)
 
     def started(self) -> dict[str, Any]:
         """Give the facts of the start, with a first reading of the process."""
@@ -105,27 +106,16 @@ class Tracked:
             "first": first_look(self._main_pid),
         }
 
-    def output_fds(self) -> list[int]:
-        """Give the descriptors that output comes from."""
-        return [capture.read_fd for capture in self._captures]
-
-    def pump(self, fd: int) -> bool:
-        """Take output from a descriptor; give False when its stream has ended."""
-        return self._capture(fd).pump()
-
-    def blocked_by(self, fd: int) -> int | None:
-        """Give the descriptor of a reader along for which this output has to wait, or None."""
-        return self._capture(fd).blocked_by()
-
-    def _capture(self, fd: int) -> Capture:
-        return next(one for one in self._captures if one.read_fd == fd)
-
     def milliseconds_to_next(self) -> float | None:
         """Give how long nothing needs to be done unless something happens; None means for ever."""
-        moments = [at for at in (self._deadline, self.lease_until, self._kill_at) if at is not None]
+        soonest = _NEVER
+        for at in (self._deadline, self.lease_until, self._kill_at):
+            if at is not None and at < soonest:
+                soonest = at
+        now = time.monotonic()
         if self._is_script_over and self._reach.look_seconds is not None:
-            moments.append(time.monotonic() + self._reach.look_seconds)
-        return min(max(0.0, min(moments) - time.monotonic()) * 1000 + 1, _LONGEST_POLL_MS) if moments else None
+            soonest = min(soonest, now + self._reach.look_seconds)
+        return None if soonest == _NEVER else min(max(0.0, soonest - now) * 1000 + 1, _LONGEST_POLL_MS)
 
     def is_over(self) -> bool:
         """Tell whether the script and all it started are gone."""
@@ -147,9 +137,10 @@ class Tracked:
             if self._has_children:
                 select.select([], [], [], _KILL_AGAIN_SECONDS)
 
-    def step(self) -> None:
-        """Reap what has ended, and act on what is due."""
-        self._reap()
+    def step(self, is_told_of_ends: bool = False) -> None:
+        """Reap what has ended, and act on what is due. ``is_told_of_ends``: an end would have been announced."""
+        if not is_told_of_ends or self._reach.look_seconds is not None:
+            self._reap()
         if not self._has_children:
             return
         now = time.monotonic()
@@ -160,7 +151,7 @@ class Tracked:
 
     def finish(self) -> dict[str, Any]:
         """Close the output and give the whole account of the run."""
-        for capture in self._captures:
+        for capture in self.captures:
             capture.finish()
         return {
             "status": self._status,
@@ -174,8 +165,8 @@ class Tracked:
             "own_peak_kb": _peak_kb(resource.getrusage(resource.RUSAGE_SELF)),
             "orphans_ended": self._orphans_ended,
             "network": self._network(),
-            "stdout": self._captures[0].counts(),
-            "stderr": self._captures[1].counts(),
+            "stdout": self.captures[0].counts(),
+            "stderr": self.captures[1].counts(),
         }
 
     def _network(self) -> tuple[int, int] | None:
