@@ -90,7 +90,7 @@ class RunRecord:
             "worker": self.worker,
             "host": self.host,
             "outcome": str(self.outcome),
-            "usage": {name: value for name, value in self.usage.to_dict().items() if value is not None},
+            "usage": self.usage.known(),
             "stdout": self.stdout.to_dict(),
             "stderr": self.stderr.to_dict(),
             "output_data": self.output_data,

@@ -98,6 +98,11 @@ class Usage:
         flat = dict(zip(MEASURES, _ALL_OF(self), strict=True))
         return flat | {f"custom.{name}": value for name, value in self.custom.items()}
 
+    def known(self) -> dict[str, Any]:
+        """Give the flat record without what is unknown."""
+        found = {name: value for name, value in zip(MEASURES, _ALL_OF(self), strict=True) if value is not None}
+        return found | {f"custom.{name}": value for name, value in self.custom.items()} if self.custom else found
+
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Read a flat record; names of a newer version are passed over."""
