@@ -114,6 +114,7 @@ words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 free_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 env_names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True)
 seconds = st.floats(0.001, 1e6)
+mebibytes = st.floats(1, 1e6)
 
 
 @st.composite
@@ -125,7 +126,7 @@ def specs(draw: st.DrawFn) -> JobSpec:
         max_total_time=draw(st.none() | seconds),
         retry_on=tuple(draw(st.lists(words, max_size=2))),
     )
-    limits = Limits(memory_mb=draw(st.none() | seconds), processes=draw(st.none() | st.integers(1, 99)))
+    limits = Limits(memory_mb=draw(st.none() | mebibytes), processes=draw(st.none() | st.integers(1, 99)))
     return shell(
         name=draw(words),
         config={"command": draw(words)},
