@@ -211,7 +211,7 @@ CREATE INDEX ix_audit_at ON audit (at, entry_id);
 CREATE INDEX ix_audit_actor ON audit (actor, at, entry_id);
 CREATE INDEX ix_audit_action ON audit (action, at, entry_id);
 CREATE INDEX ix_audit_target ON audit (target, at, entry_id);
-CREATE INDEX ix_runs_job_id ON runs (job_id, began_at);
+CREATE INDEX ix_runs_job_id ON runs (job_id, began_at, run_id);
 CREATE INDEX ix_runs_began_at ON runs (began_at, run_id);
 CREATE INDEX ix_runs_name ON runs (name, began_at, run_id, outcome, execution_time_seconds, cpu_max, cpu_avg, user_time_seconds, system_time_seconds, memory_max_mb, queue_wait_seconds);
 CREATE INDEX ix_runs_group_name ON runs (group_name, began_at, run_id);

@@ -119,8 +119,8 @@ runs = sa.Table(
     # A list of name, size_bytes and sha256; null where no record has told.
     sa.Column("artifacts", sa.JSON(none_as_null=True)),
 )
-sa.Index("ix_runs_job_id", runs.c.job_id, runs.c.began_at)
 # Runs are listed by moment and id. With an index in any other order, PostgreSQL would go by another one.
+sa.Index("ix_runs_job_id", runs.c.job_id, runs.c.began_at, runs.c.run_id)
 sa.Index("ix_runs_began_at", runs.c.began_at, runs.c.run_id)
 sa.Index("ix_runs_name", runs.c.name, runs.c.began_at, runs.c.run_id, *(runs.c[name] for name in SERIES))
 sa.Index("ix_runs_group_name", runs.c.group_name, runs.c.began_at, runs.c.run_id)

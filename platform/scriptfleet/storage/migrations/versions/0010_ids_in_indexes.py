@@ -1,6 +1,7 @@
 """Indexes that have runs in the very order of a list, ids and all, and all that a script's series shows.
 
-Without the ids, PostgreSQL went through the runs of all scripts by moment to find the newest ones of one.
+Without the ids, PostgreSQL went through the runs of all scripts by moment to find the newest ones of one, and SQLite
+read whole runs to sort those of a label.
 """
 
 from alembic import op
@@ -19,6 +20,7 @@ _SERIES = (
     "queue_wait_seconds",
 )
 _INDEXES = {
+    "job_id": ("job_id", "began_at", "run_id"),
     "began_at": ("began_at", "run_id"),
     "name": ("name", "began_at", "run_id", *_SERIES),
     "group_name": ("group_name", "began_at", "run_id"),
