@@ -122,7 +122,9 @@ def test_of_very_many_processes_the_largest_are_named_and_all_are_counted(bench:
     code = f"""
 import subprocess
 many = [subprocess.Popen(["sleep", "64"]) for _ in range(60)]
-large = subprocess.Popen(["python3", "-c", "x = bytearray(b'x') * (20 << 20); import time; time.sleep(64)"])
+holds = "x = bytearray(b'x') * (20 << 20); print(flush=True); import time; time.sleep(64)"
+large = subprocess.Popen(["python3", "-c", holds], stdout=subprocess.PIPE)
+large.stdout.readline()
 {WAIT}
 for one in [*many, large]: one.kill(); one.wait()
 """

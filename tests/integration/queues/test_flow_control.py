@@ -385,6 +385,8 @@ def test_submits_claims_and_ticks_take_the_server_as_many_steps_with_many_jobs_i
 
 def steps_of_a_round(client: Client, broker: Broker, queue: str) -> dict[str, int]:
     worker = FakeWorker(broker)
+    # Kept for a second, so that only some submits look how full the server is.
+    broker.redis.delete(broker.keys("fullness"))
     broker.redis.config_resetstat()
     submit(client, 5, queue=queue, group="g", concurrency_key="k", concurrency_limit=1_000_000)
     for job_id in with_celery(broker, queue)[:5]:
