@@ -139,8 +139,13 @@ CREATE TABLE labels (
 	CONSTRAINT pk_labels PRIMARY KEY (job_id, name)
 );
 CREATE INDEX ix_labels_name ON labels (name, value, job_id);
+CREATE INDEX ix_runs_job_id ON runs (job_id, began_at, run_id);
+CREATE INDEX ix_runs_began_at ON runs (began_at, run_id);
+CREATE INDEX ix_runs_outcome ON runs (outcome, began_at, run_id);
 CREATE INDEX ix_jobs_group_name ON jobs (group_name, submitted_at, job_id);
 CREATE INDEX ix_jobs_finished_at ON jobs (finished_at, job_id);
+CREATE INDEX ix_runs_group_name ON runs (group_name, began_at, run_id);
+CREATE INDEX ix_runs_worker ON runs (worker, began_at, run_id);
 CREATE TABLE retention_policies (
 	name TEXT NOT NULL, 
 	retention_days DOUBLE NOT NULL, 
@@ -211,10 +216,5 @@ CREATE INDEX ix_audit_at ON audit (at, entry_id);
 CREATE INDEX ix_audit_actor ON audit (actor, at, entry_id);
 CREATE INDEX ix_audit_action ON audit (action, at, entry_id);
 CREATE INDEX ix_audit_target ON audit (target, at, entry_id);
-CREATE INDEX ix_runs_job_id ON runs (job_id, began_at, run_id);
-CREATE INDEX ix_runs_began_at ON runs (began_at, run_id);
 CREATE INDEX ix_runs_name ON runs (name, began_at, run_id, outcome, execution_time_seconds, cpu_max, cpu_avg, user_time_seconds, system_time_seconds, memory_max_mb, queue_wait_seconds);
-CREATE INDEX ix_runs_group_name ON runs (group_name, began_at, run_id);
-CREATE INDEX ix_runs_worker ON runs (worker, began_at, run_id);
-CREATE INDEX ix_runs_outcome ON runs (outcome, began_at, run_id);
-INSERT INTO alembic_version VALUES ('0010');
+INSERT INTO alembic_version VALUES ('0009');
