@@ -94,7 +94,7 @@ def running(database: Database, token: str = "", **more: Any) -> Iterator[Servic
     fleet, ingest = ScriptedFleet(), ScriptedIngest()
     settings = Settings(Path("/nowhere"), api_token=token, **more)
     parts = parts_of(database, fleet, ingest, settings)
-    metrics = RunMetrics(parts.registry)
+    metrics = RunMetrics(parts.registry, settings.metrics_scripts)
     served = serving(create_app(settings, parts), settings.trusted_proxies, parts.leaving)
     with served as url, httpx.Client(base_url=url, verify=False, timeout=60) as client:
         yield Service(client, IngestStore(database), metrics, fleet, ingest, database)

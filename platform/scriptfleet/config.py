@@ -18,6 +18,8 @@ _BLOB_MAX_BYTES = 32 * 1024 * 1024
 _RESULT_HOURS = 6.0
 #: A day at work.
 _SESSION_HOURS = 12.0
+#: Some 1,000 series.
+_METRICS_SCRIPTS, _MOST_METRICS_SCRIPTS = 100, 10_000
 #: Between readings of a run on this machine unless said otherwise: dense enough for a curve of some seconds.
 RUN_INTERVAL_SECONDS = 0.1
 #: As those of jobs; see domain/check.py.
@@ -83,6 +85,8 @@ class Settings(NamedTuple):
     trusted_proxies: tuple[str, ...] = ()
     #: Whether /metrics is given to everybody.
     open_metrics: bool = False
+    #: Scripts that have numbers of their own on /metrics, first come; all others count as one. 0 gives none by script.
+    metrics_scripts: int = _METRICS_SCRIPTS
     #: What a worker's Python jobs find imported; () is an interpreter that is merely running; None means cold starts.
     warm_preload: tuple[str, ...] | None = None
     #: A worker takes no new job while its host's CPU or memory is above this, percent; None means it always does.
@@ -155,6 +159,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         session_hours=_number(given, "SCRIPTFLEET_SESSION_HOURS", _SESSION_HOURS, 24 * 90),
         trusted_proxies=_parts(given.get("SCRIPTFLEET_TRUSTED_PROXIES", "")),
         open_metrics=_flag(given, "SCRIPTFLEET_OPEN_METRICS"),
+        metrics_scripts=_whole(given, "SCRIPTFLEET_METRICS_SCRIPTS", _METRICS_SCRIPTS, _MOST_METRICS_SCRIPTS),
         secrets=_secrets(given),
         secrets_dir=_folder(given.get("SCRIPTFLEET_SECRETS_DIR")),
         secrets_command=_words(given, "SCRIPTFLEET_SECRETS_COMMAND"),

@@ -37,11 +37,13 @@ def complaints(promtool: str, text: str) -> str:
 
 
 def test_the_services_metrics_keep_the_conventions(promtool: str, service: Service) -> None:
-    for run in service.store.apply(make.whole_job()):
+    hostile = make.whole_job(make.shell_spec('a"b\\c\n} 1'))
+    for run in service.store.apply([*make.whole_job(), *hostile]):
         service.metrics.observe(run)
     text = service.client.get("/metrics").text
 
     assert "scriptfleet_runs_total{" in text
+    assert "scriptfleet_script_runs_total{" in text
     assert "scriptfleet_queue_depth{" in text
     assert complaints(promtool, text) == ""
 

@@ -1,7 +1,8 @@
 """Numbers for Prometheus, in base units. Counters and histograms of runs count since this process started.
 
 A run is counted when its record is stored for the first time, so a repeated batch counts nothing twice. No label
-has a job's name or id: the number of series must not grow with the number of jobs.
+has a job's id, and only so many have a script's name (script_metrics.py): the number of series must not grow with the
+number of jobs.
 """
 
 import logging
@@ -18,8 +19,8 @@ from prometheus_client.registry import Collector
 from scriptfleet.domain.role import Role
 from scriptfleet.errors import BrokerUnreachable
 from scriptfleet.results.access.needs import needs, open_to_all
+from scriptfleet.results.script_metrics import ScriptMetrics, amount
 from scriptfleet.storage.ingest_store import FinishedRun
-from scriptfleet.storage.storable import is_finite
 
 _log = logging.getLogger(__name__)
 
@@ -84,9 +85,12 @@ class Backlog(Protocol):
 
 
 class RunMetrics:
-    """Counts finished runs."""
+    """Counts finished runs: all together, and those of the first ``most_scripts`` by script too."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, most_scripts: int = 0) -> None:
+        self._scripts = ScriptMetrics(most_scripts) if most_scripts else None
+        if self._scripts:
+            registry.register(self._scripts)
         self._runs = Counter(
             "scriptfleet_runs_total", "Runs whose record was stored.", ["outcome", "kind"], registry=registry
         )
@@ -107,6 +111,8 @@ class RunMetrics:
         _observe(self._duration, row.get("execution_time_seconds"))
         _observe(self._cpu, row.get("user_time_seconds"), row.get("system_time_seconds"))
         _observe(self._memory, row.get("memory_max_mb"), unit=_MIB)
+        if self._scripts:
+            self._scripts.observe(row)
 
 
 class FleetMetrics(Collector):
@@ -170,12 +176,9 @@ def new_registry() -> CollectorRegistry:
 
 
 def _observe(histogram: Histogram, *parts: object, unit: int = 1) -> None:
-    """Observe the sum of parts that are all known."""
-    numbers = [float(part) for part in parts if isinstance(part, int | float)]
-    value = sum(numbers)
-    # One value that is not finite would make the sum useless for as long as the process lives.
-    if len(numbers) == len(parts) and is_finite(value) and value >= 0:
-        histogram.observe(value * unit)
+    value = amount(*parts, unit=unit)
+    if value is not None:
+        histogram.observe(value)
 
 
 def _gauge(name: str, what: str, value: float) -> GaugeMetricFamily:

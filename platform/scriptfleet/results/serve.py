@@ -75,7 +75,8 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     # The same name after a restart on this port: what it left unfinished is taken up at once.
     consumer = f"{socket.gethostname()}-{listener.getsockname()[1]}"
     reader = EventReader(client, keys, consumer, settings.signing_key)
-    ingest = Ingest(reader, IngestStore(database, settings.secret_prefixes), RunMetrics(registry).observe)
+    counted = RunMetrics(registry, settings.metrics_scripts)
+    ingest = Ingest(reader, IngestStore(database, settings.secret_prefixes), counted.observe)
     restore, loads = _restore(broker, database, reader), Loads(broker)
     retention = Retention(database)
     registry.register(FleetMetrics(FleetView(client, keys), ingest))
