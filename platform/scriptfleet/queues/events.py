@@ -50,21 +50,16 @@ class EventReader:
 
         At most ``count``, and no more once they have BATCH_BYTES.
         """
-        self._make_group()
         at_once = min(count, _ANSWER_EVENTS)
         try:
+            self._make_group()
             entries = self._own_pending(at_once) or self._abandoned(at_once) or self._new(count, block_ms)
-        except redis.ResponseError as fault:
-            # A server that was wiped has lost the group too: the next read makes it anew.
-            if "NOGROUP" not in str(fault):
-                raise
-            self._is_group_made = False
-            return []
-        except redis.RedisError:
-            # What was given in an answer that did not come is this consumer's now.
+            return list(self._parsed(entries))
+        except redis.RedisError as fault:
+            # What came before the fault, or in an answer that did not come, is this consumer's now.
             self._own_next = "0"
-            raise
-        return list(self._parsed(entries))
+            self._forget_lost_group(fault)
+            return []
 
     def done(self, entry_ids: Sequence[str]) -> None:
         """Forget facts that are stored."""
@@ -100,8 +95,7 @@ class EventReader:
                 self._client.xgroup_delconsumer(self._stream, GROUP, self._consumer)
         except redis.ResponseError as fault:
             # Neither stream nor group: there is nothing to leave.
-            if "NOGROUP" not in str(fault):
-                raise
+            self._forget_lost_group(fault)
 
     def bury(self, entry_id: str, reason: str) -> None:
         """Set a fact aside that no store can take; it stays in the stream of the dead with the reason."""
@@ -119,6 +113,12 @@ class EventReader:
             if "BUSYGROUP" not in str(fault):
                 raise
         self._is_group_made = True
+
+    def _forget_lost_group(self, fault: redis.RedisError) -> None:
+        """Let the next read make the group anew: a server that was wiped has lost it; raises all other faults."""
+        if "NOGROUP" not in str(fault):
+            raise fault
+        self._is_group_made = False
 
     def _own_pending(self, count: int) -> list[_Entry]:
         if self._own_next is None:
@@ -144,9 +144,17 @@ class EventReader:
         entries, size = answer, _size_of(answer)
         # A short answer was the end of the stream.
         while len(answer) == _ANSWER_EVENTS and len(entries) < count and size < BATCH_BYTES:
-            answer = self._group_read(">", min(count - len(entries), _ANSWER_EVENTS), None)
+            answer = self._further(count - len(entries))
             entries, size = [*entries, *answer], size + _size_of(answer)
         return entries
+
+    def _further(self, count: int) -> list[_Entry]:
+        try:
+            return self._group_read(">", min(count, _ANSWER_EVENTS), None)
+        except redis.ResponseError as fault:
+            # What is in hand is nowhere else any more: this batch ends with it.
+            self._forget_lost_group(fault)
+            return []
 
     def _group_read(self, start: str, count: int, block_ms: int | None) -> list[_Entry]:
         answer = self._client.xreadgroup(GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms)

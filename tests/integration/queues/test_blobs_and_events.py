@@ -3,6 +3,8 @@
 import os
 import time
 import zlib
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import redis
@@ -15,8 +17,11 @@ from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import with_patience
 from scriptfleet.queues.drafts import of_code
 from scriptfleet.queues.events import GROUP, OUTPUT_PIECE_BYTES, EventReader, OutputPublisher
+from scriptfleet.queues.keys import Keys
+from tests.broker_server import BrokerServer
 from tests.integration.queues.conftest import FakeWorker
 
+KEYS = Keys("facts")
 CONTENT = b"print('hello')\n" * 100
 
 
@@ -205,6 +210,76 @@ def test_an_answer_that_did_not_come_is_read_again(client: Client, broker: Broke
         hasty.read(block_ms=2_000)
 
     assert len(hasty.read()) == 1
+
+
+class Interrupted(redis.Redis):
+    """A client under which something befalls the server before one of its reads of the stream."""
+
+    befalls: Callable[[], object] | None = None
+    reads_before = 0
+
+    def xreadgroup(self, *arguments: Any, **options: Any) -> Any:
+        self.reads_before -= 1
+        if self.befalls and self.reads_before < 0:
+            befalls, self.befalls = self.befalls, None
+            befalls()
+        return super().xreadgroup(*arguments, **options)
+
+
+def interrupted(client: redis.Redis, befalls: Callable[[], object]) -> EventReader:
+    """Give a reader that has left nothing unfinished, and in whose next batch the server changes after one answer."""
+    made = Interrupted(connection_pool=client.connection_pool)
+    reader = EventReader(made, KEYS, "first")
+    assert reader.read(block_ms=1) == []
+    made.befalls, made.reads_before = befalls, 1
+    return reader
+
+
+def add_facts(client: redis.Redis, count: int) -> None:
+    for number in range(count):
+        client.xadd(KEYS("events"), {"v": 1, "t": "moved", "j": f"j{number}", "r": 1, "at": 1, "d": "{}"})
+
+
+def test_a_batch_that_a_failover_cut_short_is_read_again_at_once() -> None:
+    server = BrokerServer()
+    server.start()
+    try:
+        client = redis.Redis.from_url(server.url)
+        # A replica of nobody takes no writes.
+        reader = interrupted(client, lambda: client.replicaof("127.0.0.1", 1))
+        add_facts(client, 300)
+        with pytest.raises(redis.ReadOnlyError):
+            reader.read()
+        client.replicaof("NO", "ONE")
+
+        found = reader.read() + reader.read()
+        assert [event.job_id for event in found] == [f"j{number}" for number in range(300)]
+    finally:
+        server.remove()
+
+
+def test_what_is_in_hand_when_the_server_is_wiped_is_given(redis_client: redis.Redis) -> None:
+    reader = interrupted(redis_client, redis_client.flushall)
+    add_facts(redis_client, 300)
+    assert [event.job_id for event in reader.read()] == [f"j{number}" for number in range(250)]
+
+    add_facts(redis_client, 1)
+    assert [event.job_id for event in reader.read()] == ["j0"]
+
+
+def test_a_batch_with_a_fact_that_could_not_be_buried_is_read_again_at_once(
+    client: Client, broker: Broker, reader: EventReader
+) -> None:
+    dead = broker.keys("events", "dead")
+    broker.redis.set(dead, "no stream")
+    job = client.submit_shell("true")
+    broker.redis.xadd(broker.keys("events"), {"v": 1})
+    with pytest.raises(redis.ResponseError):
+        reader.read()
+    broker.redis.delete(dead)
+
+    assert [event.job_id for event in reader.read()] == [job.id]
+    assert reader.buried() == 1
 
 
 def test_what_a_dead_reader_took_is_taken_over(client: Client, broker: Broker, reader: EventReader) -> None:
