@@ -18,6 +18,8 @@ _BLOB_MAX_BYTES = 32 * 1024 * 1024
 _RESULT_HOURS = 6.0
 #: A day at work.
 _SESSION_HOURS = 12.0
+#: The year that auditors look back at, and time to look.
+_AUDIT_DAYS, _MOST_DAYS = 400, 36_500
 #: Some 1,000 series.
 _METRICS_SCRIPTS, _MOST_METRICS_SCRIPTS = 100, 10_000
 #: Between readings of a run on this machine unless said otherwise: dense enough for a curve of some seconds.
@@ -81,6 +83,8 @@ class Settings(NamedTuple):
     api_token: str = ""
     #: How long a login in a browser lasts.
     session_hours: float = _SESSION_HOURS
+    #: Days that entries of the audit log are kept, or more where a policy's preset asks for it; 0 keeps them for ever.
+    audit_days: int = _AUDIT_DAYS
     #: Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
     trusted_proxies: tuple[str, ...] = ()
     #: Whether /metrics is given to everybody.
@@ -157,6 +161,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         result_hours=_number(given, "SCRIPTFLEET_RESULT_HOURS", _RESULT_HOURS, 24 * 365),
         api_token=given.get("SCRIPTFLEET_API_TOKEN", ""),
         session_hours=_number(given, "SCRIPTFLEET_SESSION_HOURS", _SESSION_HOURS, 24 * 90),
+        audit_days=_whole(given, "SCRIPTFLEET_AUDIT_DAYS", _AUDIT_DAYS, _MOST_DAYS),
         trusted_proxies=_parts(given.get("SCRIPTFLEET_TRUSTED_PROXIES", "")),
         open_metrics=_flag(given, "SCRIPTFLEET_OPEN_METRICS"),
         metrics_scripts=_whole(given, "SCRIPTFLEET_METRICS_SCRIPTS", _METRICS_SCRIPTS, _MOST_METRICS_SCRIPTS),

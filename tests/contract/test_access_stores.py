@@ -7,16 +7,24 @@ import time
 import pytest
 import sqlalchemy as sa
 
+from scriptfleet.config import load_settings
 from scriptfleet.domain.event import Event, EventType
 from scriptfleet.domain.role import Role
 from scriptfleet.errors import InvalidValue
+from scriptfleet.results.retention import Retention
+from scriptfleet.storage import audit_days
 from scriptfleet.storage.audit_store import AuditEntry, AuditFilter, AuditStore
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.paging import PageRequest
+from scriptfleet.storage.retention_policy import PolicyStore, new_policy
 from scriptfleet.storage.session_store import SessionStore
 from scriptfleet.storage.token_store import TokenStore
 from tests import event_factory as make
+
+DAY = 86_400
+#: At noon.
+TODAY = 20_000.5 * DAY
 
 
 def everything_in(database: Database) -> str:
@@ -148,6 +156,91 @@ def test_hostile_values_are_kept_as_text_and_cut(database: Database) -> None:
     assert "\x00" not in kept.actor
     assert kept.detail is not None
     assert None in kept.detail.values()
+
+
+@pytest.fixture
+def audited(database: Database, monkeypatch: pytest.MonkeyPatch) -> AuditStore:
+    """Keep an entry of each tenth day of 2,500, the newest of today, in a database that gives them up by threes."""
+    monkeypatch.setattr(audit_days, "_AT_ONCE", 3)
+    store = AuditStore(database)
+    store.add(*(entry(TODAY - age * DAY, target=str(age)) for age in range(0, 2500, 10)))
+    return store
+
+
+def ages(store: AuditStore) -> list[int]:
+    return [int(one.target) for one in store.page(AuditFilter(), PageRequest(500)).items]
+
+
+def test_entries_go_after_their_days_and_at_midnight(database: Database, audited: AuditStore) -> None:
+    service = Retention(database, audit_days=400)
+
+    assert audit_days.count_before(database, audit_days.oldest_kept(400, TODAY)) == 209
+    assert service.expire_audit(TODAY) == 209
+    assert ages(audited) == list(range(0, 410, 10))
+    assert service.expire_audit(TODAY + 9 * 3600) == 0
+    assert service.expire_audit(TODAY + 12 * 3600) == 1
+    assert max(ages(audited)) == 390
+
+
+def test_no_days_keep_entries_for_ever(database: Database, audited: AuditStore) -> None:
+    assert Retention(database, audit_days=0).expire_audit(TODAY) == 0
+    assert Retention(database, audit_days=36_500).expire_audit(TODAY) == 0
+    assert len(ages(audited)) == 250
+
+
+def test_a_preset_of_a_policy_keeps_entries_as_long_as_itself(database: Database, audited: AuditStore) -> None:
+    policies, folder = PolicyStore(database), "/archives"
+    for name, compliance in {"plain": None, "privacy": "GDPR", "health": "HIPAA", "audits": "SOC2"}.items():
+        policies.put(new_policy(database, name, 3000, folder, compliance, TODAY))
+    service = Retention(database, audit_days=30)
+
+    service.expire_audit(TODAY)
+    assert max(ages(audited)) == 2190
+    policies.remove("health")
+    service.expire_audit(TODAY)
+    assert max(ages(audited)) == 360
+    policies.remove("audits")
+    service.expire_audit(TODAY)
+    assert max(ages(audited)) == 30
+
+
+def test_services_that_end_entries_at_once_end_each_once(database: Database, audited: AuditStore) -> None:
+    gone: list[int] = []
+    services = [Retention(database, audit_days=400) for _ in range(3)]
+    threads = [threading.Thread(target=lambda one=one: gone.append(one.expire_audit(TODAY))) for one in services]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sum(gone) + services[0].expire_audit(TODAY) == 209
+    assert len(ages(audited)) == 41
+
+
+def test_failed_logins_count_on_where_old_entries_go(database: Database, audited: AuditStore) -> None:
+    failed = dataclasses.replace(entry(TODAY - 30, action="login"), result="401 no such token")
+    audited.add(failed, dataclasses.replace(failed, at=TODAY - 500 * DAY))
+
+    Retention(database, audit_days=1).expire_audit(TODAY)
+
+    assert audited.refused_since("login", TODAY - 60, 10) == [(TODAY - 30, "10.0.0.1")]
+    assert audited.refused_since("login", 0, 10) == [(TODAY - 30, "10.0.0.1")]
+
+
+def test_a_service_that_ends_leaves_the_rest_for_the_next(database: Database, audited: AuditStore) -> None:
+    stops = iter([False, False, True])
+
+    assert audit_days.forget_before(database, TODAY - 400 * DAY, lambda: next(stops)) == 6
+    assert audit_days.forget_before(database, TODAY - 400 * DAY) == 203
+
+
+def test_the_days_are_a_whole_number_and_zero_is_one() -> None:
+    given = {text: load_settings({"SCRIPTFLEET_AUDIT_DAYS": text}).audit_days for text in ("", "0", "2190")}
+
+    assert given == {"": 400, "0": 0, "2190": 2190}
+    for bad in ("-1", "1.5", "forever", "36501"):
+        with pytest.raises(InvalidValue, match="SCRIPTFLEET_AUDIT_DAYS"):
+            load_settings({"SCRIPTFLEET_AUDIT_DAYS": bad})
 
 
 def test_what_a_command_changed_is_kept_once_and_cut_where_it_is_endless(database: Database) -> None:

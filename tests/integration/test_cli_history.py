@@ -2,6 +2,7 @@
 
 import csv
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,6 +11,8 @@ import pytest
 from scriptfleet.cli import past_options
 from scriptfleet.cli.dispatch import main
 from scriptfleet.storage import distribution, series
+from scriptfleet.storage.audit_store import AuditEntry, AuditStore
+from scriptfleet.storage.engine import open_store
 from scriptfleet.storage.export_forms import FORMS
 from scriptfleet.storage.history import HistoryManager
 from scriptfleet.storage.retention_policy import PRESETS
@@ -83,6 +86,24 @@ def test_a_policy_is_added_tried_applied_and_its_archive_restored(
     assert "48" in said(capsys, "retention", "restore", str(next(folder.iterdir())), *place)
     assert len(json.loads(said(capsys, "history", "--json", *place))) == 48
     assert json.loads(said(capsys, "retention", "rm", "quarter", "--json", *place)) == []
+
+
+def test_a_dry_run_on_a_database_counts_old_entries_of_the_audit_log_too(
+    place: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{place[1]}"
+    with closing(open_store(url)) as database:
+        old = [AuditEntry(float(at), "ann", "admin", None, "job.cancel", "j1", "ok") for at in range(5)]
+        AuditStore(database).add(*old)
+    said(capsys, "retention", "add", "quarter", *place)
+    dry = ["retention", "apply", "quarter", "--dry-run"]
+
+    assert json.loads(said(capsys, *dry, "--json", "--database", url))["audit"] == {"days": 400, "entries": 5}
+    assert main([*dry, "--database", url]) == 0
+    assert "audit log 400 days: 5 entries are older" in capsys.readouterr().err
+    assert "audit" not in json.loads(said(capsys, *dry, "--json", *place))
+    monkeypatch.setenv("SCRIPTFLEET_AUDIT_DAYS", "0")
+    assert json.loads(said(capsys, *dry, "--json", "--database", url))["audit"] == {"days": 0, "entries": 0}
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,16 @@ import argparse
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 from scriptfleet.cli import retention_view, trail
 from scriptfleet.cli.history_place import add_place, opened
 from scriptfleet.cli.screen import print_facts, print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.config import load_settings
 from scriptfleet.storage.archive import restore
+from scriptfleet.storage.audit_days import count_before, kept_days, oldest_kept
+from scriptfleet.storage.engine import Database
 from scriptfleet.storage.retention_policy import PRESETS, PolicyStore, apply, new_policy
 
 _ACTIONS = {
@@ -59,7 +63,9 @@ def execute(chosen: Namespace) -> int:
             trail.keep(database, "retention.remove", chosen.name)
         elif chosen.action == "apply":
             result = apply(database, policies.get(chosen.name), time.time(), dry_run=chosen.dry_run)
-            if not chosen.dry_run:
+            if chosen.dry_run:
+                result |= _audit(chosen, database)
+            else:
                 trail.keep(database, "retention.apply", chosen.name, jobs=result["jobs"], archive=result["archive"])
             retention_view.show_result(result, chosen.as_json)
             return 0
@@ -70,6 +76,14 @@ def execute(chosen: Namespace) -> int:
             return 0
         retention_view.show_policies(policies.all(), chosen.as_json)
     return 0
+
+
+def _audit(chosen: Namespace, database: Database) -> dict[str, Any]:
+    """Count what the results service would delete of the audit log; a file of one's own has no service."""
+    if chosen.history_db is not None:
+        return {}
+    days = kept_days(load_settings().audit_days, PolicyStore(database).all())
+    return {"audit": {"days": days, "entries": count_before(database, oldest_kept(days, time.time()))}}
 
 
 def _tell(found: dict[str, int], as_json: bool) -> None:

@@ -29,6 +29,9 @@ def show_result(result: dict[str, Any], as_json: bool) -> None:
     print_facts({"policy": result["policy"], what: f"jobs that ended before {result['before']}", **counts})
     if result["archive"]:
         print(f"archive  {result['archive']}")
+    audit = result.get("audit")
+    if audit and audit["days"]:
+        note(f"the results service keeps the audit log {audit['days']:g} days: {audit['entries']:,} entries are older")
 
 
 def _cells(policy: Policy) -> tuple[str, ...]:

@@ -1,12 +1,18 @@
-"""Applies the retention policies of the database, each once a day, whichever service comes first."""
+"""Applies the retention policies of the database, each once a day, whichever service comes first.
+
+It also ends old entries of the audit log.
+"""
 
 import logging
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from scriptfleet.errors import InvalidValue, StoreUnreachable
+from scriptfleet.storage.audit_days import forget_before, kept_days, oldest_kept
 from scriptfleet.storage.engine import Database
+from scriptfleet.storage.moments import iso
 from scriptfleet.storage.retention_policy import Policy, PolicyStore, apply
 
 _log = logging.getLogger(__name__)
@@ -15,10 +21,11 @@ _EVERY_SECONDS: Final = 60.0
 
 
 class Retention:
-    """The thread that applies what is due."""
+    """The thread that applies what is due. ``audit_days`` 0 keeps the audit log for ever."""
 
-    def __init__(self, database: Database, every_seconds: float = _EVERY_SECONDS) -> None:
+    def __init__(self, database: Database, audit_days: int = 0, every_seconds: float = _EVERY_SECONDS) -> None:
         self._database, self._policies, self._every = database, PolicyStore(database), every_seconds
+        self._audit_days = audit_days
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
@@ -33,12 +40,24 @@ class Retention:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._every):
-            try:
-                self.look(time.time())
-            except StoreUnreachable as fault:
-                _log.warning("retention_waits reason=%s", fault)
-            except Exception:  # the edge of this thread: nothing above would tell
-                _log.exception("retention_failed")
+            self._try(self.expire_audit)
+            self._try(self.look)
+
+    def _try(self, step: Callable[[float], object]) -> None:
+        try:
+            step(time.time())
+        except StoreUnreachable as fault:
+            _log.warning("retention_waits reason=%s", fault)
+        except Exception:  # the edge of this thread: nothing above would tell
+            _log.exception("retention_failed")
+
+    def expire_audit(self, now: float) -> int:
+        """Delete entries of the audit log that are older than is kept, and give how many went."""
+        before = oldest_kept(kept_days(self._audit_days, self._policies.all()), now)
+        gone = forget_before(self._database, before, self._stopping.is_set) if before else 0
+        if gone:
+            _log.info("audit_expired entries=%s before=%s", gone, iso(before))
+        return gone
 
     def look(self, now: float) -> list[str]:
         """Apply the policies that are due, and give the names of those that this service has applied."""

@@ -1,4 +1,4 @@
-"""The audit log as it is kept: entries are added and read, never changed."""
+"""The audit log as it is kept: entries are added and read, never changed; audit_days.py ends old ones."""
 
 import uuid
 from collections.abc import Mapping, Sequence

@@ -266,7 +266,7 @@ sessions = sa.Table(
 sa.Index("ix_sessions_token_name", sessions.c.token_name)
 sa.Index("ix_sessions_expires_at", sessions.c.expires_at)
 
-# Every change that somebody made or tried to make, and how it went. Rows are only ever added.
+# Every change that somebody made or tried to make, and how it went. Rows are never changed; see audit_days.py.
 audit = sa.Table(
     "audit",
     metadata,
