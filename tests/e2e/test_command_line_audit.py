@@ -78,7 +78,7 @@ ALL = [
 def test_what_waits_while_no_service_runs_is_kept_once_one_does(fleet: Fleet) -> None:
     fleet.database_url = f"sqlite:///{fleet.home / 'new.db'}"
     call(fleet, "db", "upgrade")
-    call(fleet, "queues", "pause", "nightly")
+    call(fleet, "queues", "pause", "nightly", "--create")
     assert [one["action"] for one in kept(fleet)] == ["db.upgrade"]
 
     fleet.server()
@@ -93,7 +93,7 @@ def test_a_change_that_somebody_made_up_is_set_aside(fleet: Fleet) -> None:
     change = {"id": "1", "actor": "cli:root", "action": "queue.pause", "target": "q", "sig": "0" * 64}
     fact = {"v": EVENT_VERSION, "t": EventType.AUDITED, "j": "", "r": 0, "at": 1}
     broker.redis.xadd(broker.keys("events"), {**fact, "d": json.dumps(change)})
-    call(fleet, "queues", "pause", "nightly")
+    call(fleet, "queues", "pause", "nightly", "--create")
 
     eventually(lambda: [one["target"] for one in kept(fleet)] == ["nightly"])
     assert server.get("/readyz").json()["events_dead"] == 1
