@@ -49,10 +49,17 @@ class Bench:
         options["env"] = {"BENCH_MARKER": self.marker, **options.get("env", {})}
         return self.run(of_code(code, args, CODE_LIMIT, uv, **options).spec, code, on_start, lease_until)
 
-    def shell(self, command: str, *, lease_until: float | None = None, **options: Unpack[Options]) -> RunRecord:
+    def shell(
+        self,
+        command: str,
+        *,
+        on_start: Callable[[Running], None] | None = None,
+        lease_until: float | None = None,
+        **options: Unpack[Options],
+    ) -> RunRecord:
         """Run a shell command line."""
         options["env"] = {"BENCH_MARKER": self.marker, **options.get("env", {})}
-        return self.run(of_command(command, **options).spec, lease_until=lease_until)
+        return self.run(of_command(command, **options).spec, None, on_start, lease_until)
 
     def run(
         self,

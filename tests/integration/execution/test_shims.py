@@ -9,12 +9,15 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from socket import socketpair
 
 import pytest
 
 from scriptfleet import State
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution.engine import Engine, Running
+from scriptfleet.execution.launcher import Line
+from scriptfleet.execution.shim import rehearsal
 from scriptfleet.execution.shim.tree import children_of, descendants_of
 from tests.engine_bench import Bench, processes_with
 from tests.eventually import eventually
@@ -146,6 +149,53 @@ def test_a_shim_that_died_while_idle_does_not_cost_the_next_run(own_engine: Engi
     eventually(lambda: not Path(f"/proc/{shims[0]}").exists())
 
     assert bench.shell("true").outcome is State.SUCCEEDED
+
+
+@pytest.fixture
+def blocked_sigchld() -> Iterator[None]:
+    """What this thread starts inherits a mask that has SIGCHLD in it, as of a parent that takes signals from a file."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@pytest.mark.usefixtures("blocked_sigchld")
+def test_a_shim_is_told_of_ends_where_its_parent_had_their_signal_blocked(own_engine: Engine, tmp_path: Path) -> None:
+    masks = []
+
+    def note(running: Running) -> None:
+        status = Path(f"/proc/{running.shim_pid}/status").read_text()
+        masks.append(int(status.split("SigBlk:")[1].split()[0], 16))
+
+    record = Bench(own_engine, tmp_path).shell("sleep 0.1; exit 7", on_start=note, timeout=10)
+
+    assert record.usage.exit_code == 7
+    assert not masks[0] & 1 << signal.SIGCHLD - 1
+
+
+#: It has no handler of SIGCHLD, so nothing ever wakes it.
+DEAF = """
+import sys
+from _socket import socket
+from scriptfleet.execution.shim.slot import Slot
+Slot(socket(fileno=int(sys.argv[1]))).serve()
+"""
+
+
+@pytest.mark.parametrize("command", ["exec >&- 2>&-; sleep 0.1; exit 7", "sleep 0.1; (sleep 3) & exit 7"])
+def test_a_run_ends_though_its_shim_is_never_told(tmp_path: Path, command: str) -> None:
+    ours, theirs = socketpair()
+    request = rehearsal._request() | {"argv": ["/bin/sh", "-c", command], "timeout": None}
+    deaf = subprocess.Popen([sys.executable, "-c", DEAF, str(theirs.fileno())], pass_fds=[theirs.fileno()])
+    theirs.close()
+    with deaf, ours:
+        line = Line(ours)
+        line.send(request)
+        events = [line.receive(10) for _ in range(3)]
+
+    assert [event and event["event"] for event in events] == ["ready", "started", "ended"]
+    assert events[2] is not None
+    assert os.waitstatus_to_exitcode(events[2]["status"]) == 7
 
 
 OWNER = """

@@ -121,6 +121,8 @@ def _rehearse() -> None:
 def _note_children() -> None:
     # A Python-level handler, which shims inherit, is what makes the kernel's signal write to the wake-up pipe.
     signals.signal(signals.SIGCHLD, lambda *_: None)
+    # Who started the worker, or a module that was preloaded, may have blocked it.
+    signals.pthread_sigmask(signals.SIG_UNBLOCK, (signals.SIGCHLD,))
 
 
 def _wake_on_child() -> int:

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from signal import (
         SIG_DFL,
         SIG_IGN,
+        SIG_UNBLOCK,
         SIGCHLD,
         SIGCONT,
         SIGINT,
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
         SIGQUIT,
         SIGTERM,
         SIGXFSZ,
+        pthread_sigmask,
         set_wakeup_fd,
         signal,
     )
@@ -21,6 +23,7 @@ else:
     from _signal import (
         SIG_DFL,
         SIG_IGN,
+        SIG_UNBLOCK,
         SIGCHLD,
         SIGCONT,
         SIGINT,
@@ -28,6 +31,7 @@ else:
         SIGQUIT,
         SIGTERM,
         SIGXFSZ,
+        pthread_sigmask,
         set_wakeup_fd,
         signal,
     )
@@ -42,6 +46,8 @@ __all__ = [
     "SIGXFSZ",
     "SIG_DFL",
     "SIG_IGN",
+    "SIG_UNBLOCK",
+    "pthread_sigmask",
     "set_wakeup_fd",
     "signal",
 ]

@@ -88,17 +88,16 @@ class Slot:
             if line in ready and not self._hear(run):
                 run.kill_now()
                 return False
-            # Where there is but output, nothing has ended.
-            run.step(is_told_of_ends=bool(ready) and not is_woken)
+            # Where there is but output, nothing was told of an end.
+            run.step(may_have_ended=is_woken or line in ready or not ready)
             self._say_started()
         return True
 
-    def _milliseconds_to_next(self, run: Tracked) -> float | None:
+    def _milliseconds_to_next(self, run: Tracked) -> float:
         known = run.milliseconds_to_next()
         if not self._unsaid:
             return known
-        unsaid = max(0.0, self._say_at - time.monotonic()) * 1000
-        return unsaid if known is None else min(known, unsaid)
+        return min(known, max(0.0, self._say_at - time.monotonic()) * 1000)
 
     def _say_started(self) -> None:
         """Tell of the start once the run is no longer a very short one; of such a one start and end go in one piece."""

@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 _ORPHAN_GRACE_SECONDS = 0.5
 #: Between KILL and the next, for what was being created at that moment.
 _KILL_AGAIN_SECONDS = 0.05
-#: The system call takes no more than 2**31 ms; this is 11 days.
-_LONGEST_POLL_MS = 1e9
+#: What has ended is looked for as often even if nothing is told of it: whatever becomes of a signal, no run hangs.
+_LOOK_SECONDS = 1.0
 _IS_LINUX = sys.platform == "linux"
-_NEVER = float("inf")
 
 
 class Tracked:
@@ -72,6 +71,7 @@ class Tracked:
             self._reach = _groups(self._main_pid)
         for capture in self.captures:
             capture.close_writer()
+        self._look_at = self._started_at + _LOOK_SECONDS
         timeout = request["timeout"]
         self._deadline = None if timeout is None else self._started_at + timeout
         return None
@@ -106,16 +106,16 @@ class Tracked:
             "first": first_look(self._main_pid),
         }
 
-    def milliseconds_to_next(self) -> float | None:
-        """Give how long nothing needs to be done unless something happens; None means for ever."""
-        soonest = _NEVER
+    def milliseconds_to_next(self) -> float:
+        """Give how long nothing needs to be done unless something happens."""
+        soonest = self._look_at
         for at in (self._deadline, self.lease_until, self._kill_at):
             if at is not None and at < soonest:
                 soonest = at
         now = time.monotonic()
         if self._is_script_over and self._reach.look_seconds is not None:
             soonest = min(soonest, now + self._reach.look_seconds)
-        return None if soonest == _NEVER else min(max(0.0, soonest - now) * 1000 + 1, _LONGEST_POLL_MS)
+        return max(0.0, soonest - now) * 1000 + 1
 
     def is_over(self) -> bool:
         """Tell whether the script and all it started are gone."""
@@ -137,13 +137,14 @@ class Tracked:
             if self._has_children:
                 select.select([], [], [], _KILL_AGAIN_SECONDS)
 
-    def step(self, is_told_of_ends: bool = False) -> None:
-        """Reap what has ended, and act on what is due. ``is_told_of_ends``: an end would have been announced."""
-        if not is_told_of_ends or self._reach.look_seconds is not None:
+    def step(self, may_have_ended: bool = True) -> None:
+        """Reap what has ended, and act on what is due. Without ``may_have_ended`` nothing was told of an end."""
+        now = time.monotonic()
+        if may_have_ended or now >= self._look_at or self._reach.look_seconds is not None:
+            self._look_at = now + _LOOK_SECONDS
             self._reap()
         if not self._has_children:
             return
-        now = time.monotonic()
         if self._status is not None and not self._is_script_over:
             self._is_script_over = True
             self._end_orphans(now)
