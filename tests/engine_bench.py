@@ -17,7 +17,7 @@ from scriptfleet.execution.pipeline import Assignment, Surroundings, execute
 from scriptfleet.execution.program import HostRules
 from scriptfleet.execution.secret import SecretChain
 from scriptfleet.execution.secret_sources.environment import EnvironmentSecrets
-from scriptfleet.execution.workspace import Workspace
+from scriptfleet.execution.workspace import Workspaces
 from scriptfleet.queues.drafts import Options, of_code, of_command
 
 CODE_LIMIT = 1_000_000
@@ -32,8 +32,10 @@ class Bench:
         self.rules = HostRules()
         #: In the environment of every process of every run of this bench.
         self.marker = uuid.uuid4().hex
+        #: Where each run has new folders, unless a test gives those of the last one back.
+        self.workspaces = Workspaces(folder)
         #: Folders of the last run.
-        self.workspace = Workspace(folder)
+        self.workspace = self.workspaces.take("none")
 
     def python(
         self,
@@ -70,8 +72,7 @@ class Bench:
     ) -> RunRecord:
         """Run a spec; ``code`` is its script."""
         who = Identity(new_run_id(), new_job_id(), 1, "bench", "host")
-        folder = self.folder / who.run_id
-        self.workspace = Workspace(folder)
+        self.workspace = self.workspaces.take(who.run_id)
         script = self.folder / f"{who.run_id}.py" if code is not None else None
         if script is not None and code is not None:
             script.write_text(code)

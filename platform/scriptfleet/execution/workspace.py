@@ -35,6 +35,8 @@ class Workspace:
         self.stdout, self.stderr = (folder / name for name in _OUTPUT)
         #: What the script says back, and the files it asked to keep, each under its SHA-256.
         self.reports, self.artifacts = Reports(folder / "report.jsonl"), folder / ARTIFACTS
+        #: How many runs it has served before this one.
+        self._served = 0
         self._is_made = False
 
     def make(self) -> None:
@@ -47,7 +49,9 @@ class Workspace:
         """Make ready for another run; give False where this one has left something, or somebody has deleted it."""
         if not self._is_made or not _is_untouched(self):
             return False
-        self.reports = Reports(self.reports.path)
+        self._served += 1
+        # A name of its own: by it a run's processes are known, and what is left of an earlier run writes elsewhere.
+        self.reports = Reports(self.folder / f"report-{self._served}.jsonl")
         return True
 
     def remove(self) -> None:

@@ -13,6 +13,7 @@ import pytest
 from scriptfleet import State
 from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.engine import Engine, Running
+from scriptfleet.execution.reports import VARIABLE
 from tests.engine_bench import Bench
 from tests.eventually import eventually
 from tests.integration.execution.test_ending import DAEMON_AND_GO, STUBBORN
@@ -119,6 +120,25 @@ def test_runs_side_by_side_are_told_from_each_other(engine: Engine, bench: Bench
         thread.join()
 
     assert sorted(found, key=str) == [1, 3]
+
+
+def test_what_an_earlier_run_in_the_same_folders_has_left_is_no_part_of_the_next(bench: Bench) -> None:
+    report = bench.shell(f'printf %s "${VARIABLE}"').stdout.text
+    folder, left = bench.workspace.folder, []
+    bench.workspaces.give_back(bench.workspace)
+
+    def leave(_: Running) -> None:
+        left.append(subprocess.Popen(["sleep", "60"], env={VARIABLE: report}))
+
+    record = bench.shell("exec sleep 0.6", on_start=leave)
+
+    try:
+        assert bench.workspace.folder == folder
+        assert record.usage.pids_count == 1
+        assert left[0].poll() is None
+    finally:
+        left[0].kill()
+        left[0].wait()
 
 
 def test_nothing_is_left_of_a_run_whose_shim_was_killed(bench: Bench) -> None:

@@ -42,6 +42,24 @@ def test_a_run_has_nothing_of_what_the_one_before_it_reported(workspaces: Worksp
     assert second.reports.look() is None
 
 
+def test_what_is_left_of_a_run_cannot_report_for_the_next_in_its_folders(workspaces: Workspaces) -> None:
+    paths = []
+    for number in range(3):
+        workspace = workspaces.take(f"run-{number}")
+        workspace.make()
+        paths.append(workspace.reports.path)
+        workspaces.give_back(workspace)
+
+    last = workspaces.take("run-3")
+    last.make()
+    for path in paths:
+        path.write_text('{"progress": {"fraction": 0.5}}\n')
+
+    assert len({path.parent for path in paths} | {last.folder}) == 1
+    assert len({*paths, last.reports.path}) == 4
+    assert last.reports.look() is None
+
+
 @pytest.mark.parametrize("left", ["work/file", "work/.hidden", "report.jsonl", "other"])
 def test_a_workspace_in_which_a_run_left_something_is_deleted(
     workspaces: Workspaces, tmp_path: Path, left: str
