@@ -132,12 +132,22 @@ class EventReader:
     def _abandoned(self, count: int) -> list[_Entry]:
         if time.monotonic() < self._next_look:
             return []
-        answer = self._client.xautoclaim(self._stream, GROUP, self._consumer, _ABANDONED_MS, start_id="0", count=count)
-        if answer[1]:
-            _log.warning("abandoned_events_taken_over count=%d", len(answer[1]))
-        else:
-            self._next_look = time.monotonic() + _LOOK_SECONDS
-        return list(answer[1])
+        # Never its own: these are in hand, however long the store takes, or come again by themselves.
+        others = [of["name"] for of in self._client.xpending(self._stream, GROUP)["consumers"]]
+        for other in others:
+            if other != self._consumer.encode() and (entries := self._taken_over(other, count)):
+                return entries
+        self._next_look = time.monotonic() + _LOOK_SECONDS
+        return []
+
+    def _taken_over(self, other: bytes, count: int) -> list[_Entry]:
+        idle = self._client.xpending_range(self._stream, GROUP, "-", "+", count, other, _ABANDONED_MS)
+        if not idle:
+            return []
+        entry_ids = [found["message_id"] for found in idle]
+        entries: list[_Entry] = self._client.xclaim(self._stream, GROUP, self._consumer, _ABANDONED_MS, entry_ids)
+        _log.warning("abandoned_events_taken_over count=%d", len(entries))
+        return entries
 
     def _new(self, count: int, block_ms: int) -> list[_Entry]:
         answer = self._group_read(">", min(count, _ANSWER_EVENTS), block_ms)

@@ -190,8 +190,7 @@ def test_two_readers_share_the_facts(client: Client, broker: Broker, reader: Eve
 
 
 def test_a_batch_has_many_facts_but_ends_where_they_are_large(broker: Broker, reader: EventReader) -> None:
-    for number in range(1_000):
-        broker.redis.xadd(broker.keys("events"), {"v": 1, "t": "moved", "j": f"j{number}", "r": 1, "at": 1, "d": "{}"})
+    add_facts(broker.redis, 1_000, broker.keys)
     assert [event.job_id for event in reader.read(count=700)] == [f"j{number}" for number in range(700)]
     assert len(reader.read(count=700)) == 300
 
@@ -235,9 +234,9 @@ def interrupted(client: redis.Redis, befalls: Callable[[], object]) -> EventRead
     return reader
 
 
-def add_facts(client: redis.Redis, count: int) -> None:
+def add_facts(client: redis.Redis, count: int, keys: Keys = KEYS) -> None:
     for number in range(count):
-        client.xadd(KEYS("events"), {"v": 1, "t": "moved", "j": f"j{number}", "r": 1, "at": 1, "d": "{}"})
+        client.xadd(keys("events"), {"v": 1, "t": "moved", "j": f"j{number}", "r": 1, "at": 1, "d": "{}"})
 
 
 def test_a_batch_that_a_failover_cut_short_is_read_again_at_once() -> None:
@@ -289,6 +288,32 @@ def test_what_a_dead_reader_took_is_taken_over(client: Client, broker: Broker, r
     broker.redis.xclaim(stream, GROUP, "first", 0, [taken[0].entry_id], idle=120_000)
 
     assert EventReader(broker.redis, broker.keys, "second").read(block_ms=1) == taken
+
+
+def test_what_is_in_hand_for_long_is_not_taken_for_abandoned_and_hides_nothing_that_is(
+    broker: Broker, reader: EventReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scriptfleet.queues.events._LOOK_SECONDS", 0.0)
+    stream, dead = broker.keys("events"), EventReader(broker.redis, broker.keys, "second")
+    add_facts(broker.redis, 301, broker.keys)
+    in_hand, left = reader.read(count=300), dead.read(block_ms=1)
+    assert (len(in_hand), len(left)) == (300, 1)
+
+    broker.redis.xclaim(stream, GROUP, "first", 0, [event.entry_id for event in in_hand], idle=120_000)
+    assert reader.read(block_ms=1) == []
+    broker.redis.xclaim(stream, GROUP, "second", 0, [left[0].entry_id], idle=120_000)
+    assert reader.read(block_ms=1) == left
+    assert reader.read(block_ms=1) == []
+
+
+def test_facts_that_are_gone_are_not_taken_over(client: Client, broker: Broker, reader: EventReader) -> None:
+    client.submit_shell("true")
+    taken = reader.read()[0].entry_id
+    broker.redis.xclaim(broker.keys("events"), GROUP, "first", 0, [taken], idle=120_000)
+    broker.redis.xdel(broker.keys("events"), taken)
+
+    assert EventReader(broker.redis, broker.keys, "second").read(block_ms=1) == []
+    assert broker.redis.xpending(broker.keys("events"), GROUP)["pending"] == 0
 
 
 def test_what_a_living_reader_took_is_left_to_it(client: Client, broker: Broker, reader: EventReader) -> None:
