@@ -47,9 +47,10 @@ class ServerWatch:
         connection.send_command("INFO", "server", check_health=False)
         server = _fields_of(connection.read_response())
         with self._guard:
-            known, self._run_id = self._run_id, server["run_id"]
+            # Where these are hidden, servers cannot be told apart, and none is taken for a young one.
+            known, self._run_id = self._run_id, server.get("run_id", "")
             if not known:
-                self._wait_for_the_living(connection, int(server["uptime_in_seconds"]))
+                self._wait_for_the_living(connection, float(server.get("uptime_in_seconds", SETTLE_SECONDS)))
             if known in {"", self._run_id}:
                 return
             self.changes += 1
@@ -57,7 +58,7 @@ class ServerWatch:
         log.warning("server_changed: no job is claimed for %g s, so that living runs renew first", SETTLE_SECONDS)
         raise redis.ConnectionError("the server was restarted, or another one has taken its place")
 
-    def _wait_for_the_living(self, connection: Any, age_seconds: int) -> None:
+    def _wait_for_the_living(self, connection: Any, age_seconds: float) -> None:
         """Where the server is young and not new, it may have been another one for runs that live."""
         missing_seconds = SETTLE_SECONDS - age_seconds
         if missing_seconds <= 0 or not _has(connection, self._queues):

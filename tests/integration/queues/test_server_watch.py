@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -55,3 +56,29 @@ def test_one_that_comes_to_a_new_server_or_to_one_that_has_been_up_for_a_while_w
         eventually(lambda: other.info("server")["uptime_in_seconds"] >= 3)
 
     assert not watch_of(client).is_settling()
+
+
+class Hiding(redis.UnixDomainSocketConnection):
+    """A line on which the server does not tell who it is, nor since when."""
+
+    def read_response(self, *arguments: Any, **options: Any) -> Any:
+        answer = super().read_response(*arguments, **options)
+        if not isinstance(answer, bytes) or not answer.startswith(b"# Server"):
+            return answer
+        lines = answer.splitlines(keepends=True)
+        return b"".join(line for line in lines if not line.startswith((b"run_id:", b"uptime_in_seconds:")))
+
+
+def test_where_the_server_hides_who_it_is_it_is_used_as_one_that_has_been_up_for_a_while(
+    server: BrokerServer, tmp_path: Path
+) -> None:
+    client = Client(settings=Settings(home=tmp_path, redis_url=server.url))
+    job = client.submit_shell("true")
+    pool = client.broker.redis.connection_pool
+    pool.connection_class = Hiding
+
+    watch = watch_of(client)
+    pool.disconnect()
+    assert client.job(job.id).id == job.id
+    assert "run_id" not in client.broker.redis.info("server")
+    assert (watch.is_settling(), watch.changes) == (False, 0)
