@@ -20,6 +20,7 @@ class DueRates:
     def __init__(self, open_due: Callable[[], float | None]) -> None:
         """``open_due`` opens what is due, and gives in how many seconds the next is, or None."""
         self._open_due = open_due
+        self._guard = threading.Lock()
         self._due_at: float | None = None
         self._changed, self._stopping = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._loop, name="rates", daemon=True)
@@ -31,9 +32,11 @@ class DueRates:
     def note(self, seconds: float) -> None:
         """Note that a rate is due in so many seconds."""
         due_at = time.monotonic() + seconds
-        if self._due_at is None or due_at < self._due_at:
+        with self._guard:
+            if self._due_at is not None and self._due_at <= due_at:
+                return
             self._due_at = due_at
-            self._changed.set()
+        self._changed.set()
 
     def close(self) -> None:
         """Let the look that is on end, and stop."""
@@ -50,11 +53,14 @@ class DueRates:
                 self._open()
 
     def _open(self) -> None:
-        self._due_at = None
+        with self._guard:
+            self._due_at = None
         try:
             seconds = self._open_due()
         except redis.RedisError as fault:
             # The tick opens what is due too, and tells of the next.
             log.info("rates_not_opened reason=%s", fault)
         else:
-            self._due_at = None if seconds is None else time.monotonic() + max(seconds, _LEAST_SECONDS)
+            if seconds is not None:
+                # An earlier moment that was noted meanwhile stands.
+                self.note(max(seconds, _LEAST_SECONDS))
