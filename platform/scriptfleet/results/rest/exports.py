@@ -60,7 +60,8 @@ def export_routes(parts: RestParts) -> APIRouter:
 def _begun(form: Form, found: Export) -> Pieces:
     """Write the first piece at once: what is wrong with the database is told before the answer begins."""
     pieces = form.pieces(found)
-    return _from(next(pieces), pieces)
+    # Lines of no runs are no piece at all.
+    return _from(next(pieces, b""), pieces)
 
 
 def _from(first: bytes, rest: Pieces) -> Pieces:
