@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
+from urllib.parse import quote
 
 import pytest
 
@@ -275,6 +276,16 @@ def test_the_list_is_sorted_and_each_of_its_links_keeps_what_was_asked_for(servi
     without = next(one for one in links if "search" not in one and "label" in one)
     assert all(part in without for part in asked.split("&")[1:])
     assert ("value", "2020-01-01T00:00:00") in first.attributes
+
+
+@pytest.mark.parametrize("offset", ["-05:00", "-0500", "+01:00", "Z", ""])
+def test_a_moment_is_in_utc_unless_it_says_its_offset(service: Service, offset: str) -> None:
+    said = quote(f"2026-03-01T10:00:00{offset}")
+
+    found = page(service, f"/runs?since={said}")
+
+    hour = {"-": 15, "+": 9}.get(offset[:1], 10)
+    assert ("value", f"2026-03-01T{hour:02}:00:00") in found.attributes
 
 
 @pytest.mark.parametrize(

@@ -81,5 +81,6 @@ class ListQuery(BaseModel):
 
 def _seconds(field: str, said: str) -> float | None:
     # A browser's field for a moment gives no offset: pages speak of UTC.
-    is_local = "T" in said and not said.endswith("Z") and "+" not in said
+    clock = said.partition("T")[2]
+    is_local = clock != "" and not clock.endswith("Z") and not {"+", "-"} & set(clock)
     return seconds_of(field, f"{said}Z" if is_local else said or None)
