@@ -8,6 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from scriptfleet.config import Settings
 from scriptfleet.errors import InvalidValue
@@ -15,9 +16,12 @@ from scriptfleet.results.app import create_app
 from scriptfleet.results.bounded_body import BoundedBody, most_body_bytes
 from scriptfleet.results.web_server import PatientProtocol, web_server
 from scriptfleet.storage.engine import Database, open_store
+from tests.eventually import eventually
 from tests.results_service import ScriptedFleet, ScriptedIngest, parts_of, running, serving
 
 Address = tuple[str, int]
+#: More than sockets take while nobody reads.
+LARGE_BYTES = 14 * 1024 * 1024
 LOGIN_FORM = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 
 
@@ -165,6 +169,49 @@ def test_headers_without_an_end_are_refused(store: Database, monkeypatch: pytest
         client.settimeout(30)
         client.sendall(b"GET /healthz HTTP/1.1\r\nX: " + b"a" * 40_000)
         assert client.recv(65_536).split()[1] in {b"400", b"431"}
+
+
+def test_a_client_that_reads_slowly_gets_a_large_answer_whole_and_one_that_reads_nothing_is_hung_up_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(PatientProtocol, "read_seconds", 1.0)
+    ended: list[str] = []
+
+    async def in_one_piece(scope: Scope, _: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"x" * LARGE_BYTES, "more_body": True})
+        # This waits until the client has taken most of it, or was hung up on.
+        await send({"type": "http.response.body", "body": b""})
+        ended.append(scope["path"])
+
+    with (
+        serving(in_one_piece) as url,
+        closing(asking(url, "/steady")) as steady,
+        closing(asking(url, "/stuck")) as stuck,
+    ):
+        taken = all_slowly(steady)
+        eventually(lambda: {"/steady", "/stuck"} <= {*ended}, within=30)
+
+        assert taken.count(b"x") == LARGE_BYTES
+        assert all_of(stuck).count(b"x") < LARGE_BYTES
+
+
+def asking(url: httpx.URL, path: str) -> socket.socket:
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    line.settimeout(30)
+    line.connect((url.host, url.port or 80))
+    line.sendall(f"GET {path} HTTP/1.1\r\nHost: {url.host}\r\nConnection: close\r\n\r\n".encode())
+    return line
+
+
+def all_slowly(connection: socket.socket) -> bytes:
+    """Read with breaks that are many to each look of the server."""
+    found, never = bytearray(), threading.Event()
+    while received := connection.recv(65_536):
+        found += received
+        never.wait(0.01)
+    return bytes(found)
 
 
 def test_the_largest_script_fits_as_json_carries_it() -> None:

@@ -1,8 +1,11 @@
 """The web server: what it believes of proxies, and how long it waits for a client."""
 
 import asyncio
+import fcntl
 import ipaddress
 import socket
+import sys
+import termios
 import threading
 from collections.abc import Sequence
 
@@ -20,6 +23,8 @@ HEAD_SECONDS = 10.0
 _HEAD_BYTES = 32 * 1024
 #: A client that has taken nearly nothing of an answer for so long holds its place in vain.
 READ_SECONDS = 60.0
+#: How much a client must take of what lies ready for it.
+_LEAST_BYTES_PER_SECOND = 64 * 1024 / READ_SECONDS
 
 
 class PatientProtocol(H11Protocol):
@@ -33,6 +38,7 @@ class PatientProtocol(H11Protocol):
     read_seconds = READ_SECONDS
     _hangs_up: asyncio.TimerHandle | None = None
     _gives_up: asyncio.TimerHandle | None = None
+    _left_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait."""
@@ -59,8 +65,7 @@ class PatientProtocol(H11Protocol):
         """Begin to wait for a client that does not read as fast as the answer comes."""
         super().pause_writing()
         if self._gives_up is None:
-            # Closing would wait for what is left to be read.
-            self._gives_up = self.loop.call_later(self.read_seconds, self.transport.abort)
+            self._look_again(_left_bytes_of(self.transport))
 
     def resume_writing(self) -> None:
         """Go on: it has read most of what was there."""
@@ -82,6 +87,18 @@ class PatientProtocol(H11Protocol):
             self._hangs_up.cancel()
             self._hangs_up = None
 
+    def _look_again(self, left_bytes: int) -> None:
+        self._left_bytes = left_bytes
+        self._gives_up = self.loop.call_later(self.read_seconds, self._look)
+
+    def _look(self) -> None:
+        left_bytes = _left_bytes_of(self.transport)
+        if self._left_bytes - left_bytes >= _LEAST_BYTES_PER_SECOND * self.read_seconds:
+            self._look_again(left_bytes)
+        else:
+            # Closing would wait for what is left to be read.
+            self.transport.abort()
+
     def _stop_giving_up(self) -> None:
         if self._gives_up is not None:
             self._gives_up.cancel()
@@ -91,6 +108,16 @@ class PatientProtocol(H11Protocol):
         self._hangs_up = None
         if self._is_waiting():
             self.transport.close()
+
+
+def _left_bytes_of(transport: asyncio.Transport) -> int:
+    """Give what a client has not taken yet."""
+    left_bytes = transport.get_write_buffer_size()
+    if sys.platform == "linux":
+        # The kernel takes more only once a third of its buffer, which may be megabytes, is free: its part counts too.
+        line = transport.get_extra_info("socket")
+        left_bytes += int.from_bytes(fcntl.ioctl(line.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+    return left_bytes
 
 
 class WebServer(uvicorn.Server):
