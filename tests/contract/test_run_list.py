@@ -122,6 +122,30 @@ def test_however_many_runs_there_are_a_bounded_number_is_looked_at_and_the_answe
     assert not RunList(filled).counts(Wish(RunFilter(queue="queue-1"))).is_cut
 
 
+@pytest.mark.parametrize(
+    ("most", "wish", "is_cut"),
+    [
+        (41, Wish(by=SortBy.WALL), False),
+        (40, Wish(by=SortBy.WALL), True),
+        # Two scripts, of 11 runs and of 10.
+        (22, Wish(search="backup", by=SortBy.CPU), False),
+        (20, Wish(search="backup", by=SortBy.CPU), True),
+        (22, Wish(search="backup", by=SortBy.MEMORY, is_ascending=True), False),
+    ],
+)
+def test_a_list_is_cut_where_a_script_has_more_runs_than_are_read_of_it(
+    filled: Database, monkeypatch: pytest.MonkeyPatch, most: int, wish: Wish, is_cut: bool
+) -> None:
+    monkeypatch.setattr(run_list, "MOST_SORTED", most)
+
+    found, counts = list(pages(filled, wish)), RunList(filled).counts(wish)
+
+    shown = sum(len(one.page.items) for one in found)
+    assert {one.sorted_runs is not None for one in found} == {is_cut}
+    assert (counts.is_cut, sum(counts.by_outcome.values())) == (is_cut, shown)
+    assert shown == ((21 if wish.search else 41) - is_cut)
+
+
 def test_of_too_many_scripts_the_first_ones_are_listed(filled: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(script_names, "MOST_FOUND", 2)
 

@@ -73,7 +73,7 @@ class Counts:
     """How many runs there are of each outcome; those under way are ``running``."""
 
     by_outcome: dict[str, int]
-    #: Whether these are the newest ``MOST_SORTED`` alone.
+    #: Whether there are more: these are the newest ``MOST_SORTED`` - of each script its share, if several - alone.
     is_cut: bool
 
 
@@ -96,7 +96,7 @@ class RunList:
             Page(self._runs.several([row.run_id for row in shown]), cursor),
             scripts=len(scripts.names) if scripts else None,
             has_more_scripts=scripts is not None and scripts.is_cut,
-            sorted_runs=query.limit if query.limit is not None and rows and rows[0].total >= query.limit else None,
+            sorted_runs=query.limit if query.limit is not None and rows and rows[0].most > query.limit else None,
             looked_at_runs=MOST_LOOKED_AT // len(parts) if any(one.is_cut for one in parts) else None,
         )
 
@@ -109,10 +109,11 @@ class RunList:
                 return Counts({}, is_cut=False)
             most = MOST_SORTED // len(parts)
             outcome = sa.func.coalesce(runs.c.outcome, str(State.RUNNING)).label("outcome")
-            found = _together([one.newest([outcome]).limit(most) for one in parts])
-            counted = sa.select(found.c.outcome, sa.func.count()).group_by(found.c.outcome)
-            counts = {str(name): int(count) for name, count in connection.execute(counted)}
-        return Counts(counts, is_cut=sum(counts.values()) >= most)
+            found = _together([_placed(one, outcome, most + 1) for one in parts]).c
+            count = sa.func.count(sa.case((found.place <= most, 1))).label("runs")
+            counted = sa.select(found.outcome, count, sa.func.max(found.place).label("most")).group_by(found.outcome)
+            rows = connection.execute(counted).all()
+        return Counts({str(row.outcome): row.runs for row in rows if row.runs}, any(row.most > most for row in rows))
 
 
 class _Query:
@@ -125,9 +126,13 @@ class _Query:
 
     def statement(self) -> sa.Select[Any]:
         found = _together([self._part(one) for one in self._parts]).c
-        total = sa.func.count().over().label("total")
-        counted = sa.select(found.run_id, found.value, total).subquery().c
-        return self._in_order(sa.select(counted.run_id, counted.value, counted.total), counted.value, counted.run_id)
+        if self.limit is None:
+            return self._in_order(sa.select(found.run_id, found.value), found.value, found.run_id)
+        # How many were found of the part that has most: one too many shows that there are more.
+        most = sa.func.max(found.place).over().label("most")
+        all_of = sa.select(found.run_id, found.value, found.place, most).subquery().c
+        wanted = sa.select(all_of.run_id, all_of.value, all_of.most).where(all_of.place <= self.limit)
+        return self._in_order(wanted, all_of.value, all_of.run_id)
 
     def _part(self, choice: Choice) -> sa.Select[Any]:
         """Give the runs of a choice that may be on the page."""
@@ -136,7 +141,7 @@ class _Query:
             return self._in_order(wanted, runs.c.began_at, runs.c.run_id)
         unknown = _GREATEST if self._wish.is_ascending else _LEAST
         value = sa.func.coalesce(_VALUES[self._wish.by], unknown).label("value")
-        return choice.newest([runs.c.run_id, value]).limit(self.limit)
+        return _placed(choice, value, self.limit + 1)
 
     def _in_order(
         self, wanted: sa.Select[Any], value: sa.ColumnElement[Any], run_id: sa.ColumnElement[Any]
@@ -148,6 +153,13 @@ class _Query:
             wanted = wanted.where(both > place if is_ascending else both < place)
         order = (value.asc(), run_id.asc()) if is_ascending else (value.desc(), run_id.desc())
         return wanted.order_by(*order).limit(self._request.limit + 1)
+
+
+def _placed(choice: Choice, value: sa.Label[Any], count: int) -> sa.Select[Any]:
+    """Give the newest runs of a choice, each with its ``place``: 1 is the last begun."""
+    newest = choice.newest([runs.c.run_id, runs.c.began_at, value]).limit(count).subquery().c
+    place = sa.func.row_number().over(order_by=[newest.began_at.desc(), newest.run_id.desc()]).label("place")
+    return sa.select(newest.run_id, newest[value.name], place)
 
 
 def _together(parts: list[sa.Select[Any]]) -> sa.Subquery:
