@@ -70,7 +70,8 @@ class RunEvents:
         if not reading or reading == self._last_reading:
             return None
         self._last_reading = reading
-        curve = [Sample(*point) for point in reading.get("curve", ())]
+        # A newer worker's points may have more numbers.
+        curve = [Sample(*point[: len(Sample._fields)]) for point in reading.get("curve", ())]
         return PageEvent("reading", {**reading, "curve": chart_data(curve), "missed": missed_samples(curve)})
 
     def _processes(self, run: RunRow) -> PageEvent | None:
