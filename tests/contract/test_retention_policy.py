@@ -42,7 +42,7 @@ def history(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hist
 
 
 def keep_job(history: HistoryManager, days_ago: int) -> None:
-    spec = make.shell_spec(labels={"team": "x"}, submitted_by="ada", env={"CITY": "Paris"})
+    spec = make.shell_spec(labels={"team": "x"}, submitted_by="Ada Lovelace", env={"CITY": "Paris"})
     events = make.whole_job(spec, at_ms=round((time.time() - days_ago * DAY) * 1000) - 60_000)
     run_id = events[1].data["run_id"]
     IngestStore(history.database).apply([*events, make.output(events[0].job_id, run_id, b"\xffhello\n")])
@@ -119,7 +119,7 @@ def test_gdpr_erases_what_is_about_persons_and_keeps_the_figures(history: Histor
     assert (trees, kept) == (3, 8)
     archived = gzip.decompress(Path(done["archive"]).read_bytes())
     assert b"Paris" not in archived
-    assert b"ada" not in archived
+    assert b"Ada Lovelace" not in archived
 
 
 @pytest.mark.parametrize(

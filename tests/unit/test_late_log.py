@@ -42,7 +42,11 @@ def test_the_library_is_set_up_when_something_is_to_be_said(level: str, loaded: 
     assert _said(level) == (loaded, "".join(f"scriptfleet: {line}\n" for line in said))
 
 
-def test_without_a_set_up_a_logger_is_the_librarys_own(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_a_set_up_a_logger_is_the_librarys_own(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A command that another test ran in this process may have left its own.
+    monkeypatch.setattr(late_log._SET_UP, "pending", None)
     with caplog.at_level(logging.DEBUG, "a.b"):
         late_log.late_log("a.b").debug("seen=%d", 3)
 
