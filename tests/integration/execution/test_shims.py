@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from socket import socketpair
+from typing import Any
 
 import pytest
 
@@ -152,14 +153,14 @@ def test_a_shim_that_died_while_idle_does_not_cost_the_next_run(own_engine: Engi
 
 
 @pytest.fixture
-def blocked_sigchld() -> Iterator[None]:
-    """What this thread starts inherits a mask that has SIGCHLD in it, as of a parent that takes signals from a file."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+def blocked_signals() -> Iterator[None]:
+    """What this thread starts inherits a mask that has these in it, as of a parent that takes signals from a file."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD, signal.SIGTERM})
     yield
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-@pytest.mark.usefixtures("blocked_sigchld")
+@pytest.mark.usefixtures("blocked_signals")
 def test_a_shim_is_told_of_ends_where_its_parent_had_their_signal_blocked(own_engine: Engine, tmp_path: Path) -> None:
     masks = []
 
@@ -171,6 +172,18 @@ def test_a_shim_is_told_of_ends_where_its_parent_had_their_signal_blocked(own_en
 
     assert record.usage.exit_code == 7
     assert not masks[0] & 1 << signal.SIGCHLD - 1
+
+
+@pytest.mark.usefixtures("blocked_signals")
+@pytest.mark.parametrize(
+    "options", [{}, {"limits": {"open_files": 64}}, {"warm": True}], ids=["spawned", "forked", "warm"]
+)
+def test_a_script_has_no_signal_blocked_that_its_parent_had(
+    own_engine: Engine, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    code = "import signal; print(signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+
+    assert Bench(own_engine, tmp_path).python(code, **options).stdout.text == "set()\n"
 
 
 #: It has no handler of SIGCHLD, so nothing ever wakes it.

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from signal import (
         SIG_DFL,
         SIG_IGN,
+        SIG_SETMASK,
         SIG_UNBLOCK,
         SIGCHLD,
         SIGCONT,
@@ -23,6 +24,7 @@ else:
     from _signal import (
         SIG_DFL,
         SIG_IGN,
+        SIG_SETMASK,
         SIG_UNBLOCK,
         SIGCHLD,
         SIGCONT,
@@ -46,6 +48,7 @@ __all__ = [
     "SIGXFSZ",
     "SIG_DFL",
     "SIG_IGN",
+    "SIG_SETMASK",
     "SIG_UNBLOCK",
     "pthread_sigmask",
     "set_wakeup_fd",

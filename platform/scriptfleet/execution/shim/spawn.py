@@ -127,6 +127,8 @@ def _become(
     """Turn this fork into the script; never returns, whatever happens."""
     try:
         os.setsid()
+        # What somebody above blocked is no affair of the script's.
+        signals.pthread_sigmask(signals.SIG_SETMASK, ())
         if request["stdin"] == "null":
             os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
         os.dup2(stdout_fd, 1)
