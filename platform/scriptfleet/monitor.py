@@ -15,8 +15,7 @@ from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import told_plainly
 from scriptfleet.results.monitor import ActiveJob, Found, Monitor, as_moment
 from scriptfleet.storage import standing
-from scriptfleet.storage.engine import Database, open_store
-from scriptfleet.storage.migrate import require_current
+from scriptfleet.storage.migrate import opened
 
 #: How jobs without a group are called.
 UNGROUPED: Final = "ungrouped"
@@ -38,7 +37,7 @@ def run_monitor(*, group: str | None = None, dry_run: bool = False, verbose: boo
 
 def get_job_status(*, group: str | None = None, name: str | None = None) -> dict[str, str]:
     """Give the state of the newest job of each group and name: ``{"group/name": "running"}``. Raises RuntimeError."""
-    with _plain_errors(), _opened(load_settings()) as database:
+    with _plain_errors(), opened(load_settings().store_url()) as database:
         found = standing.newest_states(database, group, name)
     return {f"{of or UNGROUPED}/{named}": str(state) for (of, named), state in sorted(found.items(), key=repr)}
 
@@ -52,7 +51,7 @@ def list_active_jobs(*, group: str | None = None) -> list[dict[str, object]]:
     with _plain_errors():
         settings = load_settings()
         url = settings.broker_url()
-        with _opened(settings) as database, told_plainly(url):
+        with opened(settings.store_url()) as database, told_plainly(url):
             return [_plain(one) for one in Monitor(Broker(settings), database).active(group, _MOST_LISTED)]
 
 
@@ -64,7 +63,7 @@ def watch(
     Raises ScriptfleetError.
     """
     url = settings.broker_url()
-    with _opened(settings) as database, told_plainly(url):
+    with opened(settings.store_url()) as database, told_plainly(url):
         monitor = Monitor(Broker(settings), database)
         found = monitor.look(group)
         counts = monitor.counts(found, group)
@@ -95,16 +94,6 @@ def _plain(one: ActiveJob) -> dict[str, object]:
         "cpu": reading.cpu_percent if reading else None,
         "memory": reading.memory_mb if reading else None,
     }
-
-
-@contextmanager
-def _opened(settings: Settings) -> Iterator[Database]:
-    database = open_store(settings.store_url(), create=False)
-    try:
-        require_current(database)
-        yield database
-    finally:
-        database.close()
 
 
 @contextmanager

@@ -10,8 +10,8 @@ from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import load_settings
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue, StoreUnreachable
-from scriptfleet.storage.engine import Database, open_store
-from scriptfleet.storage.migrate import require_current, upgrade_open
+from scriptfleet.storage import migrate
+from scriptfleet.storage.engine import Database
 from scriptfleet.storage.moments import end_of, start_of
 from scriptfleet.storage.run_store import RunFilter
 
@@ -58,15 +58,9 @@ def opened(chosen: Namespace) -> Iterator[Database]:
     file: Path | None = chosen.history_db
     if file is not None and not file.exists():
         raise StoreUnreachable(str(file), "no such file: `scriptfleet run SCRIPT` makes it")
-    database = open_store(_url(chosen, file), create=False)
-    try:
-        if file is not None:
-            # A file of one's own is brought up to date in passing; a shared database is its owner's to upgrade.
-            upgrade_open(database)
-        require_current(database)
+    # A file of one's own is brought up to date in passing; a shared database is its owner's to upgrade.
+    with migrate.opened(_url(chosen, file), upgrades=file is not None) as database:
         yield database
-    finally:
-        database.close()
 
 
 def _url(chosen: Namespace, file: Path | None) -> str:

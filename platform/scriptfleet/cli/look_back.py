@@ -11,10 +11,10 @@ from scriptfleet.cli.screen import moment, print_facts, print_json
 from scriptfleet.config import without_password
 from scriptfleet.domain.event import Event
 from scriptfleet.errors import StoreUnreachable
-from scriptfleet.storage.engine import Database, open_store
+from scriptfleet.storage import migrate
+from scriptfleet.storage.engine import Database
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.local_history import LocalHistory
-from scriptfleet.storage.migrate import require_current, upgrade_open
 from scriptfleet.storage.retention import forget, totals
 from scriptfleet.storage.run_store import RunFilter, RunStore
 
@@ -75,15 +75,9 @@ def opened(place: HistoryPlace) -> Iterator[Database]:
         raise StoreUnreachable(
             str(place.path), "no such file: `scriptfleet run SCRIPT` makes it, --history-db names it"
         )
-    database = open_store(place.url)
-    try:
-        if place.path is not None:
-            # A file of one's own is brought up to date in passing; a shared database is its owner's to upgrade.
-            upgrade_open(database)
-        require_current(database)
+    # A file of one's own is brought up to date in passing; a shared database is its owner's to upgrade.
+    with migrate.opened(place.url, upgrades=place.path is not None) as database:
         yield database
-    finally:
-        database.close()
 
 
 def _shown(facts: dict[str, Any]) -> dict[str, str]:

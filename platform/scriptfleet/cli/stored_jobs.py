@@ -1,14 +1,14 @@
 """The store as the verbs see it: jobs that the broker no longer knows, and short ids. Imported only when needed."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 from scriptfleet.config import Settings
 from scriptfleet.errors import InvalidValue, JobNotFound
-from scriptfleet.storage.engine import Database, open_store
+from scriptfleet.storage import migrate
+from scriptfleet.storage.engine import Database
 from scriptfleet.storage.job_store import JobFilter, JobRow, JobStore
-from scriptfleet.storage.migrate import require_current
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.run_store import RunRow, RunStore
 
@@ -16,15 +16,9 @@ from scriptfleet.storage.run_store import RunRow, RunStore
 _NEWEST = 500
 
 
-@contextmanager
-def opened(settings: Settings) -> Iterator[Database]:
-    """Open the store. Raises StoreUnreachable when there is none, or not one of this version."""
-    database = open_store(settings.store_url(), create=False)
-    try:
-        require_current(database)
-        yield database
-    finally:
-        database.close()
+def opened(settings: Settings) -> AbstractContextManager[Database]:
+    """Open the fleet's store. Raises StoreUnreachable when there is none, or not one of this version."""
+    return migrate.opened(settings.store_url())
 
 
 def newest(database: Database, which: JobFilter, limit: int) -> list[tuple[JobRow, RunRow | None]]:

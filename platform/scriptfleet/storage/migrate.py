@@ -1,5 +1,7 @@
 """Brings a database to the schema of this version, and tells which one it has."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -49,6 +51,22 @@ def require_current(database: Database) -> None:
     if found != head():
         reason = f"its schema is {found or 'missing'}, this version needs {head()}: run `scriptfleet db upgrade`"
         raise StoreUnreachable(database.shown_url, reason)
+
+
+@contextmanager
+def opened(url: str, *, upgrades: bool = False) -> Iterator[Database]:
+    """Open a database that is there, with the schema that this version needs; ``upgrades`` brings it to that first.
+
+    Raises StoreUnreachable when it is not there or of another schema.
+    """
+    database = open_store(url, create=False)
+    try:
+        if upgrades:
+            upgrade_open(database)
+        require_current(database)
+        yield database
+    finally:
+        database.close()
 
 
 def upgrade(url: str) -> None:
