@@ -25,14 +25,16 @@ from tests.postgres_server import PostgresServer
 
 
 def worker_killed(trial: Trial) -> None:
-    trial.workers[0].end(signal.SIGKILL)
-    trial.tells(trial.workers[1], "rescued=")
+    at_work, other = trial.at_work_first()
+    at_work.end(signal.SIGKILL)
+    trial.tells(other, "rescued=")
 
 
 def worker_frozen(trial: Trial) -> None:
-    with stopped(trial.workers[0]), trial.outage(22, 60):
+    at_work, other = trial.at_work_first()
+    with stopped(at_work), trial.outage(22, 60):
         pass
-    trial.tells(trial.workers[1], "rescued=")
+    trial.tells(other, "rescued=")
 
 
 def results_service_killed(trial: Trial) -> None:

@@ -1,5 +1,6 @@
 """A trial: jobs on a fleet of real processes, a fault while they run, and the proof that each is recorded once."""
 
+import re
 import sys
 import time
 from collections import defaultdict
@@ -108,6 +109,18 @@ class Trial:
     def wait_for_runs(self, count: int) -> None:
         """Wait until so many jobs have started."""
         eventually(lambda: len(list(self.folder.iterdir())) >= count, within=self.size.settle_seconds)
+
+    def at_work_first(self) -> list[Process]:
+        """Give the workers, the one first that has the most long jobs under way; waits until one has any."""
+        eventually(lambda: any(map(self._long_jobs_of, self.workers)), within=self.size.settle_seconds, every=0.05)
+        return sorted(self.workers, key=self._long_jobs_of, reverse=True)
+
+    def _long_jobs_of(self, worker: Process) -> int:
+        """Count the long jobs that a worker has begun and not ended, by its log."""
+        told = re.findall(r"run_(\w+) job=(\S+)", worker.log())
+        ended = {job_id for step, job_id in told if step != "started"}
+        long_ones = set(self.job_ids[::ONE_IN])
+        return len({job_id for _, job_id in told} & long_ones - ended)
 
     @contextmanager
     def outage(self, short: float, full: float) -> Iterator[None]:
