@@ -30,7 +30,11 @@ class Spool:
     def keep(self, report: Report, run_folder: Path) -> None:
         """Keep a report with its run's files. The report's own file comes last: a folder without it is not whole."""
         place = self._folder / report.run_id
-        shutil.move(run_folder, place)
+        if run_folder.exists():
+            shutil.move(run_folder, place)
+        else:
+            # A run that was refused before it had any files.
+            place.mkdir(mode=0o700)
         unfinished = place / f"{_FILE}.new"
         unfinished.write_text(report.to_json())
         unfinished.replace(place / _FILE)

@@ -45,7 +45,7 @@ class ServerWatch:
         """
         connection.on_connect()
         connection.send_command("INFO", "server", check_health=False)
-        server = _fields_of(connection.read_response())
+        server = _told_by(connection)
         with self._guard:
             # Where these are hidden, servers cannot be told apart, and none is taken for a young one.
             known, self._run_id = self._run_id, server.get("run_id", "")
@@ -70,6 +70,15 @@ class ServerWatch:
 def _has(connection: Any, key: str) -> bool:
     connection.send_command("EXISTS", key, check_health=False)
     return bool(connection.read_response())
+
+
+def _told_by(connection: Any) -> dict[str, str]:
+    try:
+        return _fields_of(connection.read_response())
+    except redis.ResponseError as fault:
+        # One's user may lack the right to ask; all other work goes on.
+        log.warning("server_not_told_apart reason=%s: a restarted server is noticed by a broken line alone", fault)
+        return {}
 
 
 def _fields_of(info: bytes | str) -> dict[str, str]:

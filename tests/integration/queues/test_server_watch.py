@@ -82,3 +82,17 @@ def test_where_the_server_hides_who_it_is_it_is_used_as_one_that_has_been_up_for
     assert client.job(job.id).id == job.id
     assert "run_id" not in client.broker.redis.info("server")
     assert (watch.is_settling(), watch.changes) == (False, 0)
+
+
+def test_one_who_may_not_ask_the_server_who_it_is_says_so_and_works(
+    server: BrokerServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with redis.Redis.from_url(server.url) as admin:
+        admin.acl_setuser("few", enabled=True, passwords=["+word"], categories=["+@all"], commands=["-info"], keys=["*"])
+    client = Client(settings=Settings(home=tmp_path, redis_url=f"{server.url}?username=few&password=word"))
+
+    watch = watch_of(client)
+
+    assert client.broker.redis.ping()
+    assert (watch.is_settling(), watch.changes) == (False, 0)
+    assert "server_not_told_apart" in caplog.text

@@ -39,6 +39,16 @@ def test_a_report_comes_back_as_it_was_with_its_files(tmp_path: Path) -> None:
     assert spool.send(lambda one, place: got.append((one, ""))) == 0
 
 
+def test_a_report_of_a_run_that_never_had_a_folder_is_kept_too(tmp_path: Path) -> None:
+    spool = spooled(tmp_path)
+
+    spool.keep(report("r1"), tmp_path / "runs" / "r1")
+
+    got: list[Report] = []
+    assert spool.send(lambda one, place: got.append(one)) == 1
+    assert got == [report("r1")]
+
+
 def test_a_delivery_that_fails_for_now_leaves_all_where_they_are(tmp_path: Path) -> None:
     spool, tried = spooled(tmp_path, "r1", "r2"), []
 
