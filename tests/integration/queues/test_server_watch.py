@@ -88,7 +88,9 @@ def test_one_who_may_not_ask_the_server_who_it_is_says_so_and_works(
     server: BrokerServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with redis.Redis.from_url(server.url) as admin:
-        admin.acl_setuser("few", enabled=True, passwords=["+word"], categories=["+@all"], commands=["-info"], keys=["*"])
+        admin.acl_setuser(
+            "few", enabled=True, passwords=["+word"], categories=["+@all"], commands=["-info"], keys=["*"]
+        )
     client = Client(settings=Settings(home=tmp_path, redis_url=f"{server.url}?username=few&password=word"))
 
     watch = watch_of(client)
