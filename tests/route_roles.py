@@ -88,6 +88,9 @@ POST      /workers/{worker}/{order}
 """
 _ADMIN = """
 GET       /api/v1/audit
+GET       /audit
+GET,POST  /tokens
+POST      /tokens/revoke
 """
 
 

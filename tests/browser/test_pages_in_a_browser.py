@@ -158,8 +158,9 @@ def addresses(service: tuple[Fleet, Server]) -> list[str]:
     run_id = fleet.client().submit_shell("echo shown", name="shown.sh").result(60).run_id
     eventually(lambda: httpx.get(f"{server.url}/api/v1/runs/{run_id}").is_success, within=20)
     plain = ["/", "/runs", "/fleet", "/schedules", "/dead", "/submit", "/definitions", "/account", "/compare"]
+    admins = ["/tokens", "/audit", "/audit?actor=local&since=x"]
     asked = ["/runs?search=shown&sort=wall&label=team%3Dops", "/runs?label=ops", "/script?name=shown.sh", "/nowhere"]
-    return [*plain, *asked, "/definitions/shown", f"/runs/{run_id}", f"/compare?left={run_id}&right={run_id}"]
+    return [*plain, *admins, *asked, "/definitions/shown", f"/runs/{run_id}", f"/compare?left={run_id}&right={run_id}"]
 
 
 def test_each_page_fits_a_phone_and_is_without_serious_faults_by_axe_in_light_and_dark(

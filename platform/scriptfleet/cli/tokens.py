@@ -82,17 +82,11 @@ def _revoke(chosen: Namespace, database: Database) -> int:
     return 0
 
 
-def _state(token: Token) -> str:
-    if token.revoked_at is not None:
-        return "revoked"
-    return "good" if token.is_good(time.time()) else "expired"
-
-
 def _plain(token: Token) -> dict[str, object]:
     return {
         "name": token.name,
         "role": token.role,
-        "state": _state(token),
+        "state": token.state(time.time()),
         "created_at": token.created_at,
         "created_by": token.created_by,
         "expires_at": token.expires_at,
@@ -103,4 +97,4 @@ def _plain(token: Token) -> dict[str, object]:
 
 def _cells(token: Token) -> tuple[str, ...]:
     expires = moment(token.expires_at)[:16] if token.expires_at else "never"
-    return token.name, token.role, _state(token), expires, moment(token.last_used_at)[:16] or "never"
+    return token.name, token.role, token.state(time.time()), expires, moment(token.last_used_at)[:16] or "never"

@@ -43,7 +43,13 @@ class Token:
 
     def is_good(self, now: float) -> bool:
         """Tell whether it lets anybody in at that moment."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+        return self.state(now) == "good"
+
+    def state(self, now: float) -> str:
+        """Give good, expired or revoked, as it is at that moment."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "good" if self.expires_at is None or now < self.expires_at else "expired"
 
 
 def hash_of(secret: str) -> str:

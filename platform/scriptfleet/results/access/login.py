@@ -20,7 +20,7 @@ HOME = "/"
 _MAYS = {
     Role.VIEWER: "look at jobs, runs and the fleet",
     Role.OPERATOR: "submit and cancel jobs, give orders to queues and workers",
-    Role.ADMIN: "read the audit log",
+    Role.ADMIN: "read the audit log, make and revoke tokens",
 }
 _LONGEST_NEXT = 2048
 _MOST_FORM_BYTES = 16 * 1024

@@ -51,8 +51,8 @@ class ListQuery(BaseModel):
             worker=self.worker or None,
             group_name=self.group or None,
             label=label_of(self.label or None),
-            since=_seconds("since", self.since),
-            until=_seconds("until", self.until),
+            since=utc_seconds("since", self.since),
+            until=utc_seconds("until", self.until),
             outcome=self.outcome,
         )
         return Wish(which, self.search.strip() or None, self.sort, self.order == "asc")
@@ -70,16 +70,21 @@ class ListQuery(BaseModel):
         return {**fields, "outcome": self.outcome, "sort": sort, "order": order, "cursor": self.cursor}
 
     def moment_field(self, name: str) -> str:
-        """Give a moment as a browser's field takes it, in UTC; what can't be read as it was said."""
-        said = str(getattr(self, name))
-        try:
-            seconds = _seconds(name, said)
-        except InvalidValue:
-            return said
-        return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+        """Give a moment as a browser's field takes it."""
+        return field_moment(name, str(getattr(self, name)))
 
 
-def _seconds(field: str, said: str) -> float | None:
+def field_moment(field: str, said: str) -> str:
+    """Give a moment as a browser's field takes it, in UTC; what can't be read as it was said."""
+    try:
+        seconds = utc_seconds(field, said)
+    except InvalidValue:
+        return said
+    return "" if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+def utc_seconds(field: str, said: str) -> float | None:
+    """Read what a field for a moment says, in seconds since the epoch; None for nothing. Raises InvalidValue."""
     # A browser's field for a moment gives no offset: pages speak of UTC.
     clock = said.partition("T")[2]
     is_local = clock != "" and not clock.endswith("Z") and not {"+", "-"} & set(clock)

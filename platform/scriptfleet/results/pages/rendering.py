@@ -46,7 +46,7 @@ class Renderer:
 
     def problem(self, problem: Problem, detail: str) -> HTMLResponse:
         """Show what went wrong."""
-        around = {"actor": None, "may_operate": False, "path": "", "csrf_token": ""}
+        around = {"actor": None, "may_operate": False, "is_admin": False, "path": "", "csrf_token": ""}
         return HTMLResponse(self.text("problem.html", **around, problem=problem, detail=detail), int(problem.status))
 
     def text(self, name: str, **values: object) -> str:
@@ -57,6 +57,11 @@ class Renderer:
     def around(request: Request) -> dict[str, object]:
         """Give what each page shows of who asks."""
         actor = request.state.actor
-        may_operate = isinstance(actor, Actor) and actor.role.includes(Role.OPERATOR)
-        token = request.state.csrf_token
-        return {"actor": actor, "may_operate": may_operate, "path": request.url.path, "csrf_token": token}
+        role = actor.role if isinstance(actor, Actor) else None
+        return {
+            "actor": actor,
+            "may_operate": role is not None and role.includes(Role.OPERATOR),
+            "is_admin": role is Role.ADMIN,
+            "path": request.url.path,
+            "csrf_token": request.state.csrf_token,
+        }

@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from scriptfleet.domain.role import Role
 from scriptfleet.results.access.needs import needs, open_to_all
 from scriptfleet.results.pages.actions import action_routes
+from scriptfleet.results.pages.audit_page import audit_page_routes
 from scriptfleet.results.pages.compare_page import compare_routes
 from scriptfleet.results.pages.definition_page import definition_page_routes
 from scriptfleet.results.pages.fleet_page import fleet_routes
@@ -16,6 +17,7 @@ from scriptfleet.results.pages.runs_page import runs_routes
 from scriptfleet.results.pages.script_page import script_routes
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.pages.static_files import OPEN_FILES, StaticFiles
+from scriptfleet.results.pages.token_page import token_routes
 from scriptfleet.results.rest.seats import PAGES, Seats
 
 
@@ -31,6 +33,8 @@ def page_routes(sources: Sources) -> APIRouter:
     router.include_router(fleet_routes(sources))
     router.include_router(action_routes(sources))
     router.include_router(definition_page_routes(sources))
+    router.include_router(token_routes(sources))
+    router.include_router(audit_page_routes(sources))
     _add_submit_page(router, sources)
     _add_files(router, sources.renderer.files)
     return router
