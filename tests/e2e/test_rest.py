@@ -184,7 +184,7 @@ def test_a_job_is_rerun_with_changes_and_a_dead_one_replayed_once(api: httpx.Cli
     assert first["job_id"] in {one["job_id"] for one in api.get("/dead").json()["jobs"]}
     replayed = api.post(f"/dead/{first['job_id']}/replay")
     assert (replayed.status_code, replayed.json()["rerun_of"]) == (202, first["job_id"])
-    assert api.post(f"/dead/{first['job_id']}/replay").json()["code"] == "job_not_found"
+    assert api.post(f"/dead/{first['job_id']}/replay").json()["code"] == "not_dead"
     assert api.delete(f"/dead/{same['job_id']}").json() == {"removed": 1}
 
 

@@ -13,6 +13,11 @@ import pytest
 
 from scriptfleet import Client, State
 from scriptfleet.config import load_settings
+from scriptfleet.domain.ids import new_job_id, new_run_id
+from scriptfleet.storage.engine import open_store
+from scriptfleet.storage.ingest_store import IngestStore
+from scriptfleet.storage.migrate import upgrade
+from tests import event_factory as make
 from tests.command import environment, one_line, scriptfleet
 
 
@@ -102,3 +107,26 @@ def test_what_names_no_jobs_is_refused(words: list[str], said: str, around: dict
 
     assert done.returncode == 2
     assert said in one_line(done)
+
+
+def test_a_job_that_the_database_alone_knows_is_told_as_it_stands(around: dict[str, str], tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/store.db"
+    upgrade(url)
+    database = open_store(url)
+    store = IngestStore(database)
+    ended, open_job, nobody = new_job_id(), new_job_id(), new_job_id()
+    run_id = new_run_id()
+    store.apply([make.submitted(ended), make.claimed(ended, run_id), make.finished(make.record(ended, run_id))])
+    store.apply([make.submitted(open_job)])
+    database.close()
+    more = {**around, "SCRIPTFLEET_DATABASE_URL": url}
+
+    done = scriptfleet("cancel", ended, home=tmp_path, **more)
+    others = scriptfleet("cancel", "--json", ended, open_job, nobody, home=tmp_path, **more)
+    told = scriptfleet("cancel", open_job, nobody, home=tmp_path, **more)
+
+    assert (done.returncode, done.stdout) == (0, f"{ended}  had already ended: succeeded\n"), done.stderr
+    assert [one["was"] for one in json.loads(others.stdout)] == ["succeeded", "forgotten", "gone"]
+    assert (others.returncode, told.returncode, told.stdout) == (1, 1, "")
+    assert f"{open_job} has not ended by the database" in told.stderr
+    assert f"job not found: {nobody}" in told.stderr

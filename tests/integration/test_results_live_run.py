@@ -15,6 +15,7 @@ from tests import event_factory as make
 from tests.results_service import Service, running
 
 JOB, RUN = "0a6e9f0e-5d83-4d0b-8f3c-0c2b9e2a7f10", "a" * 32
+NOBODY = "0a6e9f0e-5d83-4d0b-8f3c-0c2b9e2a7f11"
 
 
 @pytest.fixture
@@ -46,3 +47,55 @@ def test_points_of_an_older_or_a_newer_worker_are_drawn(
     seconds, cpu, memory, *_ = first_reading(live)["curve"]
 
     assert (seconds, cpu, memory) == ([0.0, 1.0], [50.0, 50.0], [20.0, 20.0])
+
+
+def test_the_samples_of_a_run_that_goes_on_are_its_curve_so_far_and_asking_has_it_told_closely(
+    live: Service, redis_client: redis.Redis
+) -> None:
+    keys = Keys(Settings(Path("/nowhere")).namespace)
+    address = f"/api/v1/runs/{RUN}/samples"
+    nothing = live.client.get(address).json()
+    redis_client.hset(keys("live"), JOB, json.dumps({"curve": [[1.0, 50.0, 20.0, 1, 512, 1024], [2.0, 60.0, 21.0, 2]]}))
+    redis_client.hset(keys("job", JOB), "claim", "b" * 32)
+    of_another_attempt = live.client.get(address).json()
+    redis_client.hset(keys("job", JOB), "claim", RUN)
+    found = live.client.get(address).json()
+
+    assert (nothing["is_live"], nothing["seconds"], of_another_attempt["seconds"]) == (True, [], [])
+    assert (found["is_live"], found["seconds"], found["cpu_percent"]) == (True, [1.0, 2.0], [50.0, 60.0])
+    assert (found["memory_mb"], found["processes"]) == ([20.0, 21.0], [1, 2])
+    assert (found["block_io_read_bytes"], found["block_io_write_bytes"]) == ([512, None], [1024, None])
+    assert redis_client.exists(keys("looked_at", JOB))
+    live.store.apply([make.finished(make.record(JOB, RUN))])
+    assert live.client.get(address).json()["is_live"] is False
+
+
+def test_a_job_that_the_store_alone_knows_is_told_as_it_stands_by_each_order_about_it(live: Service) -> None:
+    form = {"Accept": "text/html"}
+
+    def told(path: str, method: str = "POST") -> tuple[int, str, str | None]:
+        answer = live.client.request(method, f"/api/v1{path}")
+        return answer.status_code, answer.json()["code"], answer.json().get("state")
+
+    assert told(f"/jobs/{JOB}/cancel") == (409, "job_forgotten", "running")
+    live.store.apply([make.finished(make.record(JOB, RUN))])
+    for order in ("cancel", "cancel?wait=1s"):
+        assert told(f"/jobs/{JOB}/{order}") == (409, "job_ended", "succeeded")
+    assert told(f"/dead/{JOB}/replay") == (409, "not_dead", "succeeded")
+    assert told(f"/dead/{JOB}", "DELETE") == (409, "not_dead", "succeeded")
+    assert live.client.get(f"/api/v1/jobs/{JOB}?wait=1s").json()["state"] == "succeeded"
+    for order in (f"/jobs/{NOBODY}/cancel", f"/jobs/{NOBODY}/retry", f"/dead/{NOBODY}/replay"):
+        assert told(order) == (404, "job_not_found", None)
+    refused = live.client.post(f"/jobs/{JOB}/cancel", headers=form)
+    assert (refused.status_code, "has already ended: succeeded" in refused.text) == (409, True)
+    assert live.client.post(f"/dead/{NOBODY}/replay", headers=form).status_code == 404
+
+
+def test_an_order_to_a_worker_that_is_not_there_is_404_over_rest_and_on_the_page(live: Service) -> None:
+    for order in ("cordon", "uncordon", "drain"):
+        answer = live.client.post(f"/api/v1/workers/w9@nowhere/{order}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "worker_not_found")
+        page = live.client.post(f"/workers/w9@nowhere/{order}", headers={"Accept": "text/html"})
+        assert page.status_code == 404
+        assert "worker not found: w9@nowhere" in page.text
+    assert live.client.post("/workers/w9@nowhere/dance").status_code == 422

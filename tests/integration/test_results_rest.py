@@ -74,6 +74,7 @@ def test_samples_come_column_by_column_with_the_bytes_read_and_written(service: 
 
     assert service.client.get(f"/api/v1/runs/{RUN}/samples").json() == {
         "run_id": RUN,
+        "is_live": False,
         "seconds": [0.0, 1.0],
         "cpu_percent": [50.0, 90.25],
         "memory_mb": [20.5, 48.5],

@@ -6,7 +6,7 @@ from scriptfleet.cli import trail
 from scriptfleet.cli.amounts import pair
 from scriptfleet.cli.confirm import is_sure
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
-from scriptfleet.cli.known_job import check_id, whole_id
+from scriptfleet.cli.known_job import check_id, from_store, whole_id
 from scriptfleet.cli.screen import note, print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings
@@ -17,6 +17,7 @@ from scriptfleet.queues.living_jobs import LivingJobs
 
 _SAID = {"queued": "cancelled before it ran", "delayed": "cancelled before it ran", "running": "told to end"}
 _NOT_ALL_EXIT_CODE: Final = 1
+_FORGOTTEN: Final = "forgotten"
 
 
 def build(parser: VerbParser) -> None:
@@ -37,7 +38,7 @@ def build(parser: VerbParser) -> None:
 
 
 def execute(chosen: Namespace) -> int:
-    """Cancel; 0 when the broker knew every job, also those that had ended by themselves, 1 when it did not."""
+    """Cancel; 0 when every job was known, also those that had ended by themselves, 1 when one was not."""
     settings = settings_of(chosen)
     if chosen.group is not None or chosen.label:
         return _cancel_found(chosen, Broker(settings))
@@ -74,6 +75,7 @@ def _cancel_named(chosen: Namespace, settings: Settings) -> int:
         note("nothing was cancelled")
         return _NOT_ALL_EXIT_CODE
     found = dict(zip(ids, broker.cancel(ids), strict=True)) if ids else {}
+    found = {job_id: _ended(settings, job_id) if state == "gone" else state for job_id, state in found.items()}
     for job_id, state in found.items():
         trail.tell(broker, "job.cancel", job_id, was=state)
     if chosen.as_json:
@@ -81,7 +83,7 @@ def _cancel_named(chosen: Namespace, settings: Settings) -> int:
     else:
         for job_id, state in found.items():
             _tell(job_id, state)
-    return _NOT_ALL_EXIT_CODE if "gone" in found.values() or len(ids) < len(named) else 0
+    return _NOT_ALL_EXIT_CODE if {"gone", _FORGOTTEN} & set(found.values()) or len(ids) < len(named) else 0
 
 
 def _found_id(settings: Settings, text: str) -> str | None:
@@ -93,8 +95,20 @@ def _found_id(settings: Settings, text: str) -> str | None:
         return None
 
 
+def _ended(settings: Settings, job_id: str) -> str:
+    """Give how a job ended that the broker does not know; forgotten where the store knows no end, gone without it."""
+    missing = JobNotFound(job_id)
+    try:
+        state = from_store(settings, job_id, missing)[0].state
+    except JobNotFound:
+        return "gone"
+    return str(state) if state.is_final else _FORGOTTEN
+
+
 def _tell(job_id: str, state: str) -> None:
     if state == "gone":
         note(f"scriptfleet: {JobNotFound(job_id)}")
+    elif state == _FORGOTTEN:
+        note(f"scriptfleet: {job_id} has not ended by the database, and the broker has forgotten it: try in a minute")
     else:
         print(f"{job_id}  {_SAID.get(state, f'had already ended: {state}')}")

@@ -54,6 +54,9 @@ PROBLEMS: dict[type[errors.ScriptfleetError], Problem] = {
     errors.BlobMissing: Problem(HTTPStatus.GONE, "blob_missing", "The script's bytes are gone"),
     NoFleet: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "no_broker", "No broker is named"),
     refusals.WorkerNotFound: Problem(HTTPStatus.NOT_FOUND, "worker_not_found", "No such worker"),
+    refusals.JobEnded: Problem(HTTPStatus.CONFLICT, "job_ended", "The job has already ended"),
+    refusals.JobForgotten: Problem(HTTPStatus.CONFLICT, "job_forgotten", "The broker has forgotten the job"),
+    refusals.NotDead: Problem(HTTPStatus.CONFLICT, "not_dead", "The job is not on the list of dead jobs"),
     refusals.ArtifactNotFound: Problem(HTTPStatus.NOT_FOUND, "artifact_not_found", "No such artifact"),
     refusals.ArtifactGone: Problem(HTTPStatus.GONE, "artifact_gone", "The artifact's bytes are gone"),
     refusals.ServiceBusy: Problem(HTTPStatus.SERVICE_UNAVAILABLE, "busy", "Too many wait already"),
@@ -188,4 +191,6 @@ def _members(error: errors.ScriptfleetError) -> dict[str, object]:
         return {"job_id": error.job_id, "job_ids": list(error.job_ids), "submitted": there}
     if isinstance(error, errors.IdempotencyConflict | errors.WaitTimedOut | errors.JobNotFound):
         return {"job_id": error.job_id}
+    if isinstance(error, refusals.JobStands):
+        return {"job_id": error.job_id, "state": str(error.state)}
     return {}

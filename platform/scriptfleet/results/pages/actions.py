@@ -8,18 +8,19 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse
 
 from scriptfleet.domain.role import Role
-from scriptfleet.errors import InvalidValue
+from scriptfleet.errors import InvalidValue, JobNotFound
 from scriptfleet.queues import drafts
 from scriptfleet.queues.drafts import Draft, Options
-from scriptfleet.queues.fleet import OrderDesk
 from scriptfleet.queues.orders import Order, Verb
 from scriptfleet.queues.queue_control import QueueControl
 from scriptfleet.results.access.audit import audit
 from scriptfleet.results.access.login import local_path
 from scriptfleet.results.access.needs import actor_of, needs
+from scriptfleet.results.known_state import not_dead, unknown_to_broker
 from scriptfleet.results.pages.forms import Form, read_form
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.rerun import submit_again
+from scriptfleet.results.rest.workers import leave_order, worker_named
 
 _SEE_OTHER: Final = 303
 _ORDERS: Final = {"cordon": Verb.CORDON, "uncordon": Verb.UNCORDON, "drain": Verb.DRAIN}
@@ -49,7 +50,8 @@ def _add_job_actions(router: APIRouter, sources: Sources) -> None:
     @router.post("/jobs/{job_id}/cancel")
     def cancel(request: Request, job_id: str, form: Sent) -> RedirectResponse:
         audit(request, "job.cancel", job_id)
-        client.cancel([job_id])
+        if client.cancel([job_id]).get("gone"):
+            raise unknown_to_broker(sources.jobs, job_id)
         return _back(form, f"/jobs/{quote(job_id, safe='')}")
 
     @router.post("/jobs/{job_id}/rerun")
@@ -60,7 +62,10 @@ def _add_job_actions(router: APIRouter, sources: Sources) -> None:
 
     @router.post("/dead/{job_id}/replay")
     def replay(request: Request, job_id: str, _form: Sent) -> RedirectResponse:
-        job = client.dead.replay(job_id, actor_of(request).name)
+        try:
+            job = client.dead.replay(job_id, actor_of(request).name)
+        except JobNotFound as fault:
+            raise not_dead(client, sources.jobs, job_id) from fault
         audit(request, "dead.replay", job_id, new_job=job.id)
         return _go("/jobs/{}?new=true", job.id)
 
@@ -84,9 +89,9 @@ def _add_fleet_actions(router: APIRouter, sources: Sources) -> None:
 
     @router.post("/workers/{worker}/{order}")
     def order_worker(request: Request, worker: str, order: str, _form: Sent) -> RedirectResponse:
-        audit(request, f"worker.{order}", worker)
-        desk = OrderDesk(broker.redis, broker.keys, broker.settings.signing_key)
-        desk.leave(Order.now(_named("order", order, _ORDERS), worker))
+        verb = _named("order", order, _ORDERS)
+        audit(request, f"worker.{verb}", worker)
+        leave_order(broker, Order.now(verb, worker_named(broker, worker).name))
         return _go("/fleet")
 
 

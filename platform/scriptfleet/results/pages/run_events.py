@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from scriptfleet.domain.process_tree import ProcessTree
-from scriptfleet.domain.sample import Sample
 from scriptfleet.errors import JobNotFound
 from scriptfleet.queues.connection import told_plainly
 from scriptfleet.results.pages.curve import chart_data, missed_samples
 from scriptfleet.results.pages.live_line import PageEvent
 from scriptfleet.results.pages.process_rows import tree_rows
 from scriptfleet.results.pages.sources import Sources
+from scriptfleet.results.rest.live_curve import curve_in
 from scriptfleet.results.rest.process_trees import live_tree
 from scriptfleet.results.shown import OutputText
 from scriptfleet.storage.record_row import STREAMS
@@ -70,8 +70,7 @@ class RunEvents:
         if not reading or reading == self._last_reading:
             return None
         self._last_reading = reading
-        # A newer worker's points may have more numbers.
-        curve = [Sample(*point[: len(Sample._fields)]) for point in reading.get("curve", ())]
+        curve = curve_in(reading)
         return PageEvent("reading", {**reading, "curve": chart_data(curve), "missed": missed_samples(curve)})
 
     def _processes(self, run: RunRow) -> PageEvent | None:

@@ -12,6 +12,7 @@ from scriptfleet.errors import JobNotFound
 from scriptfleet.queues.dead_jobs import DeadFilter, DeadJob
 from scriptfleet.results.access.audit import audit
 from scriptfleet.results.access.needs import actor_of, needs
+from scriptfleet.results.known_state import not_dead
 from scriptfleet.results.rest.models import moment, seconds_of
 from scriptfleet.results.rest.parts import RestParts
 from scriptfleet.results.rest.standing import ENDED_OR_NOT, Standing, told
@@ -82,7 +83,10 @@ def dead_routes(parts: RestParts) -> APIRouter:
         dependencies=may_order,
     )
     def replay_dead(request: Request, response: Response, job_id: str, wait: Wait = None) -> Standing:
-        job = client.dead.replay(job_id, actor_of(request).name)
+        try:
+            job = client.dead.replay(job_id, actor_of(request).name)
+        except JobNotFound as fault:
+            raise not_dead(client, parts.jobs, job_id) from fault
         audit(request, "dead.replay", job_id, new_job=job.id)
         wait_for(job, wait, parts.waiters)
         return told(job, response)
@@ -92,7 +96,7 @@ def dead_routes(parts: RestParts) -> APIRouter:
         audit(request, "dead.remove", job_id)
         removed = client.dead.remove([job_id])
         if not removed:
-            raise JobNotFound(job_id)
+            raise not_dead(client, parts.jobs, job_id)
         return Removed(removed=removed)
 
     return router

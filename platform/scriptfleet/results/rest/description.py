@@ -22,6 +22,7 @@ _PROBLEM: Final[dict[str, Any]] = {
         "code": {"type": "string", "examples": ["job_not_found"]},
         "detail": {"type": "string", "description": "What happened, the value, what to do."},
         "job_id": {"type": "string", "description": "The job that it is about, where there is one."},
+        "state": {"type": "string", "description": "Where that job stands, where that is the problem."},
         "job_ids": {"type": "array", "items": {"type": "string"}},
     },
 }

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Header, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from scriptfleet.domain.role import Role
-from scriptfleet.errors import JobNotFound
 from scriptfleet.queues.job_handle import Job
 from scriptfleet.results.access.audit import audit
 from scriptfleet.results.access.needs import actor_of, needs
+from scriptfleet.results.known_state import unknown_to_broker
 from scriptfleet.results.rerun import submit_again
 from scriptfleet.results.rest.new_jobs import Changes, NewJob, read_changes
 from scriptfleet.results.rest.parts import RestParts
@@ -121,7 +121,7 @@ def _add_cancels(router: APIRouter, parts: RestParts) -> None:
         job = client.job(job_id)
         audit(request, "job.cancel", job_id)
         if client.cancel([job_id]).get("gone"):
-            raise JobNotFound(job_id)
+            raise unknown_to_broker(parts.jobs, job_id)
         wait_for(job, wait, parts.waiters)
         return told(job, response)
 

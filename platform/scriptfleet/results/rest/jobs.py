@@ -37,12 +37,12 @@ def job_routes(parts: RestParts) -> APIRouter:
         responses={202: in_body(JobDetail, "It was waited for, and has not ended.")},
     )
     def get_job(response: Response, job_id: str, wait: Wait = None) -> JobDetail:
-        if seconds_of_wait(wait) <= 0:
-            return _detail(parts, job_id)
         wait_for(parts.client.job(job_id), wait, parts.waiters)
-        # The store hears of the end a moment after the broker.
-        found = _detail(parts, job_id).model_copy(update=_now(parts, job_id))
+        found = _detail(parts, job_id)
         if not found.state.is_final:
+            # The store hears of each change a moment after the broker: who has just been told of an end finds it.
+            found = found.model_copy(update=_now(parts, job_id))
+        if seconds_of_wait(wait) > 0 and not found.state.is_final:
             response.status_code = _UNDER_WAY
         return found
 

@@ -160,7 +160,7 @@ class RunDetail(RunView):
 
     curve: list[tuple[float, float, float, int, int | None, int | None]] = Field(
         description="Points: seconds since start, CPU percent, resident MiB, processes, bytes read from storage and "
-        "written to it so far; null where nobody told."
+        "written to it so far; null where nobody told. Empty while the run goes on: its samples have the curve so far."
     )
 
     @classmethod

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from scriptfleet.domain.role import Role
 from scriptfleet.results.access.needs import needs
+from scriptfleet.results.rest.live_curve import live_curve
 from scriptfleet.results.rest.models import RunDetail, RunPage, RunQuery, RunView
 from scriptfleet.results.rest.parts import RestParts
 from scriptfleet.results.rest.process_trees import ProcessTrees, ProcessTreeView
@@ -15,9 +16,13 @@ from scriptfleet.storage.run_store import RunRow
 
 
 class Samples(BaseModel):
-    """The curve of a run, column by column; empty while it runs and for runs too short for a sample."""
+    """The curve of a run, column by column; empty for runs too short for a sample, and until a worker has told."""
 
     run_id: str
+    is_live: bool = Field(
+        description="Whether the run goes on: then this is its curve so far, of some 60 points at most, and whoever "
+        "asks has its worker tell it each second for the next ten."
+    )
     seconds: list[float] = Field(description="Since its start.")
     cpu_percent: list[float] = Field(description="Of one core, over the whole tree.")
     memory_mb: list[float] = Field(description="Resident, MiB, of the whole tree.")
@@ -43,9 +48,12 @@ def run_routes(parts: RestParts) -> APIRouter:
 
     @router.get("/runs/{run_id}/samples", summary="The curve of a run, column by column")
     def get_samples(run_id: str) -> Samples:
-        points = runs.curve(runs.get(run_id).run_id)
+        run = runs.get(run_id)
+        is_live = run.outcome is None
+        points = live_curve(parts.client.broker, run) if is_live else runs.curve(run_id)
         return Samples(
             run_id=run_id,
+            is_live=is_live,
             seconds=[point.seconds for point in points],
             cpu_percent=[point.cpu_percent for point in points],
             memory_mb=[point.memory_mb for point in points],

@@ -83,7 +83,7 @@ def worker_routes(parts: RestParts) -> APIRouter:
 
     @router.get("/workers/{name}", summary="One worker")
     def get_worker(name: str) -> WorkerView:
-        return WorkerView.of(_named(broker, name))
+        return WorkerView.of(worker_named(broker, name))
 
     _add_orders(router, broker)
     return router
@@ -112,17 +112,22 @@ def _alive(broker: Broker) -> list[WorkerInfo]:
         return FleetView(broker.redis, broker.keys).workers()
 
 
-def _named(broker: Broker, name: str) -> WorkerInfo:
+def worker_named(broker: Broker, name: str) -> WorkerInfo:
+    """Give the worker that is alive under this name; raises WorkerNotFound, BrokerUnreachable."""
     for worker in _alive(broker):
         if worker.name == name:
             return worker
     raise WorkerNotFound(name)
 
 
-def _order(request: Request, broker: Broker, name: str, verb: Verb, grace_seconds: float | None = None) -> Ordered:
-    worker = _named(broker, name)
+def leave_order(broker: Broker, order: Order) -> None:
+    """Leave an order for a worker; raises BrokerUnreachable."""
     with told_plainly(broker.url):
-        desk = OrderDesk(broker.redis, broker.keys, broker.settings.signing_key)
-        desk.leave(Order.now(verb, worker.name, grace_seconds))
+        OrderDesk(broker.redis, broker.keys, broker.settings.signing_key).leave(order)
+
+
+def _order(request: Request, broker: Broker, name: str, verb: Verb, grace_seconds: float | None = None) -> Ordered:
+    worker = worker_named(broker, name)
+    leave_order(broker, Order.now(verb, worker.name, grace_seconds))
     audit(request, f"worker.{verb}", worker.name, grace_seconds=grace_seconds)
     return Ordered(worker=worker.name, order=verb)
