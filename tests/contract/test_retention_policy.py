@@ -5,6 +5,7 @@ import json
 import stat
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from scriptfleet.domain.ids import new_job_id
 from scriptfleet.errors import InvalidValue
 from scriptfleet.results.retention import Retention
-from scriptfleet.storage import expire
+from scriptfleet.storage import archive, expire
 from scriptfleet.storage.archive import restore
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.history import HistoryManager
@@ -187,6 +188,20 @@ def test_what_is_no_whole_archive_is_refused_and_changes_nothing(
     with pytest.raises(InvalidValue):
         restore(history.database, path)
     assert all_rows(history.database) == before
+
+
+def test_an_archive_whose_few_bytes_hold_a_line_without_end_takes_no_memory(
+    history: HistoryManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "_LONGEST_LINE", 10_000)
+    path = tmp_path / "archive.jsonl.gz"
+    path.write_bytes(gzip.compress(b'{"archive": "' + b"x" * 10_000_000 + b'"}\n'))
+    tracemalloc.start()
+    with pytest.raises(InvalidValue, match="more than 10,000 characters"):
+        restore(history.database, path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 def test_whole_batches_of_an_archive_that_is_cut_short_are_put_back(history: HistoryManager, tmp_path: Path) -> None:

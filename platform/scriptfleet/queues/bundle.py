@@ -83,12 +83,14 @@ def _entry(folder: Path, path: Path) -> tuple[tarfile.TarInfo, Path]:
 
 
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
-    path = PurePosixPath(member.name)
+    # Elsewhere a backslash parts names too.
+    path = PurePosixPath(member.name.replace("\\", "/"))
     # A sparse file of a few bytes may unpack to any size.
     content = archive.extractfile(member) if member.isreg() and not member.issparse() else None
-    if content is None or not path.parts or path.is_absolute() or ".." in path.parts:
+    # Of a size below zero the next entry is this one again, without end, in Pythons that do not know better.
+    if content is None or member.size < 0 or not path.parts or path.is_absolute() or ".." in path.parts:
         raise InvalidValue("bundle entry", member.name, "a plain file inside the bundle")
-    target = folder.joinpath(*path.parts)
+    target = folder / member.name
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content.read())
     target.chmod(0o755 if member.mode & 0o100 else 0o644)

@@ -28,6 +28,8 @@ VERSION: Final = 1
 OF_JOB: Final = (jobs, labels, runs)
 OF_RUN: Final = (curves, outputs, tails, run_alerts)
 _TABLES: Final = {table.name: table for table in (*OF_JOB, *OF_RUN)}
+#: A row is far shorter: the largest is a piece of output, compressed.
+_LONGEST_LINE: Final = 64 * 1024 * 1024
 _BROKEN: Final = (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, zlib.error, RecursionError)
 
 
@@ -90,7 +92,10 @@ def _plain(value: object) -> object:
 def _lines(path: Path, total: Counter[str]) -> Iterator[dict[str, Any]]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            for line in file:
+            # A few bytes of gzip may hold a line of any length.
+            while line := file.readline(_LONGEST_LINE + 1):
+                if len(line) > _LONGEST_LINE:
+                    raise ValueError(f"a line of more than {_LONGEST_LINE:,} characters")
                 yield check.mapping("archive", json.loads(line))
     except FileNotFoundError as fault:
         raise InvalidValue("archive", str(path), "a file that is there") from fault
