@@ -14,6 +14,7 @@ from scriptfleet.config import Settings
 from scriptfleet.errors import InvalidValue
 from scriptfleet.results.app import create_app
 from scriptfleet.results.bounded_body import BoundedBody, most_body_bytes
+from scriptfleet.results.pages.rendering import Renderer
 from scriptfleet.results.web_server import PatientProtocol, web_server
 from scriptfleet.storage.engine import Database, open_store
 from tests.eventually import eventually
@@ -37,7 +38,8 @@ def impatient(database: Database, monkeypatch: pytest.MonkeyPatch, token: str = 
     """A service that waits a moment for a request's head, and another one for its body."""
     monkeypatch.setattr(PatientProtocol, "head_seconds", 1.0)
     parts = parts_of(database, ScriptedFleet(), ScriptedIngest())
-    app = BoundedBody(create_app(Settings(Path("/nowhere"), api_token=token), parts), 100_000, patience_seconds=1.0)
+    app = create_app(Settings(Path("/nowhere"), api_token=token), parts)
+    app = BoundedBody(app, 100_000, Renderer().problem, patience_seconds=1.0)
     with serving(app) as url:
         yield url.host, url.port or 80
 

@@ -60,9 +60,10 @@ def create_app(settings: Settings, parts: Parts) -> ASGIApp:
     keyring = keyring_of(settings, parts.database)
     app = create_routes(settings, parts, keyring)
     open_paths = OPEN_PATHS | ({METRICS} if settings.open_metrics else frozenset())
-    guarded = Access(app, keyring, AuditStore(parts.database).add, open_paths, Renderer().problem)
+    page = Renderer().problem
+    guarded = Access(app, keyring, AuditStore(parts.database).add, open_paths, page)
     # Around all of it, since the answer to a fault of ours has the headers too.
-    return SafeHeaders(BoundedBody(guarded, most_body_bytes(settings.blob_max_bytes)))
+    return SafeHeaders(BoundedBody(guarded, most_body_bytes(settings.blob_max_bytes), page))
 
 
 def keyring_of(settings: Settings, database: Database) -> Keyring:

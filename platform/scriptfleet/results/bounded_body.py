@@ -24,15 +24,17 @@ def most_body_bytes(blob_max_bytes: int) -> int:
 class BoundedBody:
     """Middleware that answers 413 to a body that is too large and 408 to one that comes too slowly."""
 
-    def __init__(self, app: ASGIApp, most_bytes: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self._app, self._most_bytes, self._patience_seconds = app, most_bytes, patience_seconds
+    def __init__(
+        self, app: ASGIApp, most_bytes: int, page: errors.PageOfProblem, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
+        self._app, self._most_bytes, self._page, self._patience_seconds = app, most_bytes, page, patience_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, its body bounded."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif int(Headers(scope=scope).get("content-length", "0")) > self._most_bytes:
-            await errors.answer_http(self._too_large())(scope, receive, send)
+            await errors.told_http(self._page, scope, self._too_large())(scope, receive, send)
         else:
             await self._app(scope, self._bounded(receive), send)
 

@@ -5,11 +5,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from scriptfleet import errors
 from scriptfleet.config import NoFleet
@@ -21,8 +24,8 @@ from scriptfleet.results.rest import refusals
 
 _log = logging.getLogger(__name__)
 
-#: Gives the answer of a page, from status, title and detail.
-PageOfProblem = Callable[["Problem", str], Response]
+#: Gives the page of a problem, from what is known of the request, the problem and its detail.
+PageOfProblem = Callable[[Mapping[str, Any], "Problem", str], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +97,24 @@ def answer(
     return JSONResponse(said, int(problem.status), headers, media_type="application/problem+json")
 
 
-def answer_http(fault: HTTPException) -> JSONResponse:
-    """Give the answer of an error that says its own status, where no route is there to answer it."""
-    return answer(_problem_of_status(fault), fault.detail, dict(fault.headers or {}))
+def told(
+    page: PageOfProblem,
+    scope: Scope,
+    problem: Problem,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, object] | None = None,
+) -> Response:
+    """Give the answer to who asks: a page to a browser, problem+json to a program."""
+    is_page = wants_page(scope["path"], Headers(scope=scope))
+    found = page(scope.get("state", {}), problem, detail) if is_page else answer(problem, detail, more=more)
+    found.headers.update(headers or {})
+    return found
+
+
+def told_http(page: PageOfProblem, scope: Scope, fault: HTTPException) -> Response:
+    """Give the answer to an error that says its own status, where no route is there to answer it."""
+    return told(page, scope, _problem_of_status(fault), fault.detail, fault.headers)
 
 
 def wants_page(path: str, headers: Mapping[str, str]) -> bool:
@@ -107,26 +125,14 @@ def wants_page(path: str, headers: Mapping[str, str]) -> bool:
 def install(app: FastAPI, page: PageOfProblem) -> None:
     """Answer every error of the app by the table: programs get problem+json, browsers on a page get a page."""
 
-    def respond(
-        request: Request,
-        problem: Problem,
-        detail: str,
-        headers: Mapping[str, str] | None = None,
-        more: Mapping[str, object] | None = None,
-    ) -> Response:
-        is_page = wants_page(request.url.path, request.headers)
-        found = page(problem, detail) if is_page else answer(problem, detail, more=more)
-        found.headers.update(headers or {})
-        return found
-
     def own(request: Request, error: Exception) -> Response:
         if not isinstance(error, errors.ScriptfleetError):
             raise TypeError(f"not an error of this package: {error!r}")
         problem = problem_of(error)
-        return respond(request, problem, _detail(error), _headers(error, problem), _members(error))
+        return told(page, request.scope, problem, _detail(error), headers_of(error, problem), _members(error))
 
     def invalid(request: Request, error: Exception) -> Response:
-        return respond(request, PROBLEMS[errors.InvalidValue], first_fault(request, error))
+        return told(page, request.scope, PROBLEMS[errors.InvalidValue], first_fault(request, error))
 
     def http(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
@@ -134,11 +140,13 @@ def install(app: FastAPI, page: PageOfProblem) -> None:
         problem = _problem_of_status(error)
         detail = f"{request.method} {request.url.path}: {_said(request, error)}"
         headers = _allowed(request, error.headers) if problem.status is HTTPStatus.METHOD_NOT_ALLOWED else error.headers
-        return respond(request, problem, detail, headers)
+        return told(page, request.scope, problem, detail, headers)
 
     def unexpected(request: Request, error: Exception) -> Response:
-        _log.error("request_failed path=%s", request.url.path, exc_info=error)
-        return respond(request, INTERNAL, "an unexpected fault: the service's log says more")
+        number = request.state.request_id
+        _log.error("request_failed request=%s path=%r", number, request.url.path, exc_info=error)
+        detail = f"an unexpected fault: the service's log says more of request {number}"
+        return told(page, request.scope, INTERNAL, detail)
 
     app.add_exception_handler(errors.ScriptfleetError, own)
     app.add_exception_handler(RequestValidationError, invalid)
@@ -178,7 +186,8 @@ def _fits(template: str, path: str) -> bool:
     return re.fullmatch(pattern, path) is not None
 
 
-def _headers(error: errors.ScriptfleetError, problem: Problem) -> dict[str, str]:
+def headers_of(error: errors.ScriptfleetError, problem: Problem) -> dict[str, str]:
+    """Give the headers that go with an error."""
     if isinstance(error, refusals.RangeNotSatisfiable):
         return {"Content-Range": f"bytes */{error.size_bytes}"}
     return {"Retry-After": _RETRY_SECONDS} if problem.status is HTTPStatus.SERVICE_UNAVAILABLE else {}

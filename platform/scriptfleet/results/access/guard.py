@@ -105,17 +105,10 @@ class Access:
         except StoreUnreachable as fault:
             refused = Refusal(errors.problem_of(fault), str(fault))
         except HTTPException as fault:
-            refused = errors.answer_http(fault)
+            refused = errors.told_http(self._page, scope, fault)
         if isinstance(refused, Refusal):
-            refused = self._told(refused, scope, headers)
+            refused = errors.told(self._page, scope, refused.problem, refused.detail, refused.headers)
         await self._answer(refused or self._app, scope, receive, send)
-
-    def _told(self, refused: Refusal, scope: Scope, headers: Headers) -> Response:
-        if not errors.wants_page(scope["path"], headers):
-            return errors.answer(refused.problem, refused.detail, refused.headers)
-        answer = self._page(refused.problem, refused.detail)
-        answer.headers.update(refused.headers)
-        return answer
 
     async def _answer(self, answer: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         # Whoever is not known could fill the log: what they tried is kept only where a route says so, as login does.

@@ -9,8 +9,6 @@ from fastapi.responses import RedirectResponse
 
 from scriptfleet.domain.role import Role
 from scriptfleet.errors import InvalidValue, JobNotFound
-from scriptfleet.queues import drafts
-from scriptfleet.queues.drafts import Draft, Options
 from scriptfleet.queues.orders import Order, Verb
 from scriptfleet.queues.queue_control import QueueControl
 from scriptfleet.results.access.audit import audit
@@ -39,13 +37,6 @@ def action_routes(sources: Sources) -> APIRouter:
 
 def _add_job_actions(router: APIRouter, sources: Sources) -> None:
     client = sources.client
-
-    @router.post("/submit")
-    def submit(request: Request, form: Sent) -> RedirectResponse:
-        draft = draft_of(form, client.broker.settings.blob_max_bytes, actor_of(request).name)
-        job = client.submit_draft(draft)
-        audit(request, "job.submit", job.id, name=draft.spec.name, queue=draft.spec.queue)
-        return _go("/jobs/{}?new=true", job.id)
 
     @router.post("/jobs/{job_id}/cancel")
     def cancel(request: Request, job_id: str, form: Sent) -> RedirectResponse:
@@ -93,32 +84,6 @@ def _add_fleet_actions(router: APIRouter, sources: Sources) -> None:
         audit(request, f"worker.{verb}", worker)
         leave_order(broker, Order.now(verb, worker_named(broker, worker).name))
         return _go("/fleet")
-
-
-def draft_of(form: Form, limit_bytes: int, submitted_by: str) -> Draft:
-    """Make a draft of what the page for submitting sends; raises InvalidValue."""
-    options: Options = {"submitted_by": submitted_by, "queue": form.get("queue") or "default"}
-    if name := form.get("name", "").strip():
-        options["name"] = name
-    if seconds := _number(form, "timeout"):
-        options["timeout"] = seconds
-    if memory := _number(form, "memory_mb"):
-        options["limits"] = {"memory_mb": memory}
-    if attempts := _number(form, "retries"):
-        options["retry"] = int(attempts)
-    # A browser sends each line break as two characters.
-    source = form.get("source", "").replace("\r\n", "\n")
-    if form.get("kind") == "python":
-        return drafts.of_code(source, (), limit_bytes, **options)
-    return drafts.of_command(source, **options)
-
-
-def _number(form: Form, field: str) -> float | None:
-    said = form.get(field, "").strip()
-    try:
-        return float(said) if said else None
-    except ValueError as fault:
-        raise InvalidValue(field, said, "a number, or nothing") from fault
 
 
 def _named(what: str, said: str, known: Mapping[str, _Known]) -> _Known:

@@ -1,7 +1,9 @@
 """Makes HTML of templates. All that varies is escaped; nothing of a page is a script of its own."""
 
+from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
@@ -10,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from scriptfleet.domain.role import Actor, Role
 from scriptfleet.results import shown
 from scriptfleet.results.errors import Problem
+from scriptfleet.results.pages.advice import advice_on
 from scriptfleet.results.pages.static_files import StaticFiles
 
 FOLDER: Final = Path(__file__).parent
@@ -44,10 +47,13 @@ class Renderer:
         """Render a page for who asks."""
         return HTMLResponse(self.text(name, **self.around(request), **values))
 
-    def problem(self, problem: Problem, detail: str) -> HTMLResponse:
-        """Show what went wrong."""
-        around = {"actor": None, "may_operate": False, "is_admin": False, "path": "", "csrf_token": ""}
-        return HTMLResponse(self.text("problem.html", **around, problem=problem, detail=detail), int(problem.status))
+    def problem(self, state: Mapping[str, Any], problem: Problem, detail: str) -> HTMLResponse:
+        """Show what went wrong; ``state`` is what is known of the request by then."""
+        shown = {"problem": problem, "detail": detail, "advice": advice_on(problem)}
+        # Of those whom nobody knows the log has nothing.
+        number = "" if problem.status is HTTPStatus.UNAUTHORIZED else state.get("request_id", "")
+        text = self.text("problem.html", **_around(state, ""), **shown, request_id=number)
+        return HTMLResponse(text, int(problem.status))
 
     def text(self, name: str, **values: object) -> str:
         """Render a template, or a part of a page."""
@@ -56,12 +62,16 @@ class Renderer:
     @staticmethod
     def around(request: Request) -> dict[str, object]:
         """Give what each page shows of who asks."""
-        actor = request.state.actor
-        role = actor.role if isinstance(actor, Actor) else None
-        return {
-            "actor": actor,
-            "may_operate": role is not None and role.includes(Role.OPERATOR),
-            "is_admin": role is Role.ADMIN,
-            "path": request.url.path,
-            "csrf_token": request.state.csrf_token,
-        }
+        return _around(request.scope["state"], request.url.path)
+
+
+def _around(state: Mapping[str, Any], path: str) -> dict[str, object]:
+    actor = state.get("actor")
+    role = actor.role if isinstance(actor, Actor) else None
+    return {
+        "actor": actor,
+        "may_operate": role is not None and role.includes(Role.OPERATOR),
+        "is_admin": role is Role.ADMIN,
+        "path": path,
+        "csrf_token": state.get("csrf_token", ""),
+    }

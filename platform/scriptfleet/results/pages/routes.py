@@ -17,6 +17,7 @@ from scriptfleet.results.pages.runs_page import runs_routes
 from scriptfleet.results.pages.script_page import script_routes
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.pages.static_files import OPEN_FILES, StaticFiles
+from scriptfleet.results.pages.submit_page import submit_routes
 from scriptfleet.results.pages.token_page import token_routes
 from scriptfleet.results.rest.seats import PAGES, Seats
 
@@ -35,7 +36,7 @@ def page_routes(sources: Sources) -> APIRouter:
     router.include_router(definition_page_routes(sources))
     router.include_router(token_routes(sources))
     router.include_router(audit_page_routes(sources))
-    _add_submit_page(router, sources)
+    router.include_router(submit_routes(sources))
     _add_files(router, sources.renderer.files)
     return router
 
@@ -52,12 +53,6 @@ def open_file_routes(files: StaticFiles) -> APIRouter:
     for name in OPEN_FILES:
         add(name)
     return router
-
-
-def _add_submit_page(router: APIRouter, sources: Sources) -> None:
-    @router.get("/submit")
-    def submit_page(request: Request) -> HTMLResponse:
-        return sources.renderer.page(request, "submit.html")
 
 
 def _add_files(router: APIRouter, files: StaticFiles) -> None:
