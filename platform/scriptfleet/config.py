@@ -85,6 +85,8 @@ class Settings(NamedTuple):
     session_hours: float = _SESSION_HOURS
     #: Days that entries of the audit log are kept, or more where a policy's preset asks for it; 0 keeps them for ever.
     audit_days: int = _AUDIT_DAYS
+    #: Folder of archives of the audit log's entries that go; None archives none.
+    audit_archive: Path | None = None
     #: Addresses and networks of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed.
     trusted_proxies: tuple[str, ...] = ()
     #: Whether /metrics is given to everybody.
@@ -162,6 +164,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         api_token=given.get("SCRIPTFLEET_API_TOKEN", ""),
         session_hours=_number(given, "SCRIPTFLEET_SESSION_HOURS", _SESSION_HOURS, 24 * 90),
         audit_days=_whole(given, "SCRIPTFLEET_AUDIT_DAYS", _AUDIT_DAYS, _MOST_DAYS),
+        audit_archive=_folder(given.get("SCRIPTFLEET_AUDIT_ARCHIVE")),
         trusted_proxies=_parts(given.get("SCRIPTFLEET_TRUSTED_PROXIES", "")),
         open_metrics=_flag(given, "SCRIPTFLEET_OPEN_METRICS"),
         metrics_scripts=_whole(given, "SCRIPTFLEET_METRICS_SCRIPTS", _METRICS_SCRIPTS, _MOST_METRICS_SCRIPTS),

@@ -1,8 +1,12 @@
 """Tokens, sessions and the audit log as they are kept; one body for every kind of database."""
 
 import dataclasses
+import gzip
+import json
+import stat
 import threading
 import time
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +17,7 @@ from scriptfleet.domain.role import Role
 from scriptfleet.errors import InvalidValue
 from scriptfleet.results.retention import Retention
 from scriptfleet.storage import audit_days
+from scriptfleet.storage.archive import restore
 from scriptfleet.storage.audit_store import AuditEntry, AuditFilter, AuditStore
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.ingest_store import IngestStore
@@ -202,6 +207,35 @@ def test_a_preset_of_a_policy_keeps_entries_as_long_as_itself(database: Database
     policies.remove("audits")
     service.expire_audit(TODAY)
     assert max(ages(audited)) == 30
+
+
+def test_what_goes_is_archived_first_readable_and_restores(
+    database: Database, audited: AuditStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    before = audited.page(AuditFilter(), PageRequest(500)).items
+    folder = tmp_path / "archives"
+
+    assert Retention(database, 400, folder).expire_audit(TODAY) == 209
+    assert Retention(database, 400, folder).expire_audit(TODAY) == 0
+    (path,) = folder.iterdir()
+    lines = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert f"archive={path}" in caplog.text
+    assert sorted(int(line["row"]["target"]) for line in lines if "row" in line) == list(range(410, 2500, 10))
+    assert restore(database, path) == {"audit": 209}
+    assert restore(database, path) == {"audit": 209}
+    assert audited.page(AuditFilter(), PageRequest(500)).items == before
+
+
+def test_entries_that_cannot_be_archived_stay_and_the_services_log_says_so(
+    database: Database, audited: AuditStore, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+
+    assert Retention(database, 400, tmp_path / "file").expire_audit(TODAY) == 0
+    assert len(ages(audited)) == 250
+    assert "audit_not_archived" in caplog.text
 
 
 def test_services_that_end_entries_at_once_end_each_once(database: Database, audited: AuditStore) -> None:

@@ -117,7 +117,7 @@ def test_the_form_is_made_from_the_parameters_and_lands_on_the_job(web: httpx.Cl
     assert "<script>" not in page
     assert 'type="number" value="10"' in page
     assert '<option value="eu" selected>' in page
-    form = form_of(page) | {"p.day": HOSTILE, "p.region": "us"}
+    form = form_of(page) | {"p.day": HOSTILE, "p.region": "us", "timeout": "77", "memory_mb": "300"}
     landed = web.post("/definitions/report/jobs", data=form)
     assert landed.status_code == 303
     address = landed.headers["location"]
@@ -129,6 +129,8 @@ def test_the_form_is_made_from_the_parameters_and_lands_on_the_job(web: httpx.Cl
         return web.get(f"/api/v1/runs/{runs[0]['run_id']}/output").text if runs and runs[0]["outcome"] else ""
 
     assert eventually(output, within=30) == f"{[HOSTILE, '10']!r} us\n"
+    spec = web.get(f"/api/v1{address.partition('?')[0]}").json()["spec"]
+    assert (spec["timeout_seconds"], spec["limits"]["memory_mb"], spec.get("queue")) == (77, 300, None)
 
 
 def test_a_form_that_is_sent_twice_makes_one_job_and_another_filling_another(web: httpx.Client, report: str) -> None:
@@ -140,13 +142,14 @@ def test_a_form_that_is_sent_twice_makes_one_job_and_another_filling_another(web
 
 
 def test_a_form_that_does_not_fit_comes_back_with_what_was_said(web: httpx.Client, report: str) -> None:
-    form = form_of(web.get("/definitions/report").text) | {"p.day": HOSTILE, "p.limit": "1000"}
+    form = form_of(web.get("/definitions/report").text) | {"p.day": HOSTILE, "p.limit": "1000", "queue": "aside"}
 
     answer = web.post("/definitions/report/jobs", data=form)
 
     assert answer.status_code == 422
     assert 'role="alert">parameter limit: 1000 is not accepted' in answer.text
     assert 'value="1000"' in answer.text
+    assert 'name="queue" value="aside"' in answer.text
     assert "<script>" not in answer.text
     assert "&lt;script&gt;" in answer.text
 

@@ -34,7 +34,9 @@ def build(parser: VerbParser) -> None:
     actions["add"].add_argument("--archive", type=Path, metavar="FOLDER", help="archive what is deleted there")
     actions["add"].add_argument("--compliance", choices=list(PRESETS), help="preset rules (see docs/history.md)")
     actions["apply"].add_argument("--dry-run", action="store_true", help="count only")
-    actions["restore"].add_argument("file", type=Path, metavar="FILE", help="an archive that apply wrote")
+    actions["restore"].add_argument(
+        "file", type=Path, metavar="FILE", help="an archive that apply, or the audit log's end, wrote"
+    )
     actions["add"].show_examples("scriptfleet retention add quarter --days 90 --archive /var/archive/scriptfleet")
     actions["ls"].show_examples("scriptfleet retention ls --json")
     actions["rm"].show_examples("scriptfleet retention rm quarter")
@@ -71,7 +73,9 @@ def execute(chosen: Namespace) -> int:
             return 0
         elif chosen.action == "restore":
             found = restore(database, chosen.file)
-            trail.keep(database, "retention.restore", chosen.file.name, jobs=found.get("jobs"))
+            trail.keep(
+                database, "retention.restore", chosen.file.name, jobs=found.get("jobs"), entries=found.get("audit")
+            )
             _tell(found, chosen.as_json)
             return 0
         retention_view.show_policies(policies.all(), chosen.as_json)

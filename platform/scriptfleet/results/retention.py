@@ -7,10 +7,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from scriptfleet.errors import InvalidValue, StoreUnreachable
-from scriptfleet.storage.audit_days import forget_before, kept_days, oldest_kept
+from scriptfleet.storage.audit_days import audit_archive, forget_before, kept_days, oldest_kept
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.moments import iso
 from scriptfleet.storage.retention_policy import Policy, PolicyStore, apply
@@ -21,11 +22,20 @@ _EVERY_SECONDS: Final = 60.0
 
 
 class Retention:
-    """The thread that applies what is due. ``audit_days`` 0 keeps the audit log for ever."""
+    """The thread that applies what is due.
 
-    def __init__(self, database: Database, audit_days: int = 0, every_seconds: float = _EVERY_SECONDS) -> None:
+    ``audit_days`` 0 keeps the audit log for ever; what goes of it is archived in the folder ``audit_archive``.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        audit_days: int = 0,
+        audit_archive: Path | None = None,
+        every_seconds: float = _EVERY_SECONDS,
+    ) -> None:
         self._database, self._policies, self._every = database, PolicyStore(database), every_seconds
-        self._audit_days = audit_days
+        self._audit_days, self._audit_archive = audit_days, audit_archive
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="retention", daemon=True)
 
@@ -52,11 +62,22 @@ class Retention:
             _log.exception("retention_failed")
 
     def expire_audit(self, now: float) -> int:
-        """Delete entries of the audit log that are older than is kept, and give how many went."""
+        """Delete entries of the audit log that are older than is kept, and give how many went.
+
+        Where they cannot be archived, they stay, and the log says why each time.
+        """
         before = oldest_kept(kept_days(self._audit_days, self._policies.all()), now)
-        gone = forget_before(self._database, before, self._stopping.is_set) if before else 0
+        if not before:
+            return 0
+        try:
+            archive = None if self._audit_archive is None else audit_archive(self._audit_archive, before, now)
+            gone = forget_before(self._database, before, self._stopping.is_set, archive)
+        except (InvalidValue, OSError) as fault:
+            _log.error("audit_not_archived folder=%s reason=%s: nothing was deleted", self._audit_archive, fault)
+            return 0
         if gone:
-            _log.info("audit_expired entries=%s before=%s", gone, iso(before))
+            where = "" if archive is None else f" archive={archive.path}"
+            _log.info("audit_expired entries=%s before=%s%s", gone, iso(before), where)
         return gone
 
     def look(self, now: float) -> list[str]:

@@ -78,7 +78,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     counted = RunMetrics(registry, settings.metrics_scripts)
     ingest = Ingest(reader, IngestStore(database, settings.secret_prefixes), counted.observe)
     restore, loads = _restore(broker, database, reader), Loads(broker)
-    retention = Retention(database, settings.audit_days)
+    retention = Retention(database, settings.audit_days, settings.audit_archive)
     registry.register(FleetMetrics(FleetView(client, keys), ingest))
     registry.register(LoadMetrics(loads))
     parts = Parts(

@@ -1,5 +1,6 @@
-"""Archives of what retention deletes: gzip of JSON lines, one member a batch, so that whole batches outlive a crash.
+"""Archives of what retention deletes, jobs or entries of the audit log: gzip of JSON lines.
 
+One member a batch, so that whole batches outlive a crash.
 The first line says what the file is; each further one is a row (``table``, ``row``) or, at the end of a batch, how many
 rows it had. Binary values are base64.
 """
@@ -9,9 +10,11 @@ import binascii
 import gzip
 import json
 import os
+import secrets
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -20,14 +23,16 @@ import sqlalchemy as sa
 from scriptfleet.domain import check
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.migrate import known_schemas
-from scriptfleet.storage.tables import curves, jobs, labels, outputs, run_alerts, runs, tails
+from scriptfleet.storage.migrate import head, known_schemas
+from scriptfleet.storage.tables import audit, curves, jobs, labels, outputs, run_alerts, runs, tails
 
 VERSION: Final = 1
 #: What belongs to a job, in the order in which it is written and put back.
 OF_JOB: Final = (jobs, labels, runs)
 OF_RUN: Final = (curves, outputs, tails, run_alerts)
-_TABLES: Final = {table.name: table for table in (*OF_JOB, *OF_RUN)}
+_TABLES: Final = {table.name: table for table in (*OF_JOB, *OF_RUN, audit)}
+#: A table, and which of its rows.
+Wanted = tuple[sa.Table, sa.ColumnElement[bool]]
 #: A row is far shorter: the largest is a piece of output, compressed.
 _LONGEST_LINE: Final = 64 * 1024 * 1024
 _BROKEN: Final = (ValueError, KeyError, TypeError, AttributeError, EOFError, OSError, zlib.error, RecursionError)
@@ -41,17 +46,33 @@ class ArchiveWriter:
 
     def add(self, connection: sa.Connection, job_ids: Sequence[str]) -> None:
         """Write jobs with all that belongs to them; the bytes are on the disk when this returns."""
+        self.add_rows(connection, _of_jobs(job_ids))
+
+    def add_rows(self, connection: sa.Connection, wanted: Sequence[Wanted]) -> None:
+        """Write rows of tables as one batch; the bytes are on the disk when this returns."""
         fresh = 0 if self._is_begun else os.O_EXCL
         descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | fresh, 0o600)
         with open(descriptor, "ab") as file:
             with gzip.open(file, "wt", encoding="utf-8") as member:
                 if not self._is_begun:
                     _write(member, {"archive": "scriptfleet", "version": VERSION, **self._header})
-                counts = Counter(_write_rows(member, connection, job_ids))
+                counts = Counter(_write_rows(member, connection, wanted))
                 _write(member, {"batch": counts})
             file.flush()
             os.fsync(file.fileno())
         self._is_begun = True
+
+
+def new_archive(folder: Path, name: str, before: float, now: float) -> ArchiveWriter:
+    """Give an archive that is new in a folder; raises InvalidValue for a folder that can't be made."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as fault:
+        raise InvalidValue("archive_path", str(folder), f"a folder that can be made ({fault})") from fault
+    moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
+    # Two that begin one in one second write a file each.
+    path = folder / f"{name}-{moment}-{secrets.token_hex(4)}.jsonl.gz"
+    return ArchiveWriter(path, {"schema": head(), "policy": name, "made_at": now, "before": before})
 
 
 def restore(database: Database, path: Path) -> dict[str, int]:
@@ -70,10 +91,13 @@ def restore(database: Database, path: Path) -> dict[str, int]:
     return dict(total)
 
 
-def _write_rows(member: IO[str], connection: sa.Connection, job_ids: Sequence[str]) -> Iterator[str]:
+def _of_jobs(job_ids: Sequence[str]) -> list[Wanted]:
     run_ids = sa.select(runs.c.run_id).where(runs.c.job_id.in_(job_ids))
-    wanted = [(table, table.c.job_id.in_(job_ids)) for table in OF_JOB]
-    wanted += [(table, table.c.run_id.in_(run_ids)) for table in OF_RUN]
+    wanted: list[Wanted] = [(table, table.c.job_id.in_(job_ids)) for table in OF_JOB]
+    return [*wanted, *((table, table.c.run_id.in_(run_ids)) for table in OF_RUN)]
+
+
+def _write_rows(member: IO[str], connection: sa.Connection, wanted: Sequence[Wanted]) -> Iterator[str]:
     for table, condition in wanted:
         found = connection.execute(sa.select(table).where(condition), execution_options={"yield_per": 20})
         for row in found:

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
 
+from scriptfleet.storage.archive import ArchiveWriter, new_archive
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.retention_policy import PRESETS, Policy
 from scriptfleet.storage.tables import audit
@@ -32,23 +34,39 @@ def count_before(database: Database, before: float) -> int:
         return int(connection.scalar(sa.select(sa.func.count()).where(audit.c.at < before)) or 0)
 
 
-def forget_before(database: Database, before: float, is_stopping: Callable[[], bool] = lambda: False) -> int:
-    """Delete older entries, some a transaction, and give how many went. Raises StoreUnreachable."""
+def audit_archive(folder: Path, before: float, now: float) -> ArchiveWriter:
+    """Give an archive of entries that is new in a folder, and begins to exist with them; raises InvalidValue."""
+    return new_archive(folder, "audit", before, now)
+
+
+def forget_before(
+    database: Database,
+    before: float,
+    is_stopping: Callable[[], bool] = lambda: False,
+    archive: ArchiveWriter | None = None,
+) -> int:
+    """Delete older entries, some a transaction, and give how many went.
+
+    Each is deleted in the transaction in which it was archived, where there is an archive. Raises StoreUnreachable,
+    OSError.
+    """
     gone = 0
     while not is_stopping():
-        taken = _forget_some(database, before)
+        taken = _forget_some(database, before, archive)
         gone += taken
         if taken < _AT_ONCE:
             break
     return gone
 
 
-def _forget_some(database: Database, before: float) -> int:
+def _forget_some(database: Database, before: float, archive: ArchiveWriter | None) -> int:
     old = sa.select(audit.c.entry_id).where(audit.c.at < before).order_by(audit.c.at, audit.c.entry_id)
     # Two that do it at once take other entries each.
     wanted = old.limit(_AT_ONCE).with_for_update(skip_locked=True)
     with database.writing() as connection:
         entry_ids = connection.scalars(wanted).all()
         if entry_ids:
+            if archive is not None:
+                archive.add_rows(connection, [(audit, database.one_of(audit.c.entry_id, entry_ids))])
             connection.execute(sa.delete(audit).where(database.one_of(audit.c.entry_id, entry_ids)))
     return len(entry_ids)

@@ -1,10 +1,8 @@
 """RetentionPolicy: named rules of how long history is kept, stored in the database, and their application."""
 
-import secrets
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +10,10 @@ import sqlalchemy as sa
 
 from scriptfleet.domain import check
 from scriptfleet.errors import InvalidValue
-from scriptfleet.storage.archive import ArchiveWriter
+from scriptfleet.storage.archive import ArchiveWriter, new_archive
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.expire import Bounds, count, expire
 from scriptfleet.storage.history import HistoryManager, history_of
-from scriptfleet.storage.migrate import head
 from scriptfleet.storage.moments import iso
 from scriptfleet.storage.tables import retention_policies
 
@@ -206,15 +203,7 @@ def _archive_folder(database: Database, given: str | Path | None, preset: Preset
 def _new_archive(policy: Policy, bounds: Bounds, now: float) -> ArchiveWriter | None:
     if policy.archive_path is None:
         return None
-    folder = Path(policy.archive_path)
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as fault:
-        raise InvalidValue("archive_path", policy.archive_path, f"a folder that can be made ({fault})") from fault
-    moment = datetime.fromtimestamp(now, UTC).strftime("%Y%m%dT%H%M%SZ")
-    # Two that apply it in one second write a file each.
-    path = folder / f"{policy.name}-{moment}-{secrets.token_hex(4)}.jsonl.gz"
-    return ArchiveWriter(path, {"schema": head(), "policy": policy.name, "made_at": now, "before": bounds.delete})
+    return new_archive(Path(policy.archive_path), policy.name, bounds.delete, now)
 
 
 def _shown(policy: Policy) -> dict[str, Any]:

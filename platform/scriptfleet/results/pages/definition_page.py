@@ -12,12 +12,14 @@ from scriptfleet.domain.ids import form_job_id, new_job_id
 from scriptfleet.domain.parameter import Parameter, ParameterType
 from scriptfleet.domain.parameter import shown as shown_value
 from scriptfleet.domain.role import Role
-from scriptfleet.errors import InvalidValue
 from scriptfleet.queues.client import Client
+from scriptfleet.results import errors
 from scriptfleet.results.access.audit import audit
 from scriptfleet.results.access.needs import actor_of, needs
+from scriptfleet.results.pages.form_options import FIELDS, options_of
 from scriptfleet.results.pages.forms import Form, read_form
 from scriptfleet.results.pages.sources import Sources
+from scriptfleet.results.pages.submit_page import REFUSED
 from scriptfleet.results.rest.definitions import draft_of
 from scriptfleet.storage.definitions import DefinitionStore, KeptVersion
 
@@ -46,10 +48,12 @@ def definition_page_routes(sources: Sources) -> APIRouter:
         reference = Reference.parse(f"{name}@{form.get('version', '')}")
         said = {field.removeprefix(_FIELD): text for field, text in form.items() if field.startswith(_FIELD)}
         try:
-            job_id = _submit(request, store, sources.client, reference, said, form.get("nonce", ""))
-        except InvalidValue as refused:
-            page = _page(request, sources, store.get(reference), store.history(name), said, str(refused))
-            page.status_code = 422
+            job_id = _submit(request, store, sources.client, reference, said, form)
+        except REFUSED as refused:
+            problem = errors.problem_of(refused)
+            page = _page(request, sources, store.get(reference), store.history(name), said, str(refused), form)
+            page.status_code = int(problem.status)
+            page.headers.update(errors.headers_of(refused, problem))
             return page
         return RedirectResponse(f"/jobs/{job_id}?new=true", 303)
 
@@ -63,6 +67,7 @@ def _page(
     history: list[KeptVersion],
     said: Mapping[str, str] | None = None,
     fault: str | None = None,
+    form: Form | None = None,
 ) -> HTMLResponse:
     """Show a definition and its form; ``said`` and ``fault`` are of a form that was refused."""
     befores = [*(one.definition for one in history[1:]), None]
@@ -72,18 +77,20 @@ def _page(
         kept=kept,
         fields=[_field(one, said) for one in kept.living().parameters],
         fault=fault,
-        nonce=new_job_id(),
+        others={field: (form or {}).get(field, "") for field in FIELDS},
+        nonce=(form or {}).get("nonce") or new_job_id(),
         history=[(one, changes_from(before, one.definition)) for one, before in zip(history, befores, strict=True)],
     )
 
 
 def _submit(
-    request: Request, store: DefinitionStore, client: Client, reference: Reference, said: Mapping[str, str], nonce: str
+    request: Request, store: DefinitionStore, client: Client, reference: Reference, said: Mapping[str, str], form: Form
 ) -> str:
     kept = store.get(reference)
-    draft, _ = draft_of(store, reference, _values(kept, said), {"submitted_by": actor_of(request).name})
+    options: dict[str, Any] = {**options_of(form), "submitted_by": actor_of(request).name}
+    draft, _ = draft_of(store, reference, _values(kept, said), options)
     # A form that is sent twice, by a double click or a page loaded again, makes one job.
-    job = client.submit_draft(draft, form_job_id(check.text("nonce", nonce, 64), draft.spec.to_json()))
+    job = client.submit_draft(draft, form_job_id(check.text("nonce", form.get("nonce", ""), 64), draft.spec.to_json()))
     audit(request, "definition.submit", reference.name, version=kept.version, job=job.id)
     return job.id
 

@@ -15,11 +15,12 @@ from scriptfleet.queues.drafts import Draft, Options
 from scriptfleet.results import errors
 from scriptfleet.results.access.audit import audit
 from scriptfleet.results.access.needs import actor_of, needs
+from scriptfleet.results.pages.form_options import options_of
 from scriptfleet.results.pages.forms import Form, read_form
 from scriptfleet.results.pages.sources import Sources
 
-#: After these the form is worth sending again, changed or as it is.
-_REFUSED = (InvalidValue, BrokerUnreachable, NoFleet, SubmitUncertain)
+#: After these a form is worth sending again, changed or as it is.
+REFUSED = (InvalidValue, BrokerUnreachable, NoFleet, SubmitUncertain)
 
 
 def submit_routes(sources: Sources) -> APIRouter:
@@ -34,7 +35,7 @@ def submit_routes(sources: Sources) -> APIRouter:
     def submit(request: Request, form: Annotated[Form, Depends(read_form)]) -> Response:
         try:
             return RedirectResponse(f"/jobs/{_submit(request, sources, form)}?new=true", 303)
-        except _REFUSED as fault:
+        except REFUSED as fault:
             problem = errors.problem_of(fault)
             # With its mark: when the first one did arrive, sending it again makes no second job.
             shown = {"form": form, "fault": str(fault), "nonce": form.get("nonce") or new_job_id()}
@@ -57,25 +58,11 @@ def _submit(request: Request, sources: Sources, form: Form) -> str:
 
 def draft_of(form: Form, limit_bytes: int, submitted_by: str) -> Draft:
     """Make a draft of what the form says; raises InvalidValue."""
-    options: Options = {"submitted_by": submitted_by, "queue": form.get("queue") or "default"}
+    options: Options = {"queue": "default", **options_of(form), "submitted_by": submitted_by}
     if name := form.get("name", "").strip():
         options["name"] = name
-    if seconds := _number(form, "timeout"):
-        options["timeout"] = seconds
-    if memory := _number(form, "memory_mb"):
-        options["limits"] = {"memory_mb": memory}
-    if attempts := _number(form, "retries"):
-        options["retry"] = int(attempts)
     # A browser sends each line break as two characters.
     source = form.get("source", "").replace("\r\n", "\n")
     if form.get("kind") == "python":
         return drafts.of_code(source, (), limit_bytes, **options)
     return drafts.of_command(source, **options)
-
-
-def _number(form: Form, field: str) -> float | None:
-    said = form.get(field, "").strip()
-    try:
-        return float(said) if said else None
-    except ValueError as fault:
-        raise InvalidValue(field, said, "a number, or nothing") from fault

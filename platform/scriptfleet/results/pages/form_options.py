@@ -1,0 +1,32 @@
+"""Options of a submit that forms have a field for; a field that is left empty says nothing."""
+
+from typing import Final
+
+from scriptfleet.errors import InvalidValue
+from scriptfleet.queues.drafts import Options
+from scriptfleet.results.pages.forms import Form
+
+#: The fields, for a form that is shown again as it was filled in.
+FIELDS: Final = ("queue", "timeout", "memory_mb")
+
+
+def options_of(form: Form) -> Options:
+    """Give queue, time limit (seconds), memory limit (MiB) and further attempts; raises InvalidValue."""
+    options: Options = {}
+    if queue := form.get("queue", "").strip():
+        options["queue"] = queue
+    if (seconds := _number(form, "timeout")) is not None:
+        options["timeout"] = seconds
+    if (memory := _number(form, "memory_mb")) is not None:
+        options["limits"] = {"memory_mb": memory}
+    if attempts := _number(form, "retries"):
+        options["retry"] = int(attempts)
+    return options
+
+
+def _number(form: Form, field: str) -> float | None:
+    said = form.get(field, "").strip()
+    try:
+        return float(said) if said else None
+    except ValueError as fault:
+        raise InvalidValue(field, said, "a number, or nothing") from fault
