@@ -16,7 +16,6 @@ from scriptfleet.errors import InvalidValue, ScriptfleetError
 #: The tool's own error, as against the script's.
 OWN_ERROR_EXIT_CODE: Final = 125
 _BROKEN_PIPE_EXIT_CODE: Final = 141
-_LAST_STANDARD_DESCRIPTOR: Final = 2
 
 _HELP = """usage: scriptfleet VERB [options]
 
@@ -93,21 +92,13 @@ def _unexpected(fault: Exception) -> int:
 
 
 def _make_output_safe() -> None:
-    _fill_standard_descriptors()
+    # print(file=None) would write to the other of the two.
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
     # A terminal that is not UTF-8 shows what it cannot write escaped; nothing dies of it.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def _fill_standard_descriptors() -> None:
-    # Whoever closed one of the three must not get something of ours under its number.
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_DESCRIPTOR:
-        os.set_inheritable(fd, True)
-    os.close(fd)
-    # print(file=None) would write to the other of the two.
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _drop_output() -> None:

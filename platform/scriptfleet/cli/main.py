@@ -4,15 +4,14 @@ import os
 import sys
 
 INTERRUPTED_EXIT_CODE = 130
+_LAST_STANDARD_DESCRIPTOR = 2
 
 
 def entry() -> int:
     """Run the command line of this process; give its exit code."""
     try:
-        # An interrupt while this loads is one like any other.
-        from scriptfleet.cli.dispatch import answer  # noqa: PLC0415
-
-        code = answer(sys.argv[1:])
+        _fill_standard_descriptors()
+        code = _with_launcher(sys.argv[1:]) if sys.argv[1:2] == ["run"] else _answer(sys.argv[1:])
     except KeyboardInterrupt:
         print("scriptfleet: interrupted", file=sys.stderr)
         return INTERRUPTED_EXIT_CODE
@@ -20,3 +19,28 @@ def entry() -> int:
         # All is written and closed. To take apart what is loaded is a tenth of what a short run takes.
         os._exit(code)
     return code
+
+
+def _with_launcher(words: list[str]) -> int:
+    """Answer ``run``. What starts its script is itself started before all else, since both take as long to load."""
+    from scriptfleet.cli import early  # noqa: PLC0415
+
+    try:
+        early.start()
+        return _answer(words)
+    finally:
+        early.drop()
+
+
+def _answer(words: list[str]) -> int:
+    # An interrupt while this loads is one like any other.
+    from scriptfleet.cli.dispatch import answer  # noqa: PLC0415
+
+    return answer(words)
+
+
+def _fill_standard_descriptors() -> None:
+    # Whoever closed one of the three must not get something of ours under its number.
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= _LAST_STANDARD_DESCRIPTOR:
+        os.set_inheritable(fd, True)
+    os.close(fd)

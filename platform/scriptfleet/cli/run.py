@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scriptfleet.cli import hooks
+from scriptfleet.cli import early, hooks
 from scriptfleet.cli.definition_options import add_definition
 from scriptfleet.cli.fleet_options import add_json
 from scriptfleet.cli.job_options import add_job
@@ -76,7 +76,7 @@ def _engine_on_its_way(settings: Settings, wishes: RunWishes, is_interactive: bo
 
     engine = Engine(wishes.interval_seconds, is_interactive, Method(settings.monitor))
     try:
-        engine.start_ahead()
+        engine.start_ahead(early.taken())
         yield engine
     finally:
         engine.close()

@@ -17,6 +17,7 @@ from scriptfleet.execution.abandoned import end_abandoned
 from scriptfleet.execution.cgroups.group import GroupReading, RunGroup, group_name
 from scriptfleet.execution.cgroups.method import Method, lists_children
 from scriptfleet.execution.launcher import Line
+from scriptfleet.execution.launching import Started
 from scriptfleet.execution.monitor.gpu import find_gpus
 from scriptfleet.execution.monitor.sampler import Sampler
 from scriptfleet.execution.monitor.trees import trees_for
@@ -134,9 +135,9 @@ class Engine:
 
         return find_hierarchy(self._method)
 
-    def start_ahead(self) -> None:
-        """Start the launcher and do not wait for it, so that it is ready when the first run is."""
-        self._shelves.cold.start_ahead()
+    def start_ahead(self, started: Started | None = None) -> None:
+        """Start the launcher, or use one that was ``started``; do not wait until it is ready, as the first run may."""
+        self._shelves.cold.start_ahead(started)
 
     def warm_up(self, count: int, preload: Preload = None) -> None:
         """Have this many shims ready before the first run, cold or with modules preloaded. Raises EngineFailed."""

@@ -3,30 +3,20 @@
 The standard library's ``socket`` takes longer to load than what it adds here is worth to a short run.
 """
 
-import subprocess
 import sys
 import threading
 from _socket import MSG_DONTWAIT, MSG_PEEK, SCM_RIGHTS, SHUT_RDWR, SOL_SOCKET, socket, socketpair
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Final
 
 from scriptfleet.errors import EngineFailed
+from scriptfleet.execution import launching
 from scriptfleet.execution.shim import wire
 
 _READY_SECONDS: Final = 10.0
 _IMPORT_SECONDS: Final = 120.0
 _FD_BYTES: Final = 4
-_ROOT: Final = str(Path(__file__).parents[2])
-_PROGRAM: Final = (
-    "import sys; sys.path.append(sys.argv[1]); "
-    "from scriptfleet.execution.shim.launcher import main; "
-    "main(int(sys.argv[2]), sys.argv[3], sys.argv[4:])"
-)
-_PROGRAM_FOR_MANY: Final = (
-    "import sys; sys.path.append(sys.argv[1]); from scriptfleet.execution.shim.many import main; main(int(sys.argv[2]))"
-)
 
 
 class _NeverReady(EngineFailed):
@@ -119,8 +109,7 @@ class Launcher:
         self._way = "portable" if is_portable else "many" if is_for_many else "one"
         self._inherit = inherit_stdio
         self._starting = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._line: socket | None = None
+        self._process: launching.Started | None = None
         #: The line to a shim that was asked for ahead.
         self._ahead: Line | None = None
 
@@ -132,8 +121,15 @@ class Launcher:
             # A launcher that was killed may take a request with it: the next one is started for the second try.
             return self._new_shim()
 
-    def start_ahead(self) -> None:
-        """Start the process and ask it for the first shim, and go on while it loads. Raises EngineFailed."""
+    def start_ahead(self, started: launching.Started | None = None) -> None:
+        """Start the process and ask it for the first shim, and go on while it loads. Raises EngineFailed.
+
+        One that was ``started`` before this is used where it is of the right way; else it is ended.
+        """
+        if started is not None and self._way == launching.EARLY_WAY:
+            self._process = started
+        elif started is not None:
+            started.end()
         self._ahead = self._asked()
 
     def close(self) -> None:
@@ -171,7 +167,7 @@ class Launcher:
         fd = theirs.fileno().to_bytes(_FD_BYTES, sys.byteorder)
         with self._starting:
             for is_last in (False, True):
-                line = self._line if self._is_alive() and self._line else self._start()
+                line = self._process.line if self._process and self._process.is_alive() else self._start()
                 try:
                     line.sendmsg([b"s"], [(SOL_SOCKET, SCM_RIGHTS, fd)])
                 except OSError as fault:
@@ -181,54 +177,23 @@ class Launcher:
                 else:
                     return
 
-    def _is_alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
     def _start(self) -> socket:
         self._stop()
-        ours, theirs = socketpair()
-        with closing(theirs):
-            self._process = subprocess.Popen(
-                [sys.executable, *self._options(), *self._arguments(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=None if self._inherit else subprocess.DEVNULL,
-                start_new_session=True,
-                env=self._env,
-            )
+        try:
+            self._process = launching.start(self._way, self._inherit, self._preload, self._env)
+        except OSError as fault:
+            raise EngineFailed(f"the launcher cannot be started ({fault})") from fault
         if self._preload is not None:
-            self._await_imports(ours)
-        self._line = ours
-        return ours
-
-    def _options(self) -> list[str]:
-        """Give the interpreter's options: bare and fast, or, to preload, with all that a script would have."""
-        if self._preload is not None:
-            return ["-P", "-c", _PROGRAM]
-        if self._way == "many":
-            # Without columns of code, for tracebacks alone, what shims use lies closer together.
-            return ["-I", "-S", "-X", "no_debug_ranges", "-c", _PROGRAM_FOR_MANY]
-        return ["-I", "-S", "-c", _PROGRAM]
-
-    def _arguments(self, fd: int) -> list[str]:
-        return [_ROOT, str(fd), self._way, *(self._preload or ())]
-
-    def _await_imports(self, line: socket) -> None:
-        ready = Line(line).receive(_IMPORT_SECONDS)
-        trouble = "the interpreter died" if ready is None else ready["trouble"]
-        if trouble:
-            line.close()
-            raise EngineFailed(trouble)
+            try:
+                _await_imports(self._process.line)
+            except EngineFailed:
+                self._stop()
+                raise
+        return self._process.line
 
     def _stop(self) -> None:
-        if self._line is not None:
-            self._line.close()
-            self._line = None
         if self._process is not None:
-            try:
-                self._process.wait(_READY_SECONDS)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+            self._process.end()
             self._process = None
 
 
@@ -239,3 +204,10 @@ def _greeted(line: Line) -> int:
         raise _NeverReady("a shim died before it was ready")
     pid: int = hello["pid"]
     return pid
+
+
+def _await_imports(line: socket) -> None:
+    ready = Line(line).receive(_IMPORT_SECONDS)
+    trouble = "the interpreter died" if ready is None else ready["trouble"]
+    if trouble:
+        raise EngineFailed(trouble)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from scriptfleet.execution.launcher import Launcher, Line
+from scriptfleet.execution.launching import Started
 
 #: A warm interpreter serves so many runs: what scripts leave in memory shared with it does not add up.
 RUNS_PER_WARM_SHIM: Final = 100
@@ -36,9 +37,9 @@ class Shelf:
             self._busy.add(line)
         return line
 
-    def start_ahead(self) -> None:
-        """Start the launcher without waiting until it is ready."""
-        self._launcher.start_ahead()
+    def start_ahead(self, started: Started | None = None) -> None:
+        """Start the launcher, or use one that was ``started``, without waiting until it is ready."""
+        self._launcher.start_ahead(started)
 
     def give_back(self, line: Line, is_sound: bool) -> None:
         """Put a shim back; one that is broken, has served its time or is one too many is let go."""

@@ -1,6 +1,6 @@
 """The launcher: single-threaded, small, the parent of all shims of one worker.
 
-Started as ``python -I -S -c "…" <fd>`` by execution/launcher.py. On its line come descriptors, one for each shim
+Started as ``python -I -S -c "…" <fd>`` by execution/launching.py. On its line come descriptors, one for each shim
 wanted; it forks a shim for each. It ends when the line closes.
 """
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 _FD_BYTES = 4
+_STANDARD_DESCRIPTORS = (0, 1, 2)
 
 
 def main(line_fd: int, way: str, modules: Sequence[str] = ()) -> NoReturn:
@@ -32,6 +33,8 @@ def main(line_fd: int, way: str, modules: Sequence[str] = ()) -> NoReturn:
     is_portable = way == "portable"
     line = socket(AF_UNIX, SOCK_STREAM, 0, line_fd)
     os.set_inheritable(line_fd, False)
+    _close_others(line_fd)
+    _lead_session()
     os.chdir("/")
     if not is_portable:
         become_subreaper()
@@ -57,6 +60,26 @@ def main(line_fd: int, way: str, modules: Sequence[str] = ()) -> NoReturn:
                 # The interpreter's own way out takes some ms, and tidies nothing that would not go by itself.
                 os._exit(0)
             shims.add(_fork_shim(fd, line, is_portable))
+
+
+def _close_others(line_fd: int) -> None:
+    """Close what whoever started the worker left open: it is neither ours nor the scripts'."""
+    try:
+        there = {int(name) for name in os.listdir("/dev/fd")}
+    except OSError:
+        there = set(range(os.sysconf("SC_OPEN_MAX")))
+    for fd in there - {*_STANDARD_DESCRIPTORS, line_fd}:
+        try:
+            os.close(fd)
+        except OSError:
+            # The listing's own, closed by now.
+            continue
+
+
+def _lead_session() -> None:
+    # Done already where the system starts processes so.
+    if os.getsid(0) != os.getpid():
+        os.setsid()
 
 
 def _import_and_tell(line: socket, modules: Sequence[str]) -> None:

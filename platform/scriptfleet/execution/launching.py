@@ -1,0 +1,89 @@
+"""Starting a launcher's process, by so little code that a command line does it before it reads its own words."""
+
+from __future__ import annotations
+
+import os
+import sys
+from _signal import SIGKILL, SIGPIPE, SIGXFSZ
+from _socket import socket, socketpair
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+_PROGRAM = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from scriptfleet.execution.shim.launcher import main; "
+    "main(int(sys.argv[2]), sys.argv[3], sys.argv[4:])"
+)
+_PROGRAM_FOR_MANY = (
+    "import sys; sys.path.append(sys.argv[1]); from scriptfleet.execution.shim.many import main; main(int(sys.argv[2]))"
+)
+#: The way of what a command line starts; it is known later whether the machine asks for another.
+EARLY_WAY = "one"
+#: Python ignores them.
+_TO_DEFAULT = (SIGPIPE, SIGXFSZ)
+#: Of the others some refuse to; there the launcher does it itself.
+_STARTING_SESSIONS = ("linux", "darwin")
+_FIRST_OWN_DESCRIPTOR = 3
+
+
+class Started:
+    """A launcher's process, and the line to it."""
+
+    def __init__(self, pid: int, line: socket) -> None:
+        self.line = line
+        self._pid, self._is_over = pid, False
+
+    def is_alive(self) -> bool:
+        """Tell whether it is still there."""
+        if not self._is_over:
+            try:
+                self._is_over = os.waitpid(self._pid, os.WNOHANG)[0] != 0
+            except ChildProcessError:
+                self._is_over = True
+        return not self._is_over
+
+    def end(self) -> None:
+        """Close the line and wait until the process is gone. Its shims go with lines of their own."""
+        self.line.close()
+        if self.is_alive():
+            # At the line's end it would go as it stands, but be woken for it first.
+            os.kill(self._pid, SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._is_over = True
+
+
+def start(
+    way: str, inherit_stdio: bool, preload: Sequence[str] | None = None, env: Mapping[str, str] | None = None
+) -> Started:
+    """Start a launcher, without waiting until it is ready; the ways are those of shim/launcher.py. Raises OSError."""
+    ours, theirs = socketpair()
+    # Another number than here, so that it is open there, and in nothing that another thread starts meanwhile.
+    fd = _FIRST_OWN_DESCRIPTOR + (theirs.fileno() == _FIRST_OWN_DESCRIPTOR)
+    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), fd)]
+    if not inherit_stdio:
+        actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
+    words = [sys.executable, *_options(way, preload), _ROOT, str(fd), way, *(preload or ())]
+    start_session, given = sys.platform in _STARTING_SESSIONS, env or {}
+    try:
+        pid = os.posix_spawn(
+            sys.executable, words, given, file_actions=actions, setsid=start_session, setsigdef=_TO_DEFAULT
+        )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return Started(pid, ours)
+
+
+def _options(way: str, preload: Sequence[str] | None) -> list[str]:
+    """Give the interpreter's options: bare and fast, or, to preload, with all that a script would have."""
+    if preload is not None:
+        return ["-P", "-c", _PROGRAM]
+    if way == "many":
+        # Without columns of code, for tracebacks alone, what shims use lies closer together.
+        return ["-I", "-S", "-X", "no_debug_ranges", "-c", _PROGRAM_FOR_MANY]
+    return ["-I", "-S", "-c", _PROGRAM]
