@@ -1,13 +1,11 @@
 """Every setting, once: its name in the environment, its default, its meaning. Read at the edge, then passed down."""
 
-import json
 import os
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 from scriptfleet.errors import InvalidValue
 
@@ -192,8 +190,15 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 def read_fleet_file(home: Path) -> dict[str, str]:
     """Give what a fleet that is up in ``home`` wrote about itself; empty when none is up."""
     try:
-        found = json.loads((home / FLEET_FILE).read_text())
+        written = (home / FLEET_FILE).read_text()
     except (OSError, ValueError):
+        return {}
+    # Loaded where a fleet is up.
+    import json  # noqa: PLC0415
+
+    try:
+        found = json.loads(written)
+    except ValueError:
         return {}
     return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
@@ -332,6 +337,9 @@ def _check(settings: Settings, redis_name: str = "SCRIPTFLEET_REDIS_URL") -> Non
 
 
 def _scheme(url: str) -> str:
+    # A run on this machine has no broker.
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
     try:
         return urlsplit(url).scheme
     except ValueError:

@@ -15,7 +15,6 @@ ScriptfleetError
 └── EngineFailed            the engine itself, not the script, could not go on
 """
 
-import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -149,5 +148,8 @@ def _said(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict | list | tuple):
+        # Few values are one of these, and many processes see no error.
+        import json  # noqa: PLC0415
+
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)

@@ -1,6 +1,5 @@
 """Commands of the user before and after a run. What they print goes to stderr: stdout is the script's."""
 
-import subprocess
 import sys
 from collections.abc import Mapping
 
@@ -46,6 +45,9 @@ def after(command: str, told: Mapping[str, str]) -> None:
 
 
 def _run(command: str, told: Mapping[str, str]) -> int:
+    # Few runs have such commands.
+    import subprocess  # noqa: PLC0415
+
     sys.stdout.flush()
     env = {**own_environment(), **told}
     done = subprocess.run(

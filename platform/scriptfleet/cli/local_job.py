@@ -3,13 +3,14 @@
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from scriptfleet.cli.tool_log import log
 from scriptfleet.config import Settings
 from scriptfleet.domain.ids import new_job_id
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.state import State
+from scriptfleet.domain.value import value
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.local import run_local
 from scriptfleet.execution.workspace import Workspace
@@ -31,7 +32,8 @@ class History(Protocol):
         """Keep that the job ended between two attempts."""
 
 
-class JobEnd(NamedTuple):
+@value(frozen=True, slots=True)
+class JobEnd:
     """How the job ended: usually as its last run, but cancelled where it was interrupted between two."""
 
     state: State

@@ -3,7 +3,6 @@
 Loaded when the options are read and the engine is on its way, since it takes as long to load as a launcher to start.
 """
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +91,9 @@ def _is_folder_with_entry(chosen: Namespace) -> bool:
 
 
 def _tell(chosen: Namespace, name: str, end: JobEnd, code: int, is_cost_shown: bool) -> None:
-    # Loaded by now: it knows the words of a record, and those were needed at the run's end.
+    # Loaded by now: what it takes to tell of a run is loaded while the script runs.
+    import json  # noqa: PLC0415
+
     from scriptfleet.cli.screen import cost_lines, note, print_json  # noqa: PLC0415
 
     usage = end.record.usage

@@ -1,6 +1,5 @@
 """``${NAME}`` in the variables of a job: what a reference stands for, and which cannot be resolved. Pure."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -103,7 +102,12 @@ def _output(name: str, outputs: Mapping[str, object]) -> str | None:
         if not isinstance(here, Mapping) or key not in here:
             return None
         here = here[key]
-    return here if isinstance(here, str) else json.dumps(here, ensure_ascii=False)
+    if isinstance(here, str):
+        return here
+    # Most outputs are text.
+    import json  # noqa: PLC0415
+
+    return json.dumps(here, ensure_ascii=False)
 
 
 def _among(known: Mapping[str, str]) -> str:

@@ -1,6 +1,5 @@
 """The spec of a job: what an app, a person or a schedule asks for. Immutable, and validated when it is made."""
 
-import json
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -132,7 +131,7 @@ class JobSpec:
         if self.inherit_env not in (None, True, False):
             raise InvalidValue("inherit_env", self.inherit_env, "true or false")
         for rule in check.strings("exclude_env", self.exclude_env):
-            if rule != "*" and not check.ENV_NAME.fullmatch(rule.removesuffix("*")):
+            if rule != "*" and not check.is_env_name(rule.removesuffix("*")):
                 raise InvalidValue("exclude_env", rule, "names of variables; * may stand at the end alone")
 
     def _check_interpreter(self) -> None:
@@ -181,7 +180,7 @@ class JobSpec:
         if (target := shown_target(self.kind, self.config)) is not None:
             return target[:200]
         shown = self.args or (self.config.get("args") or ()) or without_secrets(self.config.get("kwargs") or {})
-        return json.dumps(shown, ensure_ascii=False)[:200] if shown else ""
+        return _text(shown)[:200] if shown else ""
 
     def to_dict(self) -> dict[str, Any]:
         """Give plain JSON data: only what differs from the defaults, and the version of this form."""
@@ -202,7 +201,7 @@ class JobSpec:
 
     def to_json(self) -> str:
         """Give the one text of this spec: equal specs give equal text."""
-        return json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return _text(self.to_dict(), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -222,11 +221,21 @@ class JobSpec:
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
         """Read what to_json wrote."""
+        # As in _text().
+        import json  # noqa: PLC0415
+
         try:
             data = json.loads(text)
         except ValueError as fault:
             raise InvalidValue("job", text, f"JSON ({fault})") from fault
         return cls.from_dict(data)
+
+
+def _text(data: object, **form: Any) -> str:
+    # A script on this machine starts without it.
+    import json  # noqa: PLC0415
+
+    return json.dumps(data, ensure_ascii=False, **form)
 
 
 def _revived(given: dict[str, Any]) -> dict[str, Any]:

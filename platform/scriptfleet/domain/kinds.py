@@ -14,7 +14,7 @@ HTTP_REQUEST, FILE_OPERATION = "http_request", "file_operation"
 PYTHON_KINDS = (PYTHON_SCRIPT, PYTHON_FUNCTION)
 SHELLS = ("sh", "bash", "zsh", "fish")
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHA256_DIGITS, _HEXADECIMAL = 64, frozenset("0123456789abcdef")
 _DOTTED = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*"
 
 
@@ -29,7 +29,7 @@ class Source:
     form: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sha256, str) or not _SHA256.fullmatch(self.sha256):
+        if not _is_sha256(self.sha256):
             raise InvalidValue("source.sha256", self.sha256, "64 hexadecimal digits")
         check.integer("source.size_bytes", self.size_bytes, 0, 1 << 40)
         if self.form not in {"file", "bundle"}:
@@ -51,6 +51,10 @@ class Source:
         if given.keys() != {"sha256", "size_bytes", "form"}:
             raise InvalidValue("source", sorted(given), "sha256, size_bytes and form")
         return cls(**given)
+
+
+def _is_sha256(said: object) -> bool:
+    return isinstance(said, str) and len(said) == _SHA256_DIGITS and _HEXADECIMAL.issuperset(said)
 
 
 def check_config(kind: str, config: Mapping[str, Any], source: Source | None) -> None:

@@ -1,19 +1,13 @@
-"""What is a secret by its name, in which forms a secret's value may show, and how both are hidden. Pure."""
+"""What is a secret by its name, and how it and its value are hidden. Pure."""
 
-import json
 import re
-from binascii import b2a_base64
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
-from urllib.parse import quote, quote_plus
 
-from scriptfleet.domain.mask_stream import MASK, MaskStream
-
-HIDDEN: Final = MASK.decode()
+#: As in bytes (mask_stream.py).
+HIDDEN: Final = "***"
 #: A shorter value would be found everywhere.
 SHORTEST: Final = 4
-#: Lines of a secret of several lines are hidden one by one from this length on: a shorter one says little.
-_SHORTEST_LINE: Final = 8
 #: Levels of nested data that are looked through.
 _DEEPEST: Final = 200
 
@@ -73,10 +67,13 @@ def patterns(values: Iterable[str]) -> tuple[bytes, ...]:
 
     Values of less than four characters are left out: hiding them would hide half of every text.
     """
-    found: dict[bytes, None] = {}
-    for value in values:
-        if len(value.strip()) >= SHORTEST:
-            found.update(dict.fromkeys(_forms(value)))
+    hidden = [value for value in values if len(value.strip()) >= SHORTEST]
+    if not hidden:
+        return ()
+    # Few runs have secrets.
+    from scriptfleet.domain.mask_forms import forms_of  # noqa: PLC0415
+
+    found = dict.fromkeys(form for value in hidden for form in forms_of(value))
     return tuple(one for one in found if len(one) >= SHORTEST)
 
 
@@ -84,6 +81,9 @@ def mask_text(text: str, hidden: Sequence[bytes]) -> str:
     """Give a text with every pattern in it replaced by ``***``."""
     if not hidden:
         return text
+    # Few runs have secrets.
+    from scriptfleet.domain.mask_stream import MaskStream  # noqa: PLC0415
+
     content = text.encode("utf-8", "surrogatepass")
     return MaskStream(hidden).feed(content, is_last=True).decode("utf-8", "surrogatepass")
 
@@ -109,52 +109,3 @@ def _masked_number(value: object, hidden: Sequence[bytes]) -> object:
         return value
     shown = str(value)
     return value if mask_text(shown, hidden) == shown else HIDDEN
-
-
-def _forms(value: str) -> Iterator[bytes]:
-    content = value.encode("utf-8", "surrogatepass")
-    yield content
-    yield from (content.hex().encode(), content.hex().upper().encode())
-    yield from _base64_forms(content)
-    yield from _escaped_forms(value)
-    yield from _line_forms(content)
-
-
-def _base64_forms(content: bytes) -> Iterator[bytes]:
-    """Give the encoding alone, and the part that stays the same behind 0, 1 and 2 bytes of something else."""
-    yield from _both_alphabets(b2a_base64(content, newline=False))
-    for lead in range(3):
-        encoded = b2a_base64(bytes(lead) + content, newline=False)
-        # The first and the last character may hold bits of the neighbours.
-        same = encoded[(lead * 8 + 5) // 6 : (lead + len(content)) * 8 // 6]
-        yield from _both_alphabets(same)
-
-
-def _both_alphabets(encoded: bytes) -> tuple[bytes, ...]:
-    return encoded, encoded.rstrip(b"="), encoded.replace(b"+", b"-").replace(b"/", b"_")
-
-
-def _escaped_forms(value: str) -> Iterator[bytes]:
-    written = [json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]]
-    # A lone surrogate cannot be part of an address.
-    if value.isascii() or _is_utf8(value):
-        written += [quote(value, safe=""), quote(value), quote_plus(value)]
-    yield from (one.encode("utf-8", "surrogatepass") for one in written)
-
-
-def _line_forms(content: bytes) -> Iterator[bytes]:
-    if b"\n" not in content:
-        return
-    lines = [line.strip() for line in content.splitlines()]
-    yield b"\r\n".join(content.splitlines())
-    # A trailing break of the value is often not printed.
-    yield content.strip()
-    yield from (line for line in lines if len(line) >= _SHORTEST_LINE)
-
-
-def _is_utf8(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,7 +1,6 @@
 """Why a run ended: read from how its process ended and from who ended it."""
 
 import re
-import signal
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -64,6 +63,9 @@ def judge(exit_code: int, signum: int | None, stopped: StopReason | None, detail
 
 def signal_name(signum: int) -> str:
     """Give a signal's name, such as SIGSEGV."""
+    # Few runs end by one.
+    import signal  # noqa: PLC0415
+
     try:
         return signal.Signals(signum).name
     except ValueError:

@@ -194,7 +194,7 @@ def _choice(parameter: Parameter, value: object) -> str:
 
 
 def _secret(parameter: Parameter, value: object) -> str:
-    if not isinstance(value, str) or not check.ENV_NAME.fullmatch(value) or len(value) > LONGEST_SECRET_NAME:
+    if not isinstance(value, str) or not check.is_env_name(value) or len(value) > LONGEST_SECRET_NAME:
         # Not shown: somebody may have given the secret itself.
         raise parameter.refused("***")
     if parameter.choices and value not in parameter.choices:

@@ -1,7 +1,8 @@
 """Immutable values: declared as frozen dataclasses with slots are, and taken for such, but quick to load.
 
 ``dataclasses`` loads ``inspect`` and compiles five functions for each class: a sixth of the time that a short
-``scriptfleet run`` takes. Here one is compiled; what ``dataclasses`` itself wants to know is worked out when it asks.
+``scriptfleet run`` takes. Here one is compiled, and that only for a class of which many are made; what ``dataclasses``
+itself wants to know is worked out when it asks.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,8 @@ __all__ = ["content_of", "field", "names_of", "replace", "value"]
 
 _T = TypeVar("_T")
 
+#: To compile what makes a value takes as long as making so many without.
+_MANY: Final = 30
 #: Stands in a signature for a default that is made anew each time.
 _MADE: Final = object()
 
@@ -24,6 +27,9 @@ def names_of(form: type) -> tuple[str, ...]:
 def content_of(one: object) -> dict[str, Any]:
     """Give a value's fields by name, as they are."""
     return {name: getattr(one, name) for name in names_of(type(one))}
+
+
+_set: Final = object.__setattr__
 
 
 class _Field:
@@ -66,8 +72,30 @@ def _made(declared: type) -> type:
     own = {name: said for name, said in declared.__dict__.items() if name not in dropped}
     slots = {"__slots__": names, "__match_args__": names, "__dataclass_fields__": _LateFields(defaults)}
     form = type(declared.__name__, (), {**_SHARED, **own, **slots})
-    form.__init__ = _init(form, names, defaults)  # type: ignore[misc]
+    form.__init__ = _first_init(form, names, defaults)  # type: ignore[misc]
     return form
+
+
+def _first_init(form: type, names: tuple[str, ...], defaults: dict[str, Any]) -> Callable[..., None]:
+    """Give what makes the first values of a class, and refuses words that do not fit in the words of the other."""
+    made = 0
+
+    def init(self: Any, *given: Any, **named: Any) -> None:
+        nonlocal made
+        made += 1
+        content = {**defaults, **dict(zip(names, given, strict=False)), **named}
+        is_fitting = len(given) <= len(names) and named.keys().isdisjoint(names[: len(given)])
+        if made > _MANY or not is_fitting or content.keys() != set(names):
+            form.__init__ = _init(form, names, defaults)  # type: ignore[misc]
+            form.__init__(self, *given, **named)  # type: ignore[misc]
+            return
+        for name, said in content.items():
+            _set(self, name, said.make() if isinstance(said, _Field) else said)
+        if hasattr(self, "__post_init__"):
+            self.__post_init__()
+
+    init.__qualname__, init.__module__ = f"{form.__qualname__}.__init__", form.__module__
+    return init
 
 
 def _init(form: type, names: tuple[str, ...], defaults: dict[str, Any]) -> Callable[..., None]:

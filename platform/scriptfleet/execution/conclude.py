@@ -16,10 +16,10 @@ from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import Usage
 from scriptfleet.domain.value import replace
 from scriptfleet.execution.cgroups.group import GroupReading
+from scriptfleet.execution.ended import Account, Ended, StreamCount
 from scriptfleet.execution.identity import Identity
 from scriptfleet.execution.monitor.watched import Watched
 from scriptfleet.execution.plain_file import open_plain
-from scriptfleet.execution.plan import Account, Ended, StreamCount
 from scriptfleet.execution.shim.capture import cut_note
 from scriptfleet.late_log import late_log
 

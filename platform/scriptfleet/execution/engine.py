@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,24 +10,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from scriptfleet.domain.limits import Limits
-from scriptfleet.domain.outcome import StopReason
 from scriptfleet.errors import EngineFailed
-from scriptfleet.execution.abandoned import end_abandoned
-from scriptfleet.execution.cgroups.group import GroupReading, RunGroup, group_name
 from scriptfleet.execution.cgroups.method import Method, lists_children
 from scriptfleet.execution.launcher import Line
 from scriptfleet.execution.launching import Started
-from scriptfleet.execution.monitor.gpu import find_gpus
-from scriptfleet.execution.monitor.sampler import Sampler
-from scriptfleet.execution.monitor.trees import trees_for
-from scriptfleet.execution.monitor.watched import Watched
-from scriptfleet.execution.plan import Account, Ended, Plan, StreamCount
+from scriptfleet.execution.plan import Plan
 from scriptfleet.execution.reports import VARIABLE
 from scriptfleet.execution.shelf import Preload, Shelves
 from scriptfleet.late_log import late_log
 
 if TYPE_CHECKING:
+    from scriptfleet.domain.outcome import StopReason
     from scriptfleet.execution.cgroups.find import Found
+    from scriptfleet.execution.cgroups.group import RunGroup
+    from scriptfleet.execution.ended import Ended
+    from scriptfleet.execution.monitor.sampler import Sampler
+    from scriptfleet.execution.monitor.watched import Watched
 
 log = late_log("scriptfleet.engine")
 
@@ -51,7 +48,7 @@ class Supervisor(EngineFailed):
 class Running:
     """A run that has started: its orders go through here, from any thread."""
 
-    def __init__(self, line: Line, plan: Plan, started: dict[str, Any], group: RunGroup | None) -> None:
+    def __init__(self, line: Line, plan: Plan, started: dict[str, Any], group: "RunGroup | None") -> None:
         self._line = line
         #: Between TERM and KILL, unless who ends it says otherwise.
         self.grace_seconds = plan.grace_seconds
@@ -74,7 +71,7 @@ class Running:
         self._lease_until = plan.lease_until
         self._is_over = False
 
-    def stop(self, reason: StopReason, grace_seconds: float | None = None) -> None:
+    def stop(self, reason: "StopReason", grace_seconds: float | None = None) -> None:
         """End the run: TERM to its tree, KILL after the grace. The first reason stands."""
         grace = self.grace_seconds if grace_seconds is None else grace_seconds
         self._order({"op": "stop", "reason": str(reason), "grace": grace})
@@ -125,7 +122,13 @@ class Engine:
         is_usual = method is Method.AUTO and lists_children()
         self._is_portable = not is_usual and self.accounting.method is Method.SAMPLED
         self._shelves = Shelves(inherit_stdio, dict(warm_env or {}), self._is_portable, is_for_many)
-        self._sampler = Sampler(trees_for(self._is_portable), interval_seconds, find_gpus())
+        self._interval_seconds = interval_seconds
+        self._guard = threading.Lock()
+        self._made_sampler: Sampler | None = None
+        self._is_closed = False
+        if self._is_portable:
+            # Needs a package: better said now than when a script has started.
+            self._sampler()
 
     @cached_property
     def accounting(self) -> "Found":
@@ -142,12 +145,13 @@ class Engine:
     def warm_up(self, count: int, preload: Preload = None) -> None:
         """Have this many shims ready before the first run, cold or with modules preloaded. Raises EngineFailed."""
         log.debug("accounting method=%s", self.accounting.method)
+        self._sampler()
         shelf = self._shelves.of(preload)
         lines = [shelf.take() for _ in range(count)]
         for line in lines:
             shelf.give_back(line, is_sound=True)
 
-    def run(self, plan: Plan, on_start: Callable[[Running], None] | None = None) -> tuple[Ended, Watched]:
+    def run(self, plan: Plan, on_start: Callable[[Running], None] | None = None) -> "tuple[Ended, Watched]":
         """Run a plan to its end; blocks. ``on_start`` gets the run once it has started.
 
         Raises CouldNotStart when the program cannot be executed, LeaseOver when its lease is, Supervisor when the shim
@@ -168,49 +172,76 @@ class Engine:
 
     def close(self) -> None:
         """End every shim, what they still run, and the launcher. Runs that go on meanwhile end with Supervisor."""
-        self._sampler.close()
+        with self._guard:
+            self._is_closed = True
+            if self._made_sampler is not None:
+                self._made_sampler.close()
         self._shelves.close()
 
-    def _run_on(self, line: Line, plan: Plan, on_start: Callable[[Running], None] | None) -> tuple[Ended, Watched]:
+    def _sampler(self) -> "Sampler":
+        """Give what watches the runs; made for the first one."""
+        with self._guard:
+            if self._made_sampler is None:
+                self._made_sampler = self._new_sampler()
+            return self._made_sampler
+
+    def _new_sampler(self) -> "Sampler":
+        # A script starts while this loads.
+        from scriptfleet.execution.monitor.gpu import find_gpus  # noqa: PLC0415
+        from scriptfleet.execution.monitor.sampler import Sampler  # noqa: PLC0415
+        from scriptfleet.execution.monitor.trees import trees_for  # noqa: PLC0415
+
+        made = Sampler(trees_for(self._is_portable), self._interval_seconds, find_gpus())
+        if self._is_closed:
+            made.close()
+        return made
+
+    def _run_on(self, line: Line, plan: Plan, on_start: Callable[[Running], None] | None) -> "tuple[Ended, Watched]":
         if not self._is_grouping_all and not _needs_kernel(plan.limits):
             return self._run_in(None, line, plan, on_start)
         with self._grouped(plan.limits) as group:
             return self._run_in(group, line, plan, on_start)
 
     def _run_in(
-        self, group: RunGroup | None, line: Line, plan: Plan, on_start: Callable[[Running], None] | None
-    ) -> tuple[Ended, Watched]:
+        self, group: "RunGroup | None", line: Line, plan: Plan, on_start: Callable[[Running], None] | None
+    ) -> "tuple[Ended, Watched]":
         if plan.lease_until is not None and plan.lease_until <= time.monotonic():
             raise LeaseOver("its lease was over before it could start")
         line.send(_request(plan) | self._group_request(group))
+        sampler = self._sampler()
         first = self._next(line)
         if first["event"] == "failed":
             raise CouldNotStart(f"cannot execute {plan.argv[0]}: {first['reason']}")
         running = Running(line, plan, first, group)
         if running.was_short:
-            watched = self._sampler.missed(running, first["first"])
+            watched = sampler.missed(running, first["first"])
             ended = self._see_end(running, watched, line, on_start)
         else:
-            with self._sampler.watching(running, first["first"]) as watched:
+            with sampler.watching(running, first["first"]) as watched:
                 ended = self._see_end(running, watched, line, on_start)
         return watched.close(ended), watched
 
     def _see_end(
-        self, running: Running, watched: Watched, line: Line, on_start: Callable[[Running], None] | None
-    ) -> Ended:
+        self, running: Running, watched: "Watched", line: Line, on_start: Callable[[Running], None] | None
+    ) -> "Ended":
         running.watched = watched
         if on_start is not None:
             on_start(running)
+        from scriptfleet.execution.ended import account_of  # noqa: PLC0415
+
         try:
-            return _ended(self._next(line), running, self._is_portable)
+            report = self._next(line)
+            return account_of(report, running.limits, running.group, running.started_wall, self._is_portable)
         except Supervisor:
+            from scriptfleet.execution.abandoned import end_abandoned  # noqa: PLC0415
+
             end_abandoned(running.group, running.main_pid)
             raise
         finally:
             running.over()
 
     @contextmanager
-    def _grouped(self, limits: Limits) -> Iterator[RunGroup | None]:
+    def _grouped(self, limits: Limits) -> "Iterator[RunGroup | None]":
         """Make a run's control group, as is done where it is worth it, and delete it after.
 
         Entering a group waits for all CPUs to pass a quiet moment: 8 to 15 ms on an idle machine, more than a short job
@@ -223,9 +254,11 @@ class Engine:
             if group is not None:
                 group.remove()
 
-    def _new_group(self, limits: Limits) -> RunGroup | None:
+    def _new_group(self, limits: Limits) -> "RunGroup | None":
         if self.accounting.hierarchy is None:
             return None
+        from scriptfleet.execution.cgroups.group import group_name  # noqa: PLC0415
+
         try:
             return self.accounting.hierarchy.make(group_name(next(_NUMBERS)), limits)
         except OSError as fault:
@@ -233,7 +266,7 @@ class Engine:
             log.warning("no_group reason=%s", fault)
             return None
 
-    def _group_request(self, group: RunGroup | None) -> dict[str, Any]:
+    def _group_request(self, group: "RunGroup | None") -> dict[str, Any]:
         if group is None or self.accounting.hierarchy is None:
             return {"enter": [], "home": [], "after_start": []}
         return {"enter": group.enter(), "home": self.accounting.hierarchy.home, "after_start": group.after_start()}
@@ -278,63 +311,6 @@ def _kernel_limits(limits: Limits) -> dict[str, float]:
     return {name: value for name, value in known.items() if value is not None}
 
 
-def _ended(report: dict[str, Any], running: Running, is_portable: bool) -> Ended:
-    usage = report["usage"]
-    reading = _group_reading(running.group, report["own_seconds"])
-    reason = report["reason"] or _limit_met(reading, report["status"], running.limits)
-    return Ended(
-        status=report["status"],
-        stopped=StopReason(reason) if reason else None,
-        seconds=report["seconds"],
-        started_wall=running.started_wall,
-        ended_wall=report["ended_wall"],
-        account=Account(
-            user_seconds=usage["user"],
-            system_seconds=usage["system"],
-            peak_kb=usage["peak_kb"],
-            minor_faults=usage["minor_faults"],
-            major_faults=usage["major_faults"],
-            voluntary_switches=usage["voluntary"],
-            involuntary_switches=usage["involuntary"],
-            blocks_in=usage["blocks_in"],
-            blocks_out=usage["blocks_out"],
-        ),
-        own_peak_kb=report["own_peak_kb"],
-        group=reading,
-        method=running.group.method if running.group else _without_group(is_portable),
-        orphans_ended=report["orphans_ended"],
-        stdout=StreamCount(**report["stdout"]),
-        stderr=StreamCount(**report["stderr"]),
-        network=report["network"],
-    )
-
-
 def _needs_kernel(limits: Limits) -> bool:
     """Tell whether a limit is one that only a control group makes the kernel hold over a whole tree."""
     return limits.memory_mb is not None or limits.processes is not None
-
-
-def _without_group(is_portable: bool) -> str:
-    """Name what accounted a run that has no control group, also when its making failed."""
-    return str(Method.SAMPLED if is_portable else Method.RUSAGE)
-
-
-def _group_reading(group: RunGroup | None, own_seconds: float) -> GroupReading | None:
-    """Read the group once its processes are gone; what the shim used inside it is not the run's."""
-    if group is None:
-        return None
-    reading = group.read()
-    used = reading.cpu_seconds
-    return reading if used is None else reading._replace(cpu_seconds=max(0.0, used - own_seconds))
-
-
-def _limit_met(reading: GroupReading | None, status: int, limits: Limits) -> StopReason | None:
-    """Tell which of the kernel's limits a run met that nobody had to end; a grandchild's death for memory counts."""
-    if reading is not None and reading.oom_kills:
-        return StopReason.MEMORY
-    if reading is not None and reading.forks_refused and status:
-        return StopReason.PROCESSES
-    # The kernel's own limit of one process may be quicker than the sampler, which adds up the tree.
-    if limits.cpu_seconds is not None and status & 0x7F == signal.SIGXCPU:
-        return StopReason.CPU_TIME
-    return None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from _signal import SIGKILL, SIGPIPE, SIGXFSZ
 from _socket import socket, socketpair
+
+from scriptfleet.execution.shim import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _PROGRAM_FOR_MANY = (
 #: The way of what a command line starts; it is known later whether the machine asks for another.
 EARLY_WAY = "one"
 #: Python ignores them.
-_TO_DEFAULT = (SIGPIPE, SIGXFSZ)
+_TO_DEFAULT = (signals.SIGPIPE, signals.SIGXFSZ)
 #: Of the others some refuse to; there the launcher does it itself.
 _STARTING_SESSIONS = ("linux", "darwin")
 _FIRST_OWN_DESCRIPTOR = 3
@@ -50,7 +51,7 @@ class Started:
         self.line.close()
         if self.is_alive():
             # At the line's end it would go as it stands, but be woken for it first.
-            os.kill(self._pid, SIGKILL)
+            os.kill(self._pid, signals.SIGKILL)
             os.waitpid(self._pid, 0)
             self._is_over = True
 

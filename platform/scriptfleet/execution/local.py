@@ -1,6 +1,5 @@
 """A run on this machine with no server: the same engine, the same record."""
 
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from scriptfleet.execution.own_folder import own_folder
 from scriptfleet.execution.pipeline import Assignment, Surroundings, execute, this_host
 from scriptfleet.execution.program import HostRules
 from scriptfleet.execution.secret import secrets_of
+from scriptfleet.execution.shim import signals
 from scriptfleet.execution.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -79,12 +79,12 @@ def _surroundings(engine: Engine, said: Settings, is_interactive: bool) -> Surro
 @contextmanager
 def _ended_by_signals() -> Iterator["_Stopper"]:
     stopper = _Stopper()
-    before = {signum: signal.signal(signum, stopper.on_signal) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: signals.signal(signum, stopper.on_signal) for signum in (signals.SIGINT, signals.SIGTERM)}
     try:
         yield stopper
     finally:
         for signum, handler in before.items():
-            signal.signal(signum, handler)
+            signals.signal(signum, handler)
 
 
 class _Stopper:

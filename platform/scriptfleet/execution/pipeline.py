@@ -17,8 +17,7 @@ from scriptfleet.execution.engine import CouldNotStart, Engine, LeaseOver, Runni
 from scriptfleet.execution.environment import Inheritance, RunEnvironment
 from scriptfleet.execution.executor import executor_of, timeout_of, turn_of
 from scriptfleet.execution.identity import Identity
-from scriptfleet.execution.monitor.watched import Watched
-from scriptfleet.execution.plan import Ended, Plan
+from scriptfleet.execution.plan import Plan
 from scriptfleet.execution.program import HostRules, Place, Program
 from scriptfleet.execution.secret import SecretChain
 from scriptfleet.execution.shelf import Preload
@@ -26,6 +25,8 @@ from scriptfleet.execution.workspace import SourceCache, Workspace
 
 if TYPE_CHECKING:
     from scriptfleet.domain.run import RunRecord
+    from scriptfleet.execution.ended import Ended
+    from scriptfleet.execution.monitor.watched import Watched
 
 
 class Surroundings(NamedTuple):
@@ -109,7 +110,7 @@ def _failed(run: Assignment, fault: Exception, masks: tuple[bytes, ...]) -> "Run
 
 
 def _concluded(
-    around: Surroundings, run: Assignment, plan: Plan, program: Program, ended: Ended, watched: Watched
+    around: Surroundings, run: Assignment, plan: Plan, program: Program, ended: "Ended", watched: "Watched"
 ) -> "RunRecord":
     from scriptfleet.execution.conclude import Facts, conclude, masked  # noqa: PLC0415
     from scriptfleet.execution.reported import with_reported  # noqa: PLC0415

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     import datetime
 
     Moment = datetime.datetime | float | int
+else:
+    # As a text it would be compiled when the class below is made.
+    Moment = Any
 
 #: A kind, and what its config says beside the entry.
 _How = tuple[str, dict[str, Any]]
@@ -59,8 +62,8 @@ class Options(TypedDict, total=False):
     retry: RetryPolicy | int
     limits: Limits | Mapping[str, Any]
     idempotency_key: str | None
-    not_before: "Moment | None"
-    expires: "Moment | None"
+    not_before: Moment | None
+    expires: Moment | None
     interpreter: str | None
     warm: bool
     preload: Sequence[str]

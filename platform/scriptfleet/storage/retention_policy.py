@@ -158,7 +158,7 @@ def new_policy(
     now: float,
 ) -> Policy:
     """Give a policy with what its preset asks for; days None are the preset's, or 90. Raises InvalidValue."""
-    if not isinstance(name, str) or not check.SHORT_NAME.fullmatch(name):
+    if not check.is_short_name(name):
         raise InvalidValue("policy", name, "up to 64 letters, digits, '-', '_' and '.'")
     if compliance is not None and compliance not in PRESETS:
         raise InvalidValue("compliance", compliance, ", ".join(PRESETS))

@@ -1,7 +1,6 @@
 """Which Python runs a job: this process's own, or one that the job names by path or by a name found on PATH."""
 
 import os
-import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -47,6 +46,9 @@ def _path_of(named: str) -> str:
 @lru_cache(maxsize=64)
 def _version(path: str, _changed_ns: int) -> str:
     """Ask an interpreter for its version; asked again when its file has changed."""
+    # Few jobs name one.
+    import subprocess  # noqa: PLC0415
+
     env = {name: value for name, value in own_environment().items() if name in _NEEDED}
     try:
         answer = subprocess.run(

@@ -8,6 +8,13 @@ from scriptfleet.domain.outcome import StopReason
 from scriptfleet.execution.cgroups.group import RunGroup
 
 
+class IoBytes(NamedTuple):
+    """Storage I/O, as the kernel accounts it to tasks: what getrusage(2) has in blocks at the end."""
+
+    read: int
+    written: int
+
+
 class Reading(NamedTuple):
     """One process at one moment."""
 
@@ -17,14 +24,7 @@ class Reading(NamedTuple):
     rss_bytes: int
     threads: int
     #: Storage I/O of its own and of children it has waited for; None where it may not be seen.
-    io: "IoBytes | None" = None
-
-
-class IoBytes(NamedTuple):
-    """Storage I/O, as the kernel accounts it to tasks: what getrusage(2) has in blocks at the end."""
-
-    read: int
-    written: int
+    io: IoBytes | None = None
 
 
 class ProcessFacts(NamedTuple):

@@ -9,11 +9,11 @@ from scriptfleet.domain.outcome import StopReason
 from scriptfleet.domain.process_tree import ProcessTree
 from scriptfleet.domain.sample import Sample
 from scriptfleet.execution.cgroups.group import Refusals, RunGroup
+from scriptfleet.execution.ended import Ended
 from scriptfleet.execution.monitor.curve import Curve
 from scriptfleet.execution.monitor.gpu import GpuPeak, Gpus
 from scriptfleet.execution.monitor.snapshots import Snapshots
 from scriptfleet.execution.monitor.tree import IoBytes, Reading, Run, Tree
-from scriptfleet.execution.plan import Ended
 
 _MIB: Final = 1024 * 1024
 #: Counting open files lists a folder for each process: done at every so many readings.
