@@ -1,11 +1,11 @@
 """``scriptfleet definition``: jobs under a name, with parameters, in versions that never change."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 from scriptfleet.cli import stored_jobs, trail
+from scriptfleet.cli.amounts import NotAccepted
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.job_options import add_job, add_placement, draft_of
 from scriptfleet.cli.screen import UNKNOWN, moment, note, print_facts, print_json
@@ -202,7 +202,7 @@ def _parameter(text: str) -> Parameter:
     try:
         return Parameter.from_dict(name, json.loads(said) if equals else {})
     except InvalidValue as fault:
-        raise argparse.ArgumentTypeError(str(fault)) from fault
+        raise NotAccepted(str(fault)) from fault
     except ValueError as fault:
         what = 'expected NAME=JSON, such as count={"type": "integer"}'
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: {what} ({fault})") from fault
+        raise NotAccepted(f"{text!r} is not accepted: {what} ({fault})") from fault

@@ -4,19 +4,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scriptfleet.cli.amounts import pair
-from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.cli.plain_words import Namespace
 from scriptfleet.config import Settings
 from scriptfleet.domain.value import replace
 from scriptfleet.errors import InvalidValue
 
 if TYPE_CHECKING:
+    from scriptfleet.cli.verb_parser import VerbParser
     from scriptfleet.queues.drafts import Draft
 
 #: What says what is run, which the definition does.
 _SOURCES = ("script", "shell", "code", "http", "entry", "method", "header", "body", "bearer")
 
 
-def add_definition(parser: VerbParser) -> None:
+def add_definition(parser: "VerbParser") -> None:
     """Add --definition and -P."""
     group = parser.add_argument_group("from a definition, instead of SCRIPT; other options change what it says")
     group.add_argument("--definition", metavar="NAME[@VERSION]", help="the definition (`scriptfleet definition ls`)")

@@ -9,8 +9,8 @@ from typing import Final
 
 from scriptfleet import __version__
 from scriptfleet.cli.loading import loading
-from scriptfleet.cli.verb_parser import USAGE_EXIT_CODE
-from scriptfleet.cli.verbs import VERBS, load, missing_extra, parser_of
+from scriptfleet.cli.plain_words import USAGE_EXIT_CODE
+from scriptfleet.cli.verbs import VERBS, load, missing_extra, parser_of, read_plainly
 from scriptfleet.errors import InvalidValue, ScriptfleetError
 
 #: The tool's own error, as against the script's.
@@ -70,8 +70,8 @@ def _call(name: str, words: Sequence[str]) -> int:
     if name not in VERBS:
         raise InvalidValue("verb", name, f"one of {', '.join(VERBS)}")
     with loading():
-        parser = parser_of(name)
-    return load(name).execute(parser.read(words))
+        chosen = read_plainly(name, words) or parser_of(name).read(words)
+    return load(name).execute(chosen)
 
 
 def _told(message: str, code: int) -> int:

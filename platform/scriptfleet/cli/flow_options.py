@@ -1,14 +1,17 @@
 """Options that say what a job asks of the whole fleet: limits by key, and a worker that fits."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scriptfleet.cli.amounts import count, pair, size
-from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.cli.plain_words import Namespace
+
+if TYPE_CHECKING:
+    from scriptfleet.cli.verb_parser import VerbParser
 
 _MIB = 1024 * 1024
 
 
-def add_flow(parser: VerbParser) -> None:
+def add_flow(parser: "VerbParser") -> None:
     """Add them."""
     group = parser.add_argument_group("beside other jobs, over the whole fleet")
     group.add_argument("--concurrency-key", metavar="KEY", help="jobs of this key share a limit")

@@ -2,11 +2,14 @@
 
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from scriptfleet.cli.tool_log import log
-from scriptfleet.cli.verb_parser import VerbParser
 from scriptfleet.config import own_environment
 from scriptfleet.errors import ScriptfleetError
+
+if TYPE_CHECKING:
+    from scriptfleet.cli.verb_parser import VerbParser
 
 _SHELL = "/bin/sh"
 
@@ -19,7 +22,7 @@ class HookFailed(ScriptfleetError):
         super().__init__(f"--before ended with exit code {exit_code}: {command}: the script was not started")
 
 
-def add_hooks(parser: VerbParser) -> None:
+def add_hooks(parser: "VerbParser") -> None:
     """Add --before and --after."""
     group = parser.add_argument_group("hooks (shell commands; what they print goes to stderr)")
     group.add_argument("--before", metavar="COMMAND", help="run this first; when it fails the script is not started")

@@ -1,15 +1,18 @@
 """Options that describe an HTTP request as a job."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from scriptfleet.cli.amounts import header
-from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.cli.plain_words import Namespace
 from scriptfleet.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from scriptfleet.cli.verb_parser import VerbParser
 
 _ITS_OWN: Final = ("method", "header", "body", "bearer")
 
 
-def add_http(parser: VerbParser) -> None:
+def add_http(parser: "VerbParser") -> None:
     """Add --http and what belongs to it."""
     group = parser.add_argument_group("an HTTP request")
     group.add_argument("--http", metavar="URL", help="make this request; its body is the output")

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 from scriptfleet.cli.amounts import count, duration, pair, priority, size, span
 from scriptfleet.cli.flow_options import add_flow, flow_of
 from scriptfleet.cli.http_options import add_http, refuse_without_http, request_of
+from scriptfleet.cli.plain_words import Namespace
 from scriptfleet.cli.retry_options import add_retry, retry_of
 from scriptfleet.cli.surroundings_options import add_isolation, add_surroundings, surroundings_of
-from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.errors import InvalidValue
 
 if TYPE_CHECKING:
+    from scriptfleet.cli.verb_parser import VerbParser
     from scriptfleet.queues.drafts import Draft, Options
 
 _MIB = 1024 * 1024
 
 
-def add_job(parser: VerbParser, words_before: int = 0) -> None:
+def add_job(parser: "VerbParser", words_before: int = 0) -> None:
     """Add what is run, in what bounds, with what around it, and when it is tried again."""
     add_source(parser, words_before)
     add_http(parser)
@@ -28,7 +29,7 @@ def add_job(parser: VerbParser, words_before: int = 0) -> None:
     add_retry(parser)
 
 
-def add_source(parser: VerbParser, words_before: int = 0) -> None:
+def add_source(parser: "VerbParser", words_before: int = 0) -> None:
     """Add what is run: SCRIPT with its arguments, --shell, or --code."""
     parser.take_script("a script, or a folder with main.py in it", words_before)
     group = parser.add_argument_group("what to run, other than SCRIPT")
@@ -38,7 +39,7 @@ def add_source(parser: VerbParser, words_before: int = 0) -> None:
     group.add_argument("--name", help="what the job is shown as (else the script's name)")
 
 
-def add_bounds(parser: VerbParser) -> None:
+def add_bounds(parser: "VerbParser") -> None:
     """Add what one run may use."""
     group = parser.add_argument_group("bounds of a run")
     group.add_argument("--timeout", type=duration, metavar="TIME", help="end it after this time, such as 90s or 2h")
@@ -51,7 +52,7 @@ def add_bounds(parser: VerbParser) -> None:
     group.add_argument("--output-limit", type=size, metavar="SIZE", help="keep so much of each stream (else 10M)")
 
 
-def add_placement(parser: VerbParser) -> None:
+def add_placement(parser: "VerbParser") -> None:
     """Add where a job goes and how it is treated there."""
     group = parser.add_argument_group("on the fleet")
     group.add_argument("--queue", help="the queue (else default)")
@@ -61,7 +62,7 @@ def add_placement(parser: VerbParser) -> None:
     add_flow(parser)
 
 
-def add_moments(parser: VerbParser) -> None:
+def add_moments(parser: "VerbParser") -> None:
     """Add what holds for one submit alone."""
     group = parser.add_argument_group("this submit")
     group.add_argument("--delay", type=duration, metavar="TIME", help="start it no sooner than in this time")

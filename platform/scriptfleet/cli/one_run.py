@@ -12,10 +12,10 @@ from scriptfleet.cli import hooks
 from scriptfleet.cli.definition_options import draft_by_name, is_by_name, unpacked
 from scriptfleet.cli.job_options import draft_of, the_one_source
 from scriptfleet.cli.local_job import History, JobEnd, LocalJob
+from scriptfleet.cli.plain_words import Namespace
 from scriptfleet.cli.run_wishes import RunWishes
 from scriptfleet.cli.submitter import submitter
 from scriptfleet.cli.tool_log import is_shown
-from scriptfleet.cli.verb_parser import Namespace
 from scriptfleet.config import Settings
 from scriptfleet.domain.state import exit_code
 from scriptfleet.errors import ScriptfleetError

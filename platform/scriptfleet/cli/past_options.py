@@ -1,11 +1,14 @@
 """Options of ``run`` that ask its history instead of running a script; verbs of the same meaning stand beside them."""
 
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from scriptfleet.cli.amounts import count, days
-from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.cli.plain_words import Namespace
 from scriptfleet.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from scriptfleet.cli.verb_parser import VerbParser
 
 #: As storage has them, which takes half a second to load: a test compares.
 AGGREGATES: Final = ("min", "max", "avg", "sum", "count", "median", "p50", "p90", "p95", "p99")
@@ -24,7 +27,7 @@ _ASKING: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
 }
 
 
-def add_past(parser: VerbParser) -> None:
+def add_past(parser: "VerbParser") -> None:
     """Add them."""
     _add_query(parser)
     _add_export(parser)
@@ -47,7 +50,7 @@ def _refuse_alone(chosen: Namespace, mains: tuple[str, ...], others: tuple[str, 
             raise InvalidValue(f"--{other.replace('_', '-')}", value, f"{beside} beside it")
 
 
-def _add_query(parser: VerbParser) -> None:
+def _add_query(parser: "VerbParser") -> None:
     group = parser.add_argument_group("metrics of past runs (as `scriptfleet query`)")
     group.add_argument("--query-metric", metavar="METRIC", help="show a metric, such as cpu_max or custom.NAME")
     group.add_argument("--query-script", metavar="NAME", help="of this script alone")
@@ -61,7 +64,7 @@ def _add_query(parser: VerbParser) -> None:
     group.add_argument("--metrics-list", action="store_true", help="list the metrics there are")
 
 
-def _add_export(parser: VerbParser) -> None:
+def _add_export(parser: "VerbParser") -> None:
     group = parser.add_argument_group("exporting past runs (as `scriptfleet export`)")
     group.add_argument("--export-output", type=Path, metavar="FILE", help="write past runs to this file")
     group.add_argument("--export-format", choices=FORMATS, help="its format (else by FILE's ending, else csv)")
@@ -71,7 +74,7 @@ def _add_export(parser: VerbParser) -> None:
     group.add_argument("--export-end-date", metavar="YYYY-MM-DD", help="to the end of this day")
 
 
-def _add_retention(parser: VerbParser) -> None:
+def _add_retention(parser: "VerbParser") -> None:
     group = parser.add_argument_group("keeping past runs (as `scriptfleet retention`)")
     group.add_argument("--add-retention-policy", metavar="NAME", help="define a policy")
     group.add_argument("--retention-days", type=days, metavar="N", help="how long to keep (else the preset's, else 90)")

@@ -1,12 +1,12 @@
 """``scriptfleet retention``: policies of how long history is kept, their application, and archives put back."""
 
-import argparse
 import math
 import time
 from pathlib import Path
 from typing import Any
 
 from scriptfleet.cli import retention_view, trail
+from scriptfleet.cli.amounts import NotAccepted
 from scriptfleet.cli.history_place import add_place, opened
 from scriptfleet.cli.screen import print_facts, print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
@@ -103,5 +103,5 @@ def _days(text: str) -> float:
     except ValueError:
         days = math.nan
     if not days > 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected a number of days above 0")
+        raise NotAccepted(f"{text!r} is not accepted: expected a number of days above 0")
     return days

@@ -1,12 +1,15 @@
 """Options that say when a job that did not succeed is tried again: shared by run, submit and schedule add."""
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from scriptfleet.cli.amounts import duration, factor, names, size, whole
-from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.cli.plain_words import Namespace
 from scriptfleet.domain import check
 from scriptfleet.domain.retry import RetryPolicy, RetryStrategy
 from scriptfleet.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from scriptfleet.cli.verb_parser import VerbParser
 
 #: The fields of a policy by the options that set them.
 _FIELDS: Final = {
@@ -24,7 +27,7 @@ _FIELDS: Final = {
 _MIB: Final = 1024 * 1024
 
 
-def add_retry(parser: VerbParser) -> None:
+def add_retry(parser: "VerbParser") -> None:
     """Add how often, how soon and after what."""
     group = parser.add_argument_group("another attempt")
     group.add_argument("--retry", type=whole, metavar="N", help="so many more attempts when it does not succeed")

@@ -1,6 +1,5 @@
 """``scriptfleet run``: a script on this machine, with no server, and what it cost."""
 
-import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,19 +11,20 @@ from scriptfleet.cli.fleet_options import add_json
 from scriptfleet.cli.job_options import add_job
 from scriptfleet.cli.loading import loading
 from scriptfleet.cli.past_options import add_past, asks_past
+from scriptfleet.cli.plain_words import HIDDEN, Namespace
 from scriptfleet.cli.run_wishes import RunWishes, add_history, add_watching, check_can_write, wishes_of
 from scriptfleet.cli.tool_log import listen
-from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import Settings, load_settings
 from scriptfleet.errors import InvalidValue
 
 if TYPE_CHECKING:
+    from scriptfleet.cli.verb_parser import VerbParser
     from scriptfleet.execution.engine import Engine
 
 _DEFAULT_DAYS, _DEFAULT_LIMIT = 30, 50
 
 
-def build(parser: VerbParser) -> None:
+def build(parser: "VerbParser") -> None:
     """Add the arguments."""
     add_job(parser)
     add_definition(parser)
@@ -37,8 +37,8 @@ def build(parser: VerbParser) -> None:
     parser.add_argument("--json-output", metavar="FILE", type=Path, help="write the measures to this file as JSON")
     add_json(parser)
     # Of submit: known here, so that a call that was copied is told where they belong.
-    parser.add_argument("--warm", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--preload", help=argparse.SUPPRESS)
+    parser.add_argument("--warm", action="store_true", help=HIDDEN)
+    parser.add_argument("--preload", help=HIDDEN)
     parser.show_examples(
         "scriptfleet run train.py --epochs 3",
         "scriptfleet run --timeout 10m --memory 2G --json-output cost.json report.py",

@@ -1,13 +1,16 @@
 """What a call of ``run`` wants beside the job: from its options, and from the configuration file behind them."""
 
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from scriptfleet.cli.amounts import count, days, interval
+from scriptfleet.cli.plain_words import Namespace
 from scriptfleet.cli.tool_log import LEVELS
-from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.config import RUN_INTERVAL_SECONDS, own_environment
 from scriptfleet.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from scriptfleet.cli.verb_parser import VerbParser
 
 #: In the folder where `run` is called.
 DEFAULT_HISTORY: Final = "script_runner_history.db"
@@ -34,7 +37,7 @@ class RunWishes(NamedTuple):
     retention_days: int | None
 
 
-def add_watching(parser: VerbParser) -> None:
+def add_watching(parser: "VerbParser") -> None:
     """Add how it is watched and what this tool says."""
     group = parser.add_argument_group("watching")
     group.add_argument("--monitor-interval", type=interval, metavar="SECONDS", help="between readings (else 0.1)")
@@ -45,7 +48,7 @@ def add_watching(parser: VerbParser) -> None:
     group.add_argument("--suppress-warnings", action="store_true", help="leave out this tool's warnings")
 
 
-def add_history(parser: VerbParser) -> None:
+def add_history(parser: "VerbParser") -> None:
     """Add where runs are kept, and looking back at them."""
     group = parser.add_argument_group("history")
     which = group.add_mutually_exclusive_group()

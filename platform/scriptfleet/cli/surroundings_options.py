@@ -1,13 +1,16 @@
 """Options that say what a run finds around it: variables, secrets, its interpreter, and how far it is set apart."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scriptfleet.cli.amounts import names, pair
-from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.cli.plain_words import Namespace
 from scriptfleet.errors import InvalidValue
 
+if TYPE_CHECKING:
+    from scriptfleet.cli.verb_parser import VerbParser
 
-def add_surroundings(parser: VerbParser) -> None:
+
+def add_surroundings(parser: "VerbParser") -> None:
     """Add variables, secrets, the working folder and the interpreter."""
     group = parser.add_argument_group("around a run")
     group.add_argument("--env", type=pair, action="append", metavar="NAME=VALUE", help="set a variable (repeatable)")
@@ -26,14 +29,14 @@ def add_surroundings(parser: VerbParser) -> None:
     group.add_argument("--interpreter", metavar="PYTHON", help="name or path of the interpreter of a Python script")
 
 
-def add_warm(parser: VerbParser) -> None:
+def add_warm(parser: "VerbParser") -> None:
     """Add --warm and --preload."""
     group = parser.add_argument_group("warm start of a Python script")
     group.add_argument("--warm", action="store_true", help="start in an interpreter that is running already")
     group.add_argument("--preload", type=names, metavar="A,B", help="with --warm: modules it has imported already")
 
 
-def add_isolation(parser: VerbParser) -> None:
+def add_isolation(parser: "VerbParser") -> None:
     """Add how far a run is set apart from its machine."""
     group = parser.add_argument_group("set apart (refused by name where the machine cannot)")
     group.add_argument("--user", dest="as_user", metavar="NAME", help="run as this user")

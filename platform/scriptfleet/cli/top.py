@@ -1,6 +1,5 @@
 """``scriptfleet top``: what runs now and what it takes, again and again in place."""
 
-import argparse
 import dataclasses
 import shutil
 import sys
@@ -9,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from scriptfleet.cli.amounts import count, duration
+from scriptfleet.cli.amounts import NotAccepted, count, duration
 from scriptfleet.cli.fleet_options import add_fleet_options, add_json, settings_of
 from scriptfleet.cli.screen import UNKNOWN, mebibytes, print_json
 from scriptfleet.cli.tables import table_lines
@@ -149,5 +148,5 @@ def _progress(job: RunningJob) -> str:
 def _interval(text: str) -> float:
     found = duration(text)
     if found < _LEAST_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not accepted: expected at least 200ms")
+        raise NotAccepted(f"{text!r} is not accepted: expected at least 200ms")
     return found

@@ -6,11 +6,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-Namespace = argparse.Namespace
+from scriptfleet.cli.amounts import NotAccepted
+from scriptfleet.cli.plain_words import USAGE_EXIT_CODE, Namespace
 
-_NEGATIVE = re.compile(r"-\.?\d")
+__all__ = ["Namespace", "VerbParser"]
 
-USAGE_EXIT_CODE = 2
+_NEGATIVE = r"-\.?\d"
+
 _SOME_WIDTH = 78
 
 
@@ -60,13 +62,13 @@ class VerbParser(argparse.ArgumentParser):
             return chosen
         if self._takes_rest:
             at = list(words).index("--") if "--" in words else len(words)
-            chosen = self.parse_args(self._with_values_joined(words[:at]))
+            chosen = self.parse_args(self._with_values_joined(words[:at]), Namespace())
             chosen.rest = list(words[at + 1 :]) if at < len(words) else None
             return chosen
         if self._words_before_script is None:
-            return self.parse_args(self._with_values_joined(words))
+            return self.parse_args(self._with_values_joined(words), Namespace())
         at = self._where_script_begins(words, self._words_before_script)
-        chosen = self.parse_args(self._with_values_joined(words[:at]))
+        chosen = self.parse_args(self._with_values_joined(words[:at]), Namespace())
         rest = list(words[at:])
         if rest and rest[0] == "--":
             rest.pop(0)
@@ -74,6 +76,12 @@ class VerbParser(argparse.ArgumentParser):
             self._tell_of_ours(rest[1:])
         chosen.script, chosen.arguments = (rest[0] if rest else None), rest[1:]
         return chosen
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        try:
+            return super()._get_value(action, arg_string)
+        except NotAccepted as fault:
+            raise argparse.ArgumentError(action, str(fault)) from fault
 
     def _get_formatter(self) -> argparse.HelpFormatter:
         # While it is built, each option is tried on one, which would load archives' libraries to ask for the width.
@@ -88,7 +96,7 @@ class VerbParser(argparse.ArgumentParser):
         # argparse takes the -3s of --delay -3s for an option, and says only that a value is missing.
         found: list[str] = []
         for word in words:
-            if found and _NEGATIVE.match(word) and found[-1].startswith("--") and self._takes_next(found[-1]):
+            if found and re.match(_NEGATIVE, word) and found[-1].startswith("--") and self._takes_next(found[-1]):
                 found[-1] += f"={word}"
             else:
                 found.append(word)

@@ -1,10 +1,14 @@
 """The verbs and one line on each. The module of a verb has its name, ``build(parser)`` and ``execute(chosen)``."""
 
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.cli.plain_words import Namespace, PlainWords
 from scriptfleet.errors import ScriptfleetError
+
+if TYPE_CHECKING:
+    from scriptfleet.cli.verb_parser import VerbParser
 
 VERBS: Final = {
     "run": "run a script here, with no server, and tell what it cost",
@@ -41,6 +45,8 @@ VERBS: Final = {
     "completion": "print a completion script for bash or zsh",
 }
 
+#: What a short script's time is measured by.
+_PLAIN: Final = "run"
 #: Where the verb's own name is that of a module of the standard library.
 _MODULE_OF: Final = {"token": "tokens"}
 
@@ -69,7 +75,7 @@ _EXTRA_OF: Final = {
 class Verb(Protocol):
     """A verb's module."""
 
-    def build(self, parser: VerbParser) -> None:
+    def build(self, parser: "VerbParser") -> None:
         """Add the verb's arguments."""
 
     def execute(self, chosen: Namespace) -> int:
@@ -101,8 +107,20 @@ def missing_extra(fault: ModuleNotFoundError) -> PackageMissing | None:
     return PackageMissing(package) if package in _EXTRA_OF else None
 
 
-def parser_of(name: str) -> VerbParser:
+def read_plainly(name: str, words: Sequence[str]) -> Namespace | None:
+    """Read the words of a verb that is called often and loads little; None where a parser is needed."""
+    if name != _PLAIN:
+        return None
+    options: Any = PlainWords()
+    load(name).build(options)
+    chosen: Namespace | None = options.read(words)
+    return chosen
+
+
+def parser_of(name: str) -> "VerbParser":
     """Give the parser of a verb."""
+    from scriptfleet.cli.verb_parser import VerbParser  # noqa: PLC0415
+
     parser = VerbParser(prog=f"scriptfleet {name}", description=f"{VERBS[name].capitalize()}.")
     load(name).build(parser)
     return parser
