@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ FOREIGN = {
     *("redis", "sqlalchemy", "alembic", "celery", "kombu", "fastapi", "psutil", "rich", "yaml", "pynvml"),
     *("asyncio", "ctypes", "email", "http.client", "importlib.metadata", "multiprocessing", "ssl"),
     *("bz2", "dataclasses", "hashlib", "inspect", "logging", "lzma", "platform", "shutil", "socket", "tempfile"),
-    *("graphlib", "random", "shlex", "traceback"),
+    *("argparse", "gettext", "graphlib", "json", "locale", "random", "shlex", "subprocess", "traceback"),
     *("concurrent.futures", "sqlite3", "sysconfig", "tarfile", "unittest", "urllib.request", "uuid", "xml"),
 }
 #: Ours that only some jobs need; folders with all that is in them.
@@ -38,17 +39,33 @@ OWN = {
 }
 
 
-def _loaded_by(tmp_path: Path, *options: str) -> set[str]:
-    """Run a trivial script; give the modules that this process loaded for it."""
+#: What a run needs once its script has started, and loads then: the script takes as long to start.
+LATER = {
+    *("datetime", "heapq", "select", "signal"),
+    *(
+        "scriptfleet.cli.screen",
+        "scriptfleet.domain.process_tree",
+        "scriptfleet.domain.run",
+        "scriptfleet.domain.usage",
+    ),
+    *("scriptfleet.execution.cgroups.group", "scriptfleet.execution.conclude", "scriptfleet.execution.ended"),
+    *("scriptfleet.execution.monitor", "scriptfleet.execution.plain_file", "scriptfleet.execution.reported"),
+}
+#: Loaded when a run's program is sought, last before the script is started.
+LAST_BEFORE = "scriptfleet.execution.executors.interpreter"
+
+
+def _loaded_by(tmp_path: Path, *options: str) -> list[str]:
+    """Run a trivial script; give the modules that this process loaded for it, in their order."""
     script = tmp_path / "trivial.py"
     script.write_text("pass")
     command = [sys.executable, "-X", "importtime", str(PROGRAM), "run", "--quiet", *options, str(script)]
     env = os.environ | {"SCRIPTFLEET_HOME": str(tmp_path)}
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
-    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    return [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")]
 
 
-def _among(loaded: set[str], listed: set[str]) -> set[str]:
+def _among(loaded: Sequence[str], listed: set[str]) -> set[str]:
     return {name for name in loaded if any(name == one or name.startswith(f"{one}.") for one in listed)}
 
 
@@ -59,10 +76,51 @@ def test_a_plain_run_loads_nothing_that_only_other_verbs_and_jobs_need(tmp_path:
     assert _among(loaded, FOREIGN | OWN) == set()
 
 
+def test_what_starts_the_script_is_started_before_all_else_is_loaded(tmp_path: Path) -> None:
+    loaded = _loaded_by(tmp_path, "--disable-history")
+
+    assert loaded.index("scriptfleet.execution.launching") < loaded.index("collections")
+
+
+def test_what_follows_the_start_of_a_script_is_loaded_while_it_runs(tmp_path: Path) -> None:
+    loaded = _loaded_by(tmp_path, "--disable-history")
+    start = loaded.index(LAST_BEFORE)
+
+    assert _among(loaded[:start], LATER) == set()
+    assert _among(loaded[start:], LATER) >= LATER
+
+
+def test_no_annotation_is_a_text_that_is_compiled_while_a_run_loads(tmp_path: Path) -> None:
+    # The first of them makes the interpreter set up its whole syntax tree, which takes 3 ms.
+    (tmp_path / "trivial.py").write_text("pass")
+    watch = (
+        "import sys\n"
+        "def told(event, words):\n"
+        "    if event == 'compile' and sys._getframe(1).f_code.co_filename.endswith('typing.py'): print(words[0])\n"
+        "sys.addaudithook(told)\n"
+        "from scriptfleet.cli.main import entry\n"
+        "entry()"
+    )
+    command = [sys.executable, "-c", watch, "run", "--quiet", "--disable-history", "trivial.py"]
+
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["--help"], 0), (["--no-such-option"], 2), (["no-such-script.py"], 2), (["--db-stats"], 125)]
+)
+def test_a_call_that_runs_nothing_leaves_nothing_running(tmp_path: Path, words: list[str], code: int) -> None:
+    # What starts scripts holds the output of who started it, so this would wait for it.
+    command = [PROGRAM, "run", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+
+
 def test_history_adds_the_file_and_its_rows_alone(tmp_path: Path) -> None:
     loaded = _loaded_by(tmp_path, "--history-db", str(tmp_path / "history.db"))
 
-    added = {"sqlite3", "scriptfleet.cli.run_history", "scriptfleet.storage"}
+    added = {"json", "sqlite3", "scriptfleet.cli.run_history", "scriptfleet.storage"}
     assert "scriptfleet.storage.local_history" in loaded
     assert _among(loaded, (FOREIGN | OWN) - added) == set()
 
@@ -74,7 +132,7 @@ def test_what_is_listed_of_ours_is_there() -> None:
     assert gone == []
 
 
-@pytest.mark.parametrize("at", ["argparse", "heapq"])
+@pytest.mark.parametrize("at", ["keyword", "threading"])
 def test_an_interrupt_while_the_command_still_loads_ends_it_without_a_traceback(tmp_path: Path, at: str) -> None:
     # A library that is loaded early, or late, and waits for a reader who never comes.
     (tmp_path / f"{at}.py").write_text(

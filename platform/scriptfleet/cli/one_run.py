@@ -6,7 +6,7 @@ Loaded when the options are read and the engine is on its way, since it takes as
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scriptfleet.cli import hooks
 from scriptfleet.cli.definition_options import draft_by_name, is_by_name, unpacked
@@ -22,6 +22,9 @@ from scriptfleet.errors import ScriptfleetError
 from scriptfleet.execution.engine import Engine
 from scriptfleet.execution.own_folder import own_folder
 from scriptfleet.queues.drafts import Draft
+
+if TYPE_CHECKING:
+    from scriptfleet.domain.usage import Usage
 
 
 class NotWritten(ScriptfleetError):
@@ -91,37 +94,41 @@ def _is_folder_with_entry(chosen: Namespace) -> bool:
 
 
 def _tell(chosen: Namespace, name: str, end: JobEnd, code: int, is_cost_shown: bool) -> None:
-    # Loaded by now: what it takes to tell of a run is loaded while the script runs.
-    import json  # noqa: PLC0415
-
+    # Loaded by now: it knows the words of a record, and those were needed at the run's end.
     from scriptfleet.cli.screen import cost_lines, note, print_json  # noqa: PLC0415
 
     usage = end.record.usage
-    measures = json.dumps(usage.to_dict(), indent=2) + "\n"
     if chosen.as_json:
         print_json(_plain(name, end, code))
     elif not chosen.quiet and is_cost_shown:
         note(cost_lines(name, end.state, usage))
-    kept, fault = _kept(chosen.json_output, measures)
+    kept, fault = _kept(chosen.json_output, usage)
     if chosen.after is not None:
-        _call_after(chosen.after, end, code, measures, kept)
+        _call_after(chosen.after, end, code, kept)
     if fault is not None:
         # Last of all: the run is over, and its cost told.
         raise fault
 
 
-def _kept(path: Path | None, measures: str) -> tuple[Path | None, NotWritten | None]:
+def _measures(usage: "Usage") -> str:
+    # Few calls want them.
+    import json  # noqa: PLC0415
+
+    return json.dumps(usage.to_dict(), indent=2) + "\n"
+
+
+def _kept(path: Path | None, usage: "Usage") -> tuple[Path | None, NotWritten | None]:
     """Write the measures where they are wanted; give where they are, or why they are not."""
     if path is None:
         return None, None
     try:
-        path.write_text(measures)
+        path.write_text(_measures(usage))
     except OSError as fault:
         return None, NotWritten(path, fault)
     return path.absolute(), None
 
 
-def _call_after(command: str, end: JobEnd, code: int, measures: str, kept: Path | None) -> None:
+def _call_after(command: str, end: JobEnd, code: int, kept: Path | None) -> None:
     wall = end.record.usage.execution_time_seconds
     told = {
         "SCRIPTFLEET_OUTCOME": str(end.state),
@@ -131,7 +138,7 @@ def _call_after(command: str, end: JobEnd, code: int, measures: str, kept: Path 
     with own_folder("scriptfleet-after-") as folder:
         path = kept or folder / "record.json"
         if kept is None:
-            path.write_text(measures)
+            path.write_text(_measures(end.record.usage))
         hooks.after(command, told | {"SCRIPTFLEET_RECORD": str(path)})
 
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import json
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +20,9 @@ _AGES = ((86_400, "d"), (3600, "h"), (60, "m"))
 
 def print_json(data: object) -> None:
     """Print JSON on stdout."""
+    # A script that is run for people has none.
+    import json  # noqa: PLC0415
+
     print(json.dumps(data, indent=2, ensure_ascii=False, default=str))
 
 

@@ -1,7 +1,6 @@
 """From how a run ended and what was read of it to its record. Pure but for reading the kept output."""
 
 import datetime
-import json
 import os
 from collections.abc import Sequence
 from functools import cache
@@ -290,6 +289,9 @@ def _result_in(path: Path) -> Any:
         content = kept.read(_MOST_RESULT_BYTES + 1)
     if len(content) > _MOST_RESULT_BYTES:
         raise ValueError(f"it returned more than {_MOST_RESULT_BYTES:,} bytes of JSON")
+    # Functions alone return something.
+    import json  # noqa: PLC0415
+
     found = json.loads(content.decode())
     # Whoever reads the record later may stand deeper in calls of its own than this.
     if content.count(b"[") + content.count(b"{") > _MOST_LEVELS and _is_deeper(found, _MOST_LEVELS):
