@@ -110,14 +110,14 @@ class Fleet:
         return process
 
     def await_worker(self, name: str, process: Process) -> None:
-        def is_there() -> bool:
+        def is_there() -> None:
             assert process.popen.poll() is None, process.log()[-3000:]
             # Before Celery says so it does not listen to signals yet.
-            if f"{name}@" not in process.log() or " ready." not in process.log():
-                return False
-            return any(worker.name.startswith(f"{name}@") for worker in self.view().workers())
+            assert re.search(f"{name}@.* ready\\.", process.log()), process.log()[-3000:]
+            there = [worker.name for worker in self.view().workers()]
+            assert any(one.startswith(f"{name}@") for one in there), f"{there}:\n{process.log()[-3000:]}"
 
-        eventually(is_there, within=30)
+        eventually(is_there, within=90)
 
     def beat(self, name: str = "beat") -> Process:
         return self.start(name, *_CELERY, "scriptfleet_beat.app", "beat", "-l", "INFO", "-s", str(self.home / "unused"))
@@ -131,7 +131,7 @@ class Fleet:
             found = re.search(r"listening on (http://\S+)", process.log())
             return found[1] if found else ""
 
-        return Server(process, eventually(address, within=40))
+        return Server(process, eventually(address, within=60))
 
     def stop(self) -> None:
         for process in reversed(self.processes):

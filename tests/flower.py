@@ -24,7 +24,7 @@ class Flower:
         command = [sys.executable, "-m", "scriptfleet", "flower", "--port", str(port)]
         fleet.start("flower", *command, env={"FLOWER_UNAUTHENTICATED_API": "true"})
         self.url = f"http://127.0.0.1:{port}"
-        eventually(self._is_up, within=30)
+        eventually(self._is_up, within=60)
 
     def tasks(self) -> dict:
         """Give the tasks that it knows, by id."""

@@ -156,7 +156,7 @@ def addresses(service: tuple[Fleet, Server]) -> list[str]:
     body = {"job": {"command": command}, "parameters": {"day": {**day, "default": "friday"}, "size": size}}
     httpx.put(f"{server.url}/api/v1/definitions/shown", json=body).raise_for_status()
     run_id = fleet.client().submit_shell("echo shown", name="shown.sh").result(60).run_id
-    eventually(lambda: httpx.get(f"{server.url}/api/v1/runs/{run_id}").is_success, within=20)
+    eventually(lambda: httpx.get(f"{server.url}/api/v1/runs/{run_id}").is_success, within=60)
     plain = ["/", "/runs", "/fleet", "/schedules", "/dead", "/submit", "/definitions", "/account", "/compare"]
     admins = ["/tokens", "/audit", "/audit?actor=local&since=x"]
     asked = ["/runs?search=shown&sort=wall&label=team%3Dops", "/runs?label=ops", "/script?name=shown.sh", "/nowhere"]

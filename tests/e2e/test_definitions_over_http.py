@@ -128,7 +128,7 @@ def test_the_form_is_made_from_the_parameters_and_lands_on_the_job(web: httpx.Cl
         runs = web.get(f"/api/v1{address}/runs").json().get("runs")
         return web.get(f"/api/v1/runs/{runs[0]['run_id']}/output").text if runs and runs[0]["outcome"] else ""
 
-    assert eventually(output, within=30) == f"{[HOSTILE, '10']!r} us\n"
+    assert eventually(output, within=60) == f"{[HOSTILE, '10']!r} us\n"
     spec = web.get(f"/api/v1{address.partition('?')[0]}").json()["spec"]
     assert (spec["timeout_seconds"], spec["limits"]["memory_mb"], spec.get("queue")) == (77, 300, None)
 

@@ -64,7 +64,7 @@ def test_a_key_is_free_again_soon_after_its_holders_worker_was_killed(fleet: Fle
     second = client.submit_shell("true", concurrency_key="db", concurrency_limit=1)
     victim.end(signal.SIGKILL)
     fleet.worker("w2", slots=2)
-    eventually(lambda: first.facts()["losses"] == 1, within=40)
+    eventually(lambda: first.facts()["losses"] == 1, within=60)
     first.cancel()
 
     assert second.result(30).outcome is State.SUCCEEDED

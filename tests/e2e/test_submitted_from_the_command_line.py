@@ -60,7 +60,7 @@ def test_status_shows_a_live_reading_and_afterwards_what_was_kept(fleet: Fleet, 
         now: dict[str, Any] = answer(fleet, "status", job_id).get("now", {})
         return now if now.get("cpu_percent", 0) > 5 and now.get("memory_mb", 0) > 64 and "progress" in now else False
 
-    now = eventually(reading, within=30)
+    now = eventually(reading, within=60)
     shown = call(fleet, "status", job_id).stdout
 
     assert isinstance(now, dict)

@@ -43,7 +43,7 @@ def test_a_look_shows_what_runs_and_what_it_takes(fleet: Fleet, tmp_path: Path) 
         found = json.loads(call(fleet, "top", "--json"))
         return found[0] if found and (found[0]["memory_mb"] or 0) > 48 and found[0]["progress"] else False
 
-    job = eventually(seen, within=30)
+    job = eventually(seen, within=60)
     shown = call(fleet, "top")
 
     assert (job["job_id"], job["progress"], job["processes"]) == (job_id, 0.5, 1)

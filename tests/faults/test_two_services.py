@@ -24,7 +24,7 @@ def test_two_services_store_each_run_once_while_the_database_is_away_and_one_is_
         jobs = [client.submit_shell(f"echo {number}") for number in range(30)]
         assert {job.result(60).outcome for job in jobs} == {State.SUCCEEDED}
         # The stream holds what nobody could store, and whoever asks is told so.
-        eventually(lambda: one.get("/readyz").status_code == other.get("/readyz").status_code == 503, within=30)
+        eventually(lambda: one.get("/readyz").status_code == other.get("/readyz").status_code == 503, within=60)
         assert client.broker.redis.xlen(events) >= 30
         one.process.end(signal.SIGKILL)
         holder.execute("ROLLBACK")

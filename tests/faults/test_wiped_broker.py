@@ -24,7 +24,7 @@ def submitted(fleet: Fleet, folder: Path, running: int) -> dict[str, list[Job]]:
         )
 
     jobs = {"running": [submit(f"running-{number}", "sleep 12") for number in range(running)]}
-    eventually(lambda: len(marked("wipe")) >= running, within=30)
+    eventually(lambda: len(marked("wipe")) >= running, within=60)
     jobs["waiting"] = [submit(f"waiting-{number}", "true", queue="later") for number in range(_WAITING)]
     soon = client.broker.redis.time()[0] + 12
     jobs["delayed"] = [submit(f"delayed-{number}", "true", queue="later", not_before=soon) for number in range(6)]

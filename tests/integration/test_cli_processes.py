@@ -32,7 +32,7 @@ def test_a_process_that_ends_again_and_again_is_given_up_with_its_last_words(
             told_at_last.append(str(fault))
         return bool(told_at_last)
 
-    eventually(is_given_up, within=30)
+    eventually(is_given_up, within=60)
     assert "exit code 3) 6 times in a row" in told_at_last[0]
     told = capsys.readouterr().err
     assert told.count("talker is started again") == 5

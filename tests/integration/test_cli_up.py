@@ -270,7 +270,7 @@ def test_a_server_that_dies_is_started_again_where_it_was(fleet: Up) -> None:
         listening = [at.laddr for at in found[0].net_connections() if at.status == "LISTEN"]
         assert [f"{at.ip}:{at.port}" for at in listening] == [address]
 
-    eventually(is_back, within=30)
+    eventually(is_back, within=60)
     assert "server ended by itself (signal 9)" in fleet.screen()
 
 

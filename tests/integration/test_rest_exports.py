@@ -127,7 +127,7 @@ def test_a_client_that_reads_nothing_is_hung_up_on_and_holds_no_place(
     monkeypatch.setattr(PatientProtocol, "read_seconds", 0.5)
     stuck = [_asked(many) for _ in range(EXPORTERS)]
 
-    eventually(lambda: httpx.get(f"{many.client.base_url}/api/v1/export", timeout=60).status_code == 200, within=30)
+    eventually(lambda: httpx.get(f"{many.client.base_url}/api/v1/export", timeout=60).status_code == 200, within=60)
     for line in stuck:
         line.close()
 

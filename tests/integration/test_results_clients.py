@@ -192,7 +192,7 @@ def test_a_client_that_reads_slowly_gets_a_large_answer_whole_and_one_that_reads
         closing(asking(url, "/stuck")) as stuck,
     ):
         taken = all_slowly(steady)
-        eventually(lambda: {"/steady", "/stuck"} <= {*ended}, within=30)
+        eventually(lambda: {"/steady", "/stuck"} <= {*ended}, within=60)
 
         assert taken.count(b"x") == LARGE_BYTES
         assert all_of(stuck).count(b"x") < LARGE_BYTES

@@ -290,7 +290,7 @@ def test_two_ingests_on_one_database_store_every_run_once(
         for at, database in enumerate(databases)
     )
     with ingesting(first), ingesting(second):
-        eventually(lambda: redis_client.xlen(KEYS("events")) == 0, within=30)
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0, within=60)
 
     with databases[0].reading() as connection:
         named = connection.execute(sa.text("SELECT count(*) FROM runs WHERE name = 'hello.sh'")).scalar()

@@ -39,12 +39,12 @@ def test_bytes_are_seen_while_they_are_written_whoever_of_the_run_writes_them(be
         for name in ("own", "child", "daemon"):
             (work / f"{name}.go").touch()
             said = work / f"{name}.said"
-            eventually(said.exists, within=30)
+            eventually(said.exists, within=60)
             written += json.loads(said.read_text())
             if name == "daemon" and engine.accounting.method is Method.SAMPLED:
                 # Nobody of the run waits for it: what it wrote may be gone with it.
                 continue
-            eventually(lambda: shown(running) >= written, within=30)  # noqa: B023
+            eventually(lambda: shown(running) >= written, within=60)  # noqa: B023
         (work / "end.go").touch()
 
     record = bench.python(STEPS, on_start=follow)

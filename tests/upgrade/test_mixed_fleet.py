@@ -56,7 +56,7 @@ def older_server(fleet: Fleet, older: dict[str, str]) -> Server:
         found = [line.split()[-1] for line in process.log().splitlines() if line.startswith("listening on ")]
         return found[0] if found else ""
 
-    return Server(process, eventually(address, within=30))
+    return Server(process, eventually(address, within=60))
 
 
 def is_older(process: Process) -> bool:

@@ -48,7 +48,7 @@ class Look:
             assert kept.count >= now.count == self._count
             return now
 
-        self.live = eventually(whole, within=30)
+        self.live = eventually(whole, within=60)
         (self._bench.workspace.work / "go").touch()
 
 

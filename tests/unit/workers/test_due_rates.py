@@ -25,6 +25,6 @@ def test_a_moment_that_is_noted_during_a_look_stands_against_a_later_one_that_th
     rates.start()
     rates.note(0.0)
     try:
-        eventually(has_opened.is_set, within=20)
+        eventually(has_opened.is_set, within=60)
     finally:
         rates.close()
