@@ -24,6 +24,10 @@ ACCEPTED = "sqlite:////FOLDER/FILE.db or postgresql://USER@HOST:PORT/NAME"
 #: How long a writer waits for another one to commit, milliseconds.
 SQLITE_BUSY_TIMEOUT_MS = 10_000
 _LOCKED_SECONDS = 0.02
+#: Room for the pages that a batch of events changes: with less, some are written twice. Taken only where it is used.
+_SQLITE_CACHE_KIB = 16 * 1024
+#: Pages of 4 KiB in the log before they go into the file: what several batches change of a page goes there once.
+_SQLITE_LOG_PAGES = 4000
 POSTGRES_CONNECT_SECONDS = 5
 
 #: Classes of SQLSTATE that are about the values given: the same row is refused whenever it comes.
@@ -162,7 +166,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_TIMEOUT_MS}")
     _write_ahead(connection)
     add_packed(connection)
-    for pragma in ("synchronous = NORMAL", "foreign_keys = ON"):
+    sizes = (f"cache_size = -{_SQLITE_CACHE_KIB}", f"wal_autocheckpoint = {_SQLITE_LOG_PAGES}")
+    for pragma in ("synchronous = NORMAL", "foreign_keys = ON", *sizes):
         connection.execute(f"PRAGMA {pragma}")
 
 
