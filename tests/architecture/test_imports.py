@@ -7,7 +7,7 @@ import pytest
 
 import scriptfleet
 
-HEAVY = ("redis", "sqlalchemy", "celery", "kombu", "fastapi", "alembic", "psutil", "rich")
+HEAVY = ("redis", "sqlalchemy", "celery", "kombu", "fastapi", "alembic", "msgspec", "psutil", "rich")
 
 
 def _loaded_after(statement: str) -> set[str]:

@@ -16,7 +16,7 @@ PROGRAM = Path(sysconfig.get_path("scripts"), "scriptfleet")
 
 #: Large, and wanted by other verbs and jobs alone.
 FOREIGN = {
-    *("redis", "sqlalchemy", "alembic", "celery", "kombu", "fastapi", "psutil", "rich", "yaml", "pynvml"),
+    *("redis", "sqlalchemy", "alembic", "msgspec", "celery", "kombu", "fastapi", "psutil", "rich", "yaml", "pynvml"),
     *("asyncio", "ctypes", "email", "http.client", "importlib.metadata", "multiprocessing", "ssl"),
     *("bz2", "dataclasses", "hashlib", "inspect", "logging", "lzma", "platform", "shutil", "socket", "tempfile"),
     *("argparse", "gettext", "graphlib", "json", "locale", "random", "shlex", "subprocess", "traceback"),

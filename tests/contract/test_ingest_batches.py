@@ -23,9 +23,17 @@ from tests.eventually import eventually
 def odd_job(number: int) -> list[Event]:
     """Give a job of every kind of row, with values that a line of text could break."""
     job_id, first, second = new_job_id(), new_run_id(), new_run_id()
-    odd = f"tab\t back\\slash \\N new\nline \r \u2028 ü {number}"
+    odd = f'tab\t back\\slash \\N \\n new\nline \r \u2028 ü "quoted" \x01 \x7f,\n\\.\nnull {number}'
     spec = make.shell_spec(f"job {number}\\.sh", labels={"team": "a\\tb", "x": '"'}, group=odd, priority=number % 10)
-    usage = make.usage(error_message=odd, cpu_avg=0.1 + 0.2, custom={"rows\\n": 1e300}, signal=9)
+    usage = make.usage(
+        error_message=odd,
+        cpu_avg=0.1 + 0.2,
+        custom={"rows\\n": 1e300},
+        signal=9,
+        error_type="null",
+        platform="",
+        io_method="None",
+    )
     end = make.record(job_id, second, usage=usage, output_data={"\\": [odd, None]}, stdout=OutputTail(odd))
     return [
         make.submitted(job_id, spec),
@@ -37,7 +45,7 @@ def odd_job(number: int) -> list[Event]:
     ]
 
 
-@pytest.mark.parametrize("jobs", [3, 60])
+@pytest.mark.parametrize("jobs", [3, 80])
 def test_many_jobs_in_one_batch_give_the_rows_that_they_give_one_by_one(database: Database, jobs: int) -> None:
     store, events = IngestStore(database), [event for number in range(jobs) for event in odd_job(number)]
     one_by_one(store, events)

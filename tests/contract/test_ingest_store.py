@@ -91,7 +91,7 @@ def test_a_finished_job_has_all_that_its_events_said(database: Database) -> None
 
     new = IngestStore(database).apply(events)
 
-    assert [(run.record.run_id, run.kind, run.is_stale) for run in new] == [(RUN, "shell", False)]
+    assert [(run.record.run_id, run.row.kind, run.row.is_stale) for run in new] == [(RUN, "shell", False)]
     job = JobStore(database).get(JOB)
     assert (job.name, job.kind, job.queue, job.priority, job.group_name) == (
         "nightly.sh", "shell", "reports", 7, "finance",

@@ -17,8 +17,9 @@ from scriptfleet.errors import InvalidValue, StoreUnreachable
 from scriptfleet.storage import migrate
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
+from scriptfleet.storage.run_row import RUN_COLUMNS
 from scriptfleet.storage.run_store import RunStore
-from scriptfleet.storage.tables import metadata
+from scriptfleet.storage.tables import metadata, runs
 from tests import event_factory as make
 
 
@@ -32,6 +33,10 @@ def test_an_empty_database_comes_to_exactly_the_tables_that_the_code_uses(empty_
     with database.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     database.close()
+
+
+def test_the_values_of_a_run_are_in_the_order_of_its_columns() -> None:
+    assert tuple(runs.c.keys()) == RUN_COLUMNS
 
 
 def test_upgrading_again_keeps_every_row(database_url: str) -> None:

@@ -18,6 +18,7 @@ from scriptfleet.results.ingest import Ingest
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import FinishedRun, IngestStore
 from scriptfleet.storage.paging import PageRequest
+from scriptfleet.storage.quick_said import quick_said
 from scriptfleet.storage.run_store import RunFilter, RunStore
 from tests import event_factory as make
 from tests.eventually import eventually
@@ -99,7 +100,7 @@ def counted() -> list[FinishedRun]:
 
 
 def reader(client: redis.Redis, name: str = "one") -> EventReader:
-    return EventReader(client, KEYS, name)
+    return EventReader(client, KEYS, name, quick_read=quick_said)
 
 
 def test_what_the_broker_holds_comes_into_the_store_and_is_forgotten(

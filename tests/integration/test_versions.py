@@ -15,6 +15,7 @@ from scriptfleet.results.ingest import Ingest
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.job_store import JobStore
+from scriptfleet.storage.quick_said import quick_said
 from scriptfleet.storage.run_store import RunStore
 from tests import event_factory as make
 from tests.eventually import eventually
@@ -26,7 +27,9 @@ JOB, RUN = "0a6e9f0e-5d83-4d0b-8f3c-0c2b9e2a7f10", "a" * 32
 @pytest.fixture
 def stored(redis_client: redis.Redis, database: Database) -> Iterator[Database]:
     """A database that takes what is sent."""
-    ingest = Ingest(EventReader(redis_client, KEYS, "one"), IngestStore(database), lambda run: None)
+    ingest = Ingest(
+        EventReader(redis_client, KEYS, "one", quick_read=quick_said), IngestStore(database), lambda run: None
+    )
     ingest.start()
     yield database
     ingest.stop()

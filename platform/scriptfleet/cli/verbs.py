@@ -57,6 +57,7 @@ _EXTRA_OF: Final = {
     "yaml": "cli",
     "sqlalchemy": "store",
     "alembic": "store",
+    "msgspec": "store",
     "psycopg2": "store",
     "fastapi": "server",
     "starlette": "server",

@@ -6,20 +6,23 @@ number of jobs.
 """
 
 import logging
+import threading
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import redis
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from scriptfleet.domain.role import Role
 from scriptfleet.errors import BrokerUnreachable
 from scriptfleet.results.access.needs import needs, open_to_all
-from scriptfleet.results.script_metrics import ScriptMetrics, amount
+from scriptfleet.results.run_amounts import Spread, amounts_of
+from scriptfleet.results.script_metrics import ScriptMetrics
 from scriptfleet.storage.ingest_store import FinishedRun
 
 _log = logging.getLogger(__name__)
@@ -84,35 +87,42 @@ class Backlog(Protocol):
         """Give how old the oldest event under way is."""
 
 
-class RunMetrics:
+class RunMetrics(Collector):
     """Counts finished runs: all together, and those of the first ``most_scripts`` by script too."""
 
     def __init__(self, registry: CollectorRegistry, most_scripts: int = 0) -> None:
         self._scripts = ScriptMetrics(most_scripts) if most_scripts else None
         if self._scripts:
             registry.register(self._scripts)
-        self._runs = Counter(
-            "scriptfleet_runs_total", "Runs whose record was stored.", ["outcome", "kind"], registry=registry
-        )
-        self._duration = Histogram(
-            "scriptfleet_run_duration_seconds", "Wall time of runs.", registry=registry, buckets=SECONDS
-        )
-        self._cpu = Histogram(
-            "scriptfleet_run_cpu_seconds", "CPU time of runs, user and system.", registry=registry, buckets=SECONDS
-        )
-        self._memory = Histogram(
-            "scriptfleet_run_memory_max_bytes", "Peak memory of runs.", registry=registry, buckets=BYTES
-        )
+        self._runs: Counter[tuple[str, str]] = Counter()
+        self._duration, self._cpu, self._memory = Spread(SECONDS), Spread(SECONDS), Spread(BYTES)
+        # Counted by one thread, scraped by others.
+        self._lock = threading.Lock()
+        registry.register(self)
 
     def observe(self, finished: FinishedRun) -> None:
         """Count one run; a measure that is unknown or no amount is not observed."""
-        row = finished.row
-        self._runs.labels(outcome=str(row["outcome"]), kind=finished.kind or "unknown").inc()
-        _observe(self._duration, row.get("execution_time_seconds"))
-        _observe(self._cpu, row.get("user_time_seconds"), row.get("system_time_seconds"))
-        _observe(self._memory, row.get("memory_max_mb"), unit=_MIB)
+        run = amounts_of(finished.row)
+        with self._lock:
+            self._runs[run.outcome, run.kind] += 1
+            self._duration.observe(run.duration_seconds)
+            self._cpu.observe(run.cpu_seconds)
+            self._memory.observe(run.memory_bytes)
         if self._scripts:
-            self._scripts.observe(row)
+            self._scripts.observe(run)
+
+    def collect(self) -> Iterable[Metric]:
+        """Give all numbers of this moment."""
+        runs = CounterMetricFamily("scriptfleet_runs", "Runs whose record was stored.", labels=["outcome", "kind"])
+        with self._lock:
+            for labels, count in self._runs.items():
+                runs.add_metric(labels, count)
+            return [
+                runs,
+                _histogram("scriptfleet_run_duration_seconds", "Wall time of runs.", self._duration),
+                _histogram("scriptfleet_run_cpu_seconds", "CPU time of runs, user and system.", self._cpu),
+                _histogram("scriptfleet_run_memory_max_bytes", "Peak memory of runs.", self._memory),
+            ]
 
 
 class FleetMetrics(Collector):
@@ -175,10 +185,8 @@ def new_registry() -> CollectorRegistry:
     return registry
 
 
-def _observe(histogram: Histogram, *parts: object, unit: int = 1) -> None:
-    value = amount(*parts, unit=unit)
-    if value is not None:
-        histogram.observe(value)
+def _histogram(name: str, what: str, spread: Spread) -> Metric:
+    return HistogramMetricFamily(name, what, buckets=spread.cumulated(), sum_value=spread.sum)
 
 
 def _gauge(name: str, what: str, value: float) -> GaugeMetricFamily:

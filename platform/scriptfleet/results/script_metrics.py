@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,15 +16,15 @@ from prometheus_client.registry import Collector
 
 from scriptfleet.domain.state import State
 from scriptfleet.domain.terminal_text import clean_line
-from scriptfleet.storage.row import Row
-from scriptfleet.storage.storable import is_finite
+from scriptfleet.results.run_amounts import RunAmounts
 
 #: Scripts beyond the cap; a script of this name counts with them.
 OTHER: Final = "other"
 _UNKNOWN: Final = "unknown"
 #: Longer names are cut; those that begin alike count as one.
 _LONGEST: Final = 128
-_MIB: Final = 1024 * 1024
+#: So many names are remembered with the label that they have.
+_NAMES: Final = 1024
 
 
 @dataclass(slots=True)
@@ -37,18 +38,16 @@ class _Script:
     #: Of the run that ended last, among those of which it is known.
     last_memory_bytes: float | None = None
 
-    def count(self, row: Row) -> None:
-        outcome = str(row["outcome"])
-        self.outcomes[outcome] += 1
-        self.duration_seconds += amount(row.get("execution_time_seconds")) or 0.0
-        self.cpu_seconds += amount(row.get("user_time_seconds"), row.get("system_time_seconds")) or 0.0
-        ended, memory = amount(row.get("finished_at")) or 0.0, amount(row.get("memory_max_mb"), unit=_MIB)
-        if outcome == State.SUCCEEDED:
-            self.last_success = max(ended, self.last_success or 0.0)
+    def count(self, run: RunAmounts) -> None:
+        self.outcomes[run.outcome] += 1
+        self.duration_seconds += run.duration_seconds or 0.0
+        self.cpu_seconds += run.cpu_seconds or 0.0
+        if run.outcome == State.SUCCEEDED:
+            self.last_success = max(run.ended_at, self.last_success or 0.0)
         # Records come late where a worker was cut off.
-        if ended >= (self.last_end or 0.0):
-            self.last_end = ended
-            self.last_memory_bytes = self.last_memory_bytes if memory is None else memory
+        if run.ended_at >= (self.last_end or 0.0):
+            self.last_end = run.ended_at
+            self.last_memory_bytes = self.last_memory_bytes if run.memory_bytes is None else run.memory_bytes
 
 
 _COUNTERS: Final[dict[str, tuple[str, Callable[[_Script], float]]]] = {
@@ -75,10 +74,10 @@ class ScriptMetrics(Collector):
         # Counted by one thread, scraped by others.
         self._lock = threading.Lock()
 
-    def observe(self, row: Row) -> None:
+    def observe(self, run: RunAmounts) -> None:
         """Count one run."""
         with self._lock:
-            self._script(_label(row.get("name"))).count(row)
+            self._script(_label(run.name)).count(run)
 
     def collect(self) -> Iterable[Metric]:
         """Give all numbers of this moment."""
@@ -93,14 +92,7 @@ class ScriptMetrics(Collector):
         return found or self._others
 
 
-def amount(*parts: object, unit: int = 1) -> float | None:
-    """Give the sum of parts; None unless all are known and it is an amount: finite and not below 0."""
-    numbers = [float(part) for part in parts if isinstance(part, int | float)]
-    value = sum(numbers)
-    # One value that is not finite would make a sum useless for as long as the process lives.
-    return value * unit if len(numbers) == len(parts) and is_finite(value) and value >= 0 else None
-
-
+@lru_cache(_NAMES)
 def _label(name: object) -> str:
     return clean_line(name, _LONGEST) or _UNKNOWN if isinstance(name, str) else _UNKNOWN
 

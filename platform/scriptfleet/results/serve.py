@@ -22,6 +22,7 @@ from scriptfleet.queues.restoring import Restoring
 from scriptfleet.results.access.bind import check_bind, is_loopback
 from scriptfleet.results.app import Parts, create_app
 from scriptfleet.results.health import HEALTH_SECONDS, Health
+from scriptfleet.results.heap import settle_heap
 from scriptfleet.results.ingest import Ingest
 from scriptfleet.results.load import LoadMetrics
 from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
@@ -32,6 +33,7 @@ from scriptfleet.storage.broker_store import BrokerStore
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.migrate import require_current, upgrade_open
+from scriptfleet.storage.quick_said import quick_said
 from scriptfleet.storage.token_store import has_tokens
 
 _log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     registry = new_registry()
     # The same name after a restart on this port: what it left unfinished is taken up at once.
     consumer = f"{socket.gethostname()}-{listener.getsockname()[1]}"
-    reader = EventReader(client, keys, consumer, settings.signing_key)
+    reader = EventReader(client, keys, consumer, settings.signing_key, quick_said)
     counted = RunMetrics(registry, settings.metrics_scripts)
     ingest = Ingest(reader, IngestStore(database, settings.secret_prefixes), counted.observe)
     restore, loads = _restore(broker, database, reader), Loads(broker)
@@ -89,6 +91,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
         Client(settings=settings),
     )
     server = web_server(create_app(settings, parts), settings.trusted_proxies, parts.leaving)
+    settle_heap()
     with _signals_end_quietly():
         restore.start()
         ingest.start()

@@ -6,18 +6,21 @@ table itself; many that may be there are copied into a table of the session's ow
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
 
+import msgspec
 import psycopg2.errors  # type: ignore[import-untyped]
 import sqlalchemy as sa
 from psycopg2.extras import execute_values  # type: ignore[import-untyped]
 from sqlalchemy.dialects import postgresql, sqlite
 
-from scriptfleet.storage.copy_text import copy_text
+from scriptfleet.storage.copy_text import OPTIONS, CopyFile
 from scriptfleet.storage.row import Row
 
 Insert = postgresql.Insert | sqlite.Insert
+#: Of one row, in the order of its columns in their table.
+Values = tuple[object, ...]
 
 #: Fewer rows go faster as a list of values: COPY takes two statements more.
 _LEAST_COPIED = 20
@@ -40,52 +43,64 @@ class BulkInsert:
         self._text = str(statement.compile(dialect=dialect, column_keys=columns))
         of_json = {column.name for column in statement.table.c if isinstance(column.type, sa.JSON)}
         self._json_places = [place for place, name in enumerate(columns) if name in of_json]
-        self._key = next(iter(statement.table.primary_key)).name
+        self._has_bytes = any(isinstance(column.type, sa.LargeBinary) for column in statement.table.c)
         self._of_postgres = _Postgres(statement, columns, dialect) if isinstance(statement, postgresql.Insert) else None
 
     def write(self, connection: sa.Connection, rows: Sequence[Row], known: Collection[str] | None) -> set[str]:
-        """Write rows, none of them twice; a column that a row lacks is null. Give the keys of which none was there.
+        """Write rows as write_values() does; a column that a row lacks is null."""
+        return self.write_values(connection, [tuple(map(row.get, self._columns)) for row in rows], known)
 
-        ``known`` are the keys, by the first column of the primary key, that were there a moment ago; None where nobody
-        looked. Raises WrittenMeanwhile when others have come since: the transaction is of no use any more.
+    def write_values(
+        self, connection: sa.Connection, rows: Sequence[Values], known: Collection[str] | None
+    ) -> set[str]:
+        """Write the values of rows, none of them twice. Give the keys of which none was there.
+
+        ``known`` are the keys, by the first column, that were there a moment ago; None where nobody looked. Raises
+        WrittenMeanwhile when others have come since: the transaction is of no use any more.
         """
-        new = set() if known is None else {str(row[self._key]) for row in rows}.difference(known)
+        new = set() if known is None else {str(row[0]) for row in rows}.difference(known)
         if self._of_postgres is None:
             self._write_prepared(connection, rows)
             return new
         if len(new) < _LEAST_COPIED:
             self._merge(connection, self._of_postgres, rows)
             return set()
-        self._copy(connection, self._of_postgres, [row for row in rows if row[self._key] in new])
-        self._merge(connection, self._of_postgres, [row for row in rows if row[self._key] not in new])
+        self._copy(connection, self._of_postgres, [row for row in rows if row[0] in new])
+        self._merge(connection, self._of_postgres, [row for row in rows if row[0] not in new])
         return new
 
-    def _write_prepared(self, connection: sa.Connection, rows: Sequence[Row]) -> None:
+    def _write_prepared(self, connection: sa.Connection, rows: Sequence[Values]) -> None:
         if rows:
             # Straight to the driver: SQLAlchemy would look at each value of each row.
-            connection.exec_driver_sql(self._text, [self._values(row) for row in rows])
+            connection.exec_driver_sql(self._text, [*self._with_json_text(rows)])
 
-    def _copy(self, connection: sa.Connection, said: "_Postgres", rows: Sequence[Row]) -> None:
+    def _copy(self, connection: sa.Connection, said: "_Postgres", rows: Sequence[Values]) -> None:
         with closing(connection.connection.cursor()) as cursor:
             try:
-                cursor.copy_expert(said.copy, copy_text(map(self._values, rows)))
+                cursor.copy_expert(said.copy, self._file_of(rows))
             except psycopg2.errors.UniqueViolation as fault:
                 raise WrittenMeanwhile from fault
 
-    def _merge(self, connection: sa.Connection, said: "_Postgres", rows: Sequence[Row]) -> None:
+    def _merge(self, connection: sa.Connection, said: "_Postgres", rows: Sequence[Values]) -> None:
         if not rows:
             return
         with closing(connection.connection.cursor()) as cursor:
             if len(rows) >= _LEAST_COPIED:
                 cursor.execute(said.make_staging)
-                cursor.copy_expert(said.copy_to_staging, copy_text(map(self._values, rows)))
+                cursor.copy_expert(said.copy_to_staging, self._file_of(rows))
                 cursor.execute(said.insert_staged)
             else:
                 # The driver's own executemany sends a statement a row, which takes three times as long.
-                execute_values(cursor, said.insert_values, [self._values(row) for row in rows], said.row)
+                execute_values(cursor, said.insert_values, self._with_json_text(rows), said.row)
 
-    def _values(self, row: Row) -> tuple[object, ...]:
-        values = [*map(row.get, self._columns)]
+    def _file_of(self, rows: Iterable[Values]) -> CopyFile:
+        return CopyFile(self._with_json_text(rows), has_bytes=self._has_bytes)
+
+    def _with_json_text(self, rows: Iterable[Values]) -> Iterable[Values]:
+        return map(self._one_with_json_text, rows) if self._json_places else rows
+
+    def _one_with_json_text(self, row: Values) -> Values:
+        values = [*row]
         for place in self._json_places:
             if values[place] is not None:
                 values[place] = _json_text(values[place])
@@ -93,8 +108,11 @@ class BulkInsert:
 
 
 def _json_text(value: object) -> str:
-    # Of most runs the list of artifacts is empty.
-    return "[]" if value == [] else json.dumps(value)
+    try:
+        return msgspec.json.encode(value).decode()
+    except OverflowError:
+        # A whole number of more than 64 bits.
+        return json.dumps(value)
 
 
 class _Postgres:
@@ -116,8 +134,8 @@ class _Postgres:
             f"CREATE TEMPORARY TABLE IF NOT EXISTS {staging} ON COMMIT DELETE ROWS "  # noqa: S608
             f"AS SELECT {names} FROM {table} WITH NO DATA"
         )
-        self.copy = f"COPY {table} ({names}) FROM STDIN"
-        self.copy_to_staging = f"COPY {staging} ({names}) FROM STDIN"
+        self.copy = f"COPY {table} ({names}) FROM STDIN WITH ({OPTIONS})"
+        self.copy_to_staging = f"COPY {staging} ({names}) FROM STDIN WITH ({OPTIONS})"
         # In one order, whatever the server's collation: it keeps two writers from waiting for each other.
         # The parameters of the driver are out of use here, so a doubled percent sign would stay so.
         self.insert_staged = (

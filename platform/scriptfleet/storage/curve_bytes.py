@@ -8,6 +8,7 @@ import math
 import struct
 import zlib
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 from scriptfleet.domain.sample import Sample
@@ -19,13 +20,13 @@ _WITH_IO: Final = 2
 _SERIES: Final = {_WITHOUT_IO: 4, _WITH_IO: 6}
 
 
-def pack(curve: Sequence[Sample]) -> bytes:
-    """Give the bytes of a curve, each series on its own."""
-    has_io = any(number is not None for point in curve for number in point[_SERIES[_WITHOUT_IO] :])
+def pack(curve: Sequence[Sequence[float | None]]) -> bytes:
+    """Give the bytes of a curve, the numbers of a Sample each, each series on its own."""
+    series = [*zip(*curve, strict=True)]
+    has_io = any(one.count(None) < len(one) for one in series[_SERIES[_WITHOUT_IO] :])
     version = _WITH_IO if has_io else _WITHOUT_IO
-    series = list(zip(*curve, strict=True))[: _SERIES[version]]
-    values = [math.nan if value is None else value for one in series for value in one]
-    return deflated(bytes([version]) + struct.pack(f"<{len(values)}d", *values))
+    values = [math.nan if value is None else value for value in chain(*series[: _SERIES[version]])]
+    return deflated(struct.pack(f"<B{len(values)}d", version, *values))
 
 
 def unpack(packed: bytes) -> list[Sample]:

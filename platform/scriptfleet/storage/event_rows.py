@@ -6,27 +6,34 @@ earliest moment. The same rules stand in SQL in ingest_store.py, where a batch m
 
 import base64
 import json
-import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from scriptfleet.domain.event import SHELL, Event, EventType
-from scriptfleet.domain.job import NORMAL_PRIORITY
+from scriptfleet.domain.event import SHELL, Event, EventType, StreamEvent
 from scriptfleet.domain.masking import may_hold_secret, shown_spec
 from scriptfleet.domain.state import State
 from scriptfleet.domain.value import value
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage import storable
-from scriptfleet.storage.record_row import STREAMS, checked_record, curve_row, finished_row, tails_of
+from scriptfleet.storage.event_said import (
+    MALFORMED,
+    ClaimSaid,
+    EndSaid,
+    SubmitSaid,
+    claim_said,
+    due_of,
+    end_said,
+    submit_said,
+)
+from scriptfleet.storage.record_row import STREAMS
 from scriptfleet.storage.row import Row
+from scriptfleet.storage.run_row import FinishedRow
 
 CHUNK_MAX_BYTES = 256 * 1024
 
 #: Of what a command says it changed, as in audit_store.py.
 _LONGEST_SAID = 1000
-#: What a malformed event makes the code that reads it raise.
-_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, RecursionError, OverflowError, struct.error, zlib.error)
 
 
 class JobPatch:
@@ -60,12 +67,12 @@ class JobPatch:
         if self.spec is None:
             self.submitted_at = min(self.submitted_at, moment)
 
-    def move(self, event: Event, state: State, reason: str | None = None) -> None:
+    def move(self, event: Event, state: State, due_at: float | None = None, reason: str | None = None) -> None:
         """Take the state of an event, unless a newer one is known."""
         if event.revision > self.revision:
             self.state, self.revision, self.reason = str(state), event.revision, reason
             self.finished_at = _seconds(event) if state.is_final else None
-            self.due_at = _due(event) if state is State.DELAYED else None
+            self.due_at = due_at
 
     def take_run(self, event: Event, run_id: str, attempt: int) -> None:
         """Take a run as the last one, unless a newer one is known."""
@@ -91,21 +98,23 @@ class Batch:
         self.ended = ended
         self.jobs: dict[str, JobPatch] = {}
         self.claimed: dict[str, Row] = {}
-        self.finished: dict[str, Row] = {}
+        self.finished: dict[str, FinishedRow] = {}
         self.lost: dict[str, Row] = {}
         self.curves: dict[str, Row] = {}
         self.tails: dict[tuple[str, str], Row] = {}
         self.outputs: dict[tuple[str, str, int], Row] = {}
         self.labels: dict[tuple[str, str], Row] = {}
         self.audit: dict[str, Row] = {}
-        #: The records behind ``finished``, as they travelled.
-        self.records: dict[str, Mapping[str, Any]] = {}
+        #: The events behind ``finished``.
+        self.ends: dict[str, Event] = {}
 
     def job(self, event: Event) -> JobPatch:
         """Give the patch of the event's job."""
-        job_id = storable.needed_text("job_id", event.job_id)
-        patch = self.jobs.setdefault(job_id, JobPatch(job_id, submitted_at=_seconds(event)))
-        patch.heard_at(_seconds(event))
+        moment, patch = _seconds(event), self.jobs.get(event.job_id)
+        if patch is None:
+            job_id = storable.needed_text("job_id", event.job_id)
+            patch = self.jobs.setdefault(job_id, JobPatch(job_id, moment))
+        patch.heard_at(moment)
         return patch
 
 
@@ -122,29 +131,23 @@ def to_rows(
         try:
             storable.integer("revision", event.revision)
             storable.moment_ms("at", event.at_ms)
-            _READERS[event.type](batch, event)
-        except _MALFORMED as fault:
+            read, take = _TAKERS[event.type]
+            said = event.told if isinstance(event, StreamEvent) else None
+            take(batch, event, read(event.data) if said is None else said)
+        except MALFORMED as fault:
             said = f"{type(fault).__name__}: {fault}"
             raise InvalidValue(f"event {event.entry_id}", said, f"a well-formed {event.type} event") from fault
     return batch
 
 
-def _submitted(batch: Batch, event: Event) -> None:
-    patch, text = batch.job(event), storable.needed_text("spec", event.data["spec"])
-    state = State(event.data["state"])
-    # Read with leave: a spec of a newer version is stored and shown, though this one could not run it.
-    spec = json.loads(text)
-    patch.kind = storable.needed_text("kind", spec["kind"])
-    patch.name = storable.needed_text("name", spec["name"])
-    patch.queue = storable.needed_text("queue", spec.get("queue", "default"))
-    patch.priority = storable.small_integer("priority", spec.get("priority", NORMAL_PRIORITY))
-    patch.group_name = storable.text(spec.get("group"))
-    patch.labels = storable.json_value(spec.get("labels"))
-    patch.schedule = storable.text(spec.get("schedule"))
-    patch.submitted_by = storable.text(spec.get("submitted_by"))
-    patch.spec, patch.submitted_at = _kept(spec, text, batch.secret_prefixes), _seconds(event)
-    patch.is_spec_whole, patch.signature = patch.spec == text, storable.text(event.data.get("sig"))
-    patch.move(event, state)
+def _submitted(batch: Batch, event: Event, said: SubmitSaid) -> None:
+    patch = batch.job(event)
+    patch.kind, patch.name, patch.queue, patch.priority = said.kind, said.name, said.queue, said.priority
+    patch.group_name, patch.labels, patch.schedule = said.group_name, said.labels, said.schedule
+    patch.submitted_by, patch.signature = said.submitted_by, said.signature
+    patch.spec, patch.submitted_at = _kept(said.spec, batch.secret_prefixes), _seconds(event)
+    patch.is_spec_whole = patch.spec == said.spec
+    patch.move(event, said.state, said.due_at)
     _keep_labels(batch, patch)
 
 
@@ -154,64 +157,54 @@ def _keep_labels(batch: Batch, patch: JobPatch) -> None:
             batch.labels[patch.job_id, name] = {"job_id": patch.job_id, "name": name, "value": str(value)}
 
 
-def _kept(spec: dict[str, Any], text: str, secret_prefixes: Sequence[str]) -> str:
+def _kept(text: str, secret_prefixes: Sequence[str]) -> str:
     """Give the spec's text as it is kept: the very one that was signed, unless a secret seems to be in it."""
     if not may_hold_secret(text, secret_prefixes):
         return text
+    spec = json.loads(text)
     shown = shown_spec(spec, secret_prefixes)
     if shown == spec:
         return text
     return storable.needed_text("spec", json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
 
 
-def _claimed(batch: Batch, event: Event) -> None:
-    run_id = storable.needed_text("run_id", event.data["run_id"])
-    attempt = storable.small_integer("attempt", event.data["attempt"])
-    worker = storable.text(event.data["worker"])
+def _claimed(batch: Batch, event: Event, said: ClaimSaid) -> None:
     patch, moment = batch.job(event), _seconds(event)
     if patch.job_id not in batch.ended:
         patch.move(event, State.RUNNING)
-        patch.take_run(event, run_id, attempt)
+        patch.take_run(event, said.run_id, said.attempt)
     patch.started_at = moment if patch.started_at is None else min(patch.started_at, moment)
-    batch.claimed[run_id] = {**_run(run_id, patch), "attempt": attempt, "worker": worker, "claimed_at": moment}
-    batch.claimed[run_id]["began_at"] = moment
+    claim = {"attempt": said.attempt, "worker": said.worker, "claimed_at": moment, "began_at": moment}
+    batch.claimed[said.run_id] = {**_run(said.run_id, patch), **claim}
 
 
-def _finished(batch: Batch, event: Event) -> None:
-    record, state = checked_record(event.data["record"]), State(event.data["state"])
-    run_id = storable.needed_text("run_id", record["run_id"])
-    known, is_stale = batch.ended.get(event.job_id), event.data["stale"]
-    if is_stale is False and known and state.is_final and known.run_id != run_id:
+def _finished(batch: Batch, event: Event, said: EndSaid) -> None:
+    record, state, is_stale = said.record, said.state, said.is_stale
+    run_id, known = record.run_id, batch.ended.get(event.job_id)
+    if not is_stale and known and state.is_final and known.run_id != run_id:
         is_stale = True
-    row, curve, tails = finished_row(record, is_stale, _seconds(event)), curve_row(record, run_id), tails_of(record)
     patch = batch.job(event)
     if not is_stale and (state.is_final or not known):
-        patch.move(event, state)
-        patch.take_run(event, run_id, record["attempt"])
+        patch.move(event, state, said.due_at)
+        patch.take_run(event, run_id, record.attempt)
         if state.is_final:
             batch.ended[patch.job_id] = Ended(event.revision, run_id)
-    if run_id in batch.finished and (is_stale or not batch.finished[run_id]["is_stale"]):
+    if run_id in batch.finished and (is_stale or not batch.finished[run_id].is_stale):
         return
-    batch.finished[run_id] = {**_run(run_id, patch), **row}
-    batch.records[run_id] = record
-    for stream, content in tails.items():
+    batch.finished[run_id] = FinishedRow(record, patch.job_id, is_stale, _seconds(event))
+    batch.ends[run_id] = event
+    for stream, content in record.tails.items():
         batch.tails[run_id, stream] = {"run_id": run_id, "stream": stream, "content": content}
-    if curve:
-        batch.curves[run_id] = curve
+    if record.curve:
+        batch.curves[run_id] = {"run_id": run_id, "packed": record.curve, "process_tree": record.process_tree}
 
 
-def began_at(claimed_at: object, row: Row) -> object:
-    """Give the moment that a run is listed by, from when it was claimed and the row of its record."""
-    known = (row["started_at"], claimed_at, row["finished_at"])
-    return next(moment for moment in known if moment is not None)
-
-
-def _output(batch: Batch, event: Event) -> None:
-    run_id = storable.needed_text("run_id", event.data["run_id"])
-    stream, number = event.data["stream"], storable.small_integer("number", event.data["number"])
+def _output(batch: Batch, _event: Event, data: Mapping[str, Any]) -> None:
+    run_id = storable.needed_text("run_id", data["run_id"])
+    stream, number = data["stream"], storable.small_integer("number", data["number"])
     if stream not in STREAMS:
         raise InvalidValue("stream", stream, "stdout or stderr")
-    body = base64.b64decode(event.data["body"], validate=True)
+    body = base64.b64decode(data["body"], validate=True)
     size = _size_of(body)
     key = (run_id, stream, number)
     batch.outputs[key] = {"run_id": run_id, "stream": stream, "number": number, "body": body, "size_bytes": size}
@@ -226,14 +219,14 @@ def _size_of(body: bytes) -> int:
     return size
 
 
-def _moved(batch: Batch, event: Event) -> None:
-    state, reason = State(event.data["state"]), storable.text(event.data.get("reason"))
+def _moved(batch: Batch, event: Event, data: Mapping[str, Any]) -> None:
+    state, reason = State(data["state"]), storable.text(data.get("reason"))
     patch = batch.job(event)
     if not _is_after_its_end(batch, event, state):
         batch.ended.pop(patch.job_id, None)
-        patch.move(event, state, reason)
-    if event.data.get("run_id"):
-        run_id = storable.needed_text("run_id", event.data["run_id"])
+        patch.move(event, state, due_of(data, state), reason)
+    if data.get("run_id"):
+        run_id = storable.needed_text("run_id", data["run_id"])
         batch.lost[run_id] = {
             **_run(run_id, patch),
             "outcome": str(State.LOST),
@@ -253,8 +246,7 @@ def _is_after_its_end(batch: Batch, event: Event, state: State) -> bool:
     return state.is_final or event.revision <= known.revision or bool(event.data.get("run_id"))
 
 
-def _audited(batch: Batch, event: Event) -> None:
-    said = event.data
+def _audited(batch: Batch, event: Event, said: Mapping[str, Any]) -> None:
     texts = {name: storable.needed_text(name, said[name])[:_LONGEST_SAID] for name in ("actor", "action", "target")}
     if not texts["actor"].startswith(SHELL):
         # Else whoever can write to the broker could say that it was the holder of a token.
@@ -271,13 +263,18 @@ def _audited(batch: Batch, event: Event) -> None:
     }
 
 
-_READERS: dict[EventType, Callable[[Batch, Event], None]] = {
-    EventType.SUBMITTED: _submitted,
-    EventType.CLAIMED: _claimed,
-    EventType.FINISHED: _finished,
-    EventType.OUTPUT: _output,
-    EventType.MOVED: _moved,
-    EventType.AUDITED: _audited,
+def _as_it_is(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    return data
+
+
+#: How the data of a type of event is read, and how what it says is taken into a batch.
+_TAKERS: Final[dict[EventType, tuple[Callable[[Mapping[str, Any]], Any], Callable[[Batch, Event, Any], None]]]] = {
+    EventType.SUBMITTED: (submit_said, _submitted),
+    EventType.CLAIMED: (claim_said, _claimed),
+    EventType.FINISHED: (end_said, _finished),
+    EventType.OUTPUT: (_as_it_is, _output),
+    EventType.MOVED: (_as_it_is, _moved),
+    EventType.AUDITED: (_as_it_is, _audited),
 }
 
 
@@ -287,9 +284,3 @@ def _run(run_id: str, patch: JobPatch) -> Row:
 
 def _seconds(event: Event) -> float:
     return event.at_ms / 1000
-
-
-def _due(event: Event) -> float | None:
-    # An event of an older version does not say it.
-    due = event.data.get("due")
-    return None if due is None else storable.moment_ms("due", due) / 1000

@@ -1,19 +1,20 @@
 """Takes batches of events into the tables. Repeats, late arrivals and several writers at once change nothing."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from scriptfleet.domain.event import Event
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
-from scriptfleet.storage.bulk import BulkInsert, Insert, WrittenMeanwhile
+from scriptfleet.storage.bulk import BulkInsert, Insert, Values, WrittenMeanwhile
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.event_rows import Batch, began_at, to_rows
+from scriptfleet.storage.event_rows import Batch, to_rows
 from scriptfleet.storage.known_rows import OF_JOB, KnownRows
 from scriptfleet.storage.row import Row
+from scriptfleet.storage.run_row import RUN_COLUMNS, FinishedRow
 from scriptfleet.storage.tables import audit, curves, jobs, labels, outputs, runs, tails
 
 #: How often a batch is written on the strength of a look before it; another service's may come between again.
@@ -42,26 +43,22 @@ _FORGOTTEN = "RunForgotten"
 #: The columns of each kind of row of a run, as event_rows.py makes them.
 _RUN = ("run_id", "job_id", *OF_JOB)
 _CLAIM = ("attempt", "worker", "claimed_at", "began_at")
+#: What a job's row is made of.
+_of_patch = attrgetter(*(column.name for column in jobs.c))
 _LOSS = ("outcome", "finished_at", "began_at", "success", "error_type", "error_message")
-_RECORD = tuple(column.name for column in runs.c if column.name not in {*_NOT_IN_RECORD, "job_id"})
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedRun:
+class FinishedRun(NamedTuple):
     """A run whose record was stored now, for the first time."""
 
-    #: Its row, but for what no event has told.
-    row: Row
-    #: Its record, as it travelled.
-    told: Mapping[str, Any]
-    #: Of its job; None while the submit has not been seen.
-    kind: str | None
-    is_stale: bool
+    row: FinishedRow
+    #: What told of its end.
+    event: Event
 
     @property
     def record(self) -> RunRecord:
         """The record, read anew each time."""
-        return RunRecord.from_dict(dict(self.told))
+        return RunRecord.from_dict(self.event.data["record"])
 
 
 class IngestStore:
@@ -71,7 +68,7 @@ class IngestStore:
         self._database, self._secret_prefixes = database, secret_prefixes
         self._jobs = self._bulk(jobs, _jobs_upsert, [column.name for column in jobs.c])
         self._claimed = self._bulk(runs, _claimed_upsert, [*_RUN, *_CLAIM])
-        self._finished = self._bulk(runs, _finished_upsert, [*_RUN, *_RECORD, "claimed_at", "began_at"])
+        self._finished = self._bulk(runs, _finished_upsert, RUN_COLUMNS)
         self._lost = self._bulk(runs, _lost_upsert, [*_RUN, *_LOSS])
         self._ignoring = {
             table.name: self._bulk(table, _ignore_repeats, [column.name for column in table.c])
@@ -101,19 +98,24 @@ class IngestStore:
             if known.ended:
                 batch = to_rows(events, self._secret_prefixes, known.ended)
             # The jobs' rows come first: they are the lock that orders two writers with events of one job.
-            made = self._jobs.write(connection, _job_rows(batch), None if is_careful else known.jobs)
+            made = self._jobs.write_values(connection, _job_rows(batch), None if is_careful else known.jobs)
             _fill_names(batch, known.names_of(batch.jobs))
             known.look_for_runs({**batch.claimed, **batch.finished, **batch.lost})
             self._write_runs(connection, batch, known, is_careful=is_careful)
             _give_up_forgotten(connection, batch, made)
             self._name_earlier_runs(connection, batch, made)
-        return [_finished_run(batch, run_id) for run_id in batch.finished if run_id not in known.recorded]
+        return [
+            FinishedRun(row, batch.ends[run_id])
+            for run_id, row in batch.finished.items()
+            if run_id not in known.recorded
+        ]
 
     def _write_runs(self, connection: sa.Connection, batch: Batch, known: KnownRows, *, is_careful: bool) -> None:
         _join_claims(batch, known.recorded)
         there = None if is_careful else known.runs
         self._claimed.write(connection, _sorted(batch.claimed), there)
-        self._finished.write(connection, _sorted(batch.finished), there)
+        ended = [batch.finished[run_id].values() for run_id in sorted(batch.finished)]
+        self._finished.write_values(connection, ended, there)
         # Their rows may have been made by this batch, just now.
         self._lost.write(connection, _sorted(batch.lost), None)
         owners = {"labels": known.jobs, "curves": known.recorded, "tails": known.recorded}
@@ -137,14 +139,8 @@ def _ignore_repeats(insert: Insert) -> Insert:
     return insert.on_conflict_do_nothing()
 
 
-def _job_rows(batch: Batch) -> list[Row]:
-    return [vars(batch.jobs[job_id]) for job_id in sorted(batch.jobs)]
-
-
-def _finished_run(batch: Batch, run_id: str) -> FinishedRun:
-    row = batch.finished[run_id]
-    kind = row["kind"]
-    return FinishedRun(row, batch.records[run_id], kind if isinstance(kind, str) else None, bool(row["is_stale"]))
+def _job_rows(batch: Batch) -> list[Values]:
+    return [_of_patch(batch.jobs[job_id]) for job_id in sorted(batch.jobs)]
 
 
 def _sorted(rows: Mapping[Any, Row]) -> list[Row]:
@@ -169,21 +165,18 @@ def _give_up_forgotten(connection: sa.Connection, batch: Batch, made: Collection
 
 
 def _fill_names(batch: Batch, names: Mapping[str, Row]) -> None:
-    for rows in (batch.claimed, batch.finished, batch.lost):
-        for row in rows.values():
-            # An attempt after out of memory may have been in another queue than its job began in.
-            queue = row["queue"]
-            row.update(names[str(row["job_id"])])
-            if queue:
-                row["queue"] = queue
+    for row in batch.finished.values():
+        row.take_names(names[row.job_id])
+    for rows in (batch.claimed, batch.lost):
+        for claim in rows.values():
+            claim.update(names[str(claim["job_id"])])
 
 
 def _join_claims(batch: Batch, recorded: Collection[str]) -> None:
     """Have a run whose record is new written once, with its claim; a record that is there keeps all it has."""
     for run_id, row in batch.finished.items():
-        claim = None if run_id in recorded else batch.claimed.pop(run_id, None)
-        row["claimed_at"] = claim["claimed_at"] if claim else None
-        row["began_at"] = began_at(row["claimed_at"], row)
+        if run_id not in recorded and (claim := batch.claimed.pop(run_id, None)):
+            row.take_claim(claim["claimed_at"])
 
 
 def _jobs_upsert(insert: Insert) -> Insert:

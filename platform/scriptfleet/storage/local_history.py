@@ -14,7 +14,7 @@ from typing import Final
 
 from scriptfleet.domain.event import Event
 from scriptfleet.errors import StoreUnreachable
-from scriptfleet.storage.event_rows import Batch, JobPatch, began_at, to_rows
+from scriptfleet.storage.event_rows import Batch, JobPatch, to_rows
 from scriptfleet.storage.old_rows import FORGET
 from scriptfleet.storage.row import Row
 
@@ -35,6 +35,9 @@ _MERGE: Final = ", ".join(
 )
 #: Columns that hold JSON text.
 JSON_COLUMNS: Final = frozenset({"labels", "custom", "output_data", "artifacts", "last_result", "details"})
+
+
+_as_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class LocalHistory:
@@ -117,14 +120,11 @@ def _is_current(connection: sqlite3.Connection) -> bool:
 
 def _runs(batch: Batch) -> list[Row]:
     """Give the rows of runs, the claim and the record of each together."""
-    found: dict[str, Row] = {}
-    for rows in (batch.claimed, batch.finished):
-        for run_id, row in rows.items():
-            found[run_id] = {**found.get(run_id, {}), **row, **_of_job(batch.jobs[str(row["job_id"])])}
-    for row in found.values():
-        if "started_at" in row:
-            row["began_at"] = began_at(row.get("claimed_at"), row)
-    return list(found.values())
+    for run_id, end in batch.finished.items():
+        if claim := batch.claimed.pop(run_id, None):
+            end.take_claim(claim["claimed_at"])
+    rows = [*batch.claimed.values(), *(end.row() for end in batch.finished.values())]
+    return [{**row, **_of_job(batch.jobs[str(row["job_id"])])} for row in rows]
 
 
 def _of_job(patch: JobPatch) -> Row:
@@ -141,4 +141,4 @@ def _insert(connection: sqlite3.Connection, table: str, rows: Sequence[Mapping[s
 
 
 def _bound(name: str, value: object) -> object:
-    return json.dumps(value) if name in JSON_COLUMNS and value is not None else value
+    return _as_json(value) if name in JSON_COLUMNS and value is not None else value

@@ -1,7 +1,6 @@
-"""The row of a run from its record as it travelled. Pure.
+"""What a record says of its run, from its data as it travelled. Pure.
 
-Straight from the JSON data, without a RunRecord: this is the innermost part of the ingest. What RunRecord.from_dict()
-refuses is refused here too.
+Straight from the JSON data, without a RunRecord. What RunRecord.from_dict() refuses is refused here too.
 """
 
 from collections.abc import Mapping
@@ -12,9 +11,9 @@ from scriptfleet.domain.process_tree import ProcessTree
 from scriptfleet.domain.run import Artifact, require_known_version
 from scriptfleet.domain.sample import joined
 from scriptfleet.domain.state import State
-from scriptfleet.errors import InvalidValue
+from scriptfleet.domain.usage import MEASURES
 from scriptfleet.storage import curve_bytes, storable, tree_bytes
-from scriptfleet.storage.row import Row
+from scriptfleet.storage.run_row import RecordSaid
 
 STREAMS = ("stdout", "stderr")
 
@@ -22,54 +21,36 @@ _NEEDED = frozenset({"run_id", "job_id", "attempt", "worker", "host", "outcome",
 _LAST_YEAR = 9999
 
 
-def checked_record(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Give a record back that has all it needs; raises InvalidValue for a newer version, KeyError for what lacks."""
-    require_known_version(data)
-    if not data.keys() >= _NEEDED:
-        raise KeyError(*sorted(_NEEDED - data.keys()))
-    return data
-
-
-def finished_row(record: Mapping[str, Any], is_stale: object, moment: float) -> Row:
-    """Give what a record says in columns of ``runs``: those that are known. ``moment`` is when it was told, seconds."""
-    if not isinstance(is_stale, bool):
-        raise InvalidValue("stale", is_stale, "true or false")
+def read_record(record: Mapping[str, Any]) -> RecordSaid:
+    """Read a record; raises InvalidValue, KeyError, TypeError or ValueError for what is none, or of a newer version."""
+    require_known_version(record)
+    if not record.keys() >= _NEEDED:
+        raise KeyError(*sorted(_NEEDED - record.keys()))
     usage = record["usage"]
-    return {
-        "attempt": storable.small_integer("attempt", record["attempt"]),
-        "worker": storable.text(record["worker"]),
-        "host": storable.text(record["host"]),
-        "queue": storable.text(record.get("queue")),
-        "outcome": str(State(record["outcome"])),
-        "is_stale": is_stale,
-        "started_at": _moment(usage.get("start_time")),
-        "finished_at": moment,
-        **storable.measures(usage),
-        "output_data": storable.json_value(record.get("output_data")),
-        "stdout_cut_bytes": storable.integer("cut_bytes", record["stdout"].get("cut_bytes", 0)),
-        "stderr_cut_bytes": storable.integer("cut_bytes", record["stderr"].get("cut_bytes", 0)),
-        "artifacts": [storable.artifact(Artifact.from_dict(one)) for one in record.get("artifacts", [])],
-    }
+    known = storable.measures(usage)
+    curve, tree = _curve(record)
+    return RecordSaid(
+        run_id=storable.needed_text("run_id", record["run_id"]),
+        attempt=storable.small_integer("attempt", record["attempt"]),
+        worker=storable.text(record["worker"]),
+        host=storable.text(record["host"]),
+        queue=storable.text(record.get("queue")),
+        outcome=State(record["outcome"]),
+        started_at=moment_of(usage.get("start_time")),
+        measures=tuple(map(known.get, MEASURES)),
+        custom=storable.custom(usage),
+        output_data=storable.json_value(record.get("output_data")),
+        stdout_cut_bytes=storable.integer("cut_bytes", record["stdout"].get("cut_bytes", 0)),
+        stderr_cut_bytes=storable.integer("cut_bytes", record["stderr"].get("cut_bytes", 0)),
+        artifacts=[storable.artifact(Artifact.from_dict(one)) for one in record.get("artifacts", [])],
+        curve=curve,
+        process_tree=tree,
+        tails=_tails(record),
+    )
 
 
-def curve_row(record: Mapping[str, Any], run_id: str) -> Row | None:
-    """Give the row of a record's curve, with the processes of the run; None where it has no curve."""
-    samples = joined(record.get("curve", []), record.get("curve_io"))
-    tree = ProcessTree.from_dict(told) if (told := record.get("process_tree")) else None
-    if not samples:
-        return None
-    packed = curve_bytes.pack([storable.sample(one) for one in samples])
-    kept = tree_bytes.pack(storable.process_tree(tree)) if tree else None
-    return {"run_id": run_id, "packed": packed, "process_tree": kept}
-
-
-def tails_of(record: Mapping[str, Any]) -> dict[str, str]:
-    """Give the ends of both streams by name, without those that are empty."""
-    found = {stream: storable.text(record[stream]["text"]) for stream in STREAMS}
-    return {stream: content for stream, content in found.items() if content}
-
-
-def _moment(start_time: object) -> float | None:
+def moment_of(start_time: object) -> float | None:
+    """Give a moment in ISO 8601 in seconds since the epoch; None for what is none. Raises TypeError for no text."""
     # fromisoformat() refuses with a TypeError what is no text.
     try:
         parsed = datetime.fromisoformat(start_time) if start_time else None  # type: ignore[arg-type]
@@ -77,3 +58,18 @@ def _moment(start_time: object) -> float | None:
         return None
     # At the ends of the calendar, another zone's moment has no year that can be shown.
     return parsed.timestamp() if parsed and parsed.tzinfo and 1 < parsed.year < _LAST_YEAR else None
+
+
+def _curve(record: Mapping[str, Any]) -> tuple[bytes | None, bytes | None]:
+    """Give the curve and the processes, packed; both None where there is no curve."""
+    samples = joined(record.get("curve", []), record.get("curve_io"))
+    tree = ProcessTree.from_dict(told) if (told := record.get("process_tree")) else None
+    if not samples:
+        return None, None
+    packed = curve_bytes.pack([storable.sample(one) for one in samples])
+    return packed, tree_bytes.pack(storable.process_tree(tree)) if tree else None
+
+
+def _tails(record: Mapping[str, Any]) -> dict[str, str]:
+    found = {stream: storable.text(record[stream]["text"]) for stream in STREAMS}
+    return {stream: content for stream, content in found.items() if content}

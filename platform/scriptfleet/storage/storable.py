@@ -14,11 +14,12 @@ from scriptfleet.domain.usage import MEASURES
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.row import MEASURE_TYPES
 
-_LARGEST_INTEGER = 2**63 - 1
-_LARGEST_SMALL_INTEGER = 2**31 - 1
+LARGEST_INTEGER = 2**63 - 1
+LARGEST_SMALL_INTEGER = 2**31 - 1
 #: The last moment of the year 9999, milliseconds: nothing can show a later one.
-_LAST_MOMENT_MS = 253_402_300_799_999
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+LAST_MOMENT_MS = 253_402_300_799_999
+SHA256 = r"[0-9a-f]{64}"
+_is_sha256 = re.compile(SHA256).fullmatch
 _OF_PROCESS = ("cpu_seconds", "memory_mb", "age_seconds")
 _CUSTOM = "custom."
 _NUL_SHOWN = "\N{SYMBOL FOR NULL}"
@@ -45,17 +46,17 @@ def needed_text(field: str, value: object) -> str:
 
 def integer(field: str, value: object) -> int:
     """Accept a whole number of 64 bits."""
-    return _whole(field, value, -_LARGEST_INTEGER, _LARGEST_INTEGER, "a whole number of 64 bits")
+    return _whole(field, value, -LARGEST_INTEGER, LARGEST_INTEGER, "a whole number of 64 bits")
 
 
 def small_integer(field: str, value: object) -> int:
     """Accept a whole number of 32 bits."""
-    return _whole(field, value, -_LARGEST_SMALL_INTEGER, _LARGEST_SMALL_INTEGER, "a whole number of 32 bits")
+    return _whole(field, value, -LARGEST_SMALL_INTEGER, LARGEST_SMALL_INTEGER, "a whole number of 32 bits")
 
 
 def moment_ms(field: str, value: object) -> int:
     """Accept milliseconds since the epoch, up to the end of the year 9999."""
-    return _whole(field, value, 0, _LAST_MOMENT_MS, "milliseconds since the epoch, before the year 10000")
+    return _whole(field, value, 0, LAST_MOMENT_MS, "milliseconds since the epoch, before the year 10000")
 
 
 def _whole(field: str, value: object, least: int, most: int, expected: str) -> int:
@@ -92,7 +93,7 @@ def _bytes_or_none(value: object) -> int | None:
 
 def artifact(kept: Artifact) -> dict[str, object]:
     """Give a file that a run kept as the list in its row has it; raises InvalidValue naming what cannot be."""
-    if not isinstance(kept.sha256, str) or not _SHA256.fullmatch(kept.sha256):
+    if not isinstance(kept.sha256, str) or not _is_sha256(kept.sha256):
         raise InvalidValue("artifact.sha256", kept.sha256, "64 hexadecimal digits")
     if integer("artifact.size_bytes", kept.size_bytes) < 0:
         raise InvalidValue("artifact.size_bytes", kept.size_bytes, "0 or more")
@@ -115,18 +116,23 @@ def json_value(value: object) -> object:
 def measures(usage: Mapping[str, object]) -> dict[str, object]:
     """Give the measures of a flat record that are known, as their columns take them.
 
-    What the script reported itself stands under ``custom``, without what is no finite number; names of a newer version
-    are passed over. Raises InvalidValue naming a measure of another type.
+    Names of a newer version are passed over. Raises InvalidValue naming a measure of another type.
     """
     found: dict[str, object] = {}
-    custom: dict[str, object] = {}
     for name, value in usage.items():
-        if accept := _ACCEPT.get(name):
-            if value is not None:
-                found[name] = accept(name, value)
-        elif name.startswith(_CUSTOM) and is_finite(value):
-            custom[str(text(name.removeprefix(_CUSTOM)))] = value
-    return {**found, "custom": custom} if custom else found
+        if value is not None and (accept := _ACCEPT.get(name)):
+            found[name] = accept(name, value)
+    return found
+
+
+def custom(usage: Mapping[str, object]) -> dict[str, object] | None:
+    """Give what the script of a flat record reported itself, without what is no finite number; None for nothing."""
+    found = {
+        str(text(name.removeprefix(_CUSTOM))): value
+        for name, value in usage.items()
+        if name.startswith(_CUSTOM) and is_finite(value)
+    }
+    return found or None
 
 
 def is_finite(value: object) -> bool:

@@ -16,7 +16,12 @@ _as_json: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 def pack(tree: Mapping[str, object]) -> bytes:
     """Give the bytes of a tree in its JSON form."""
-    return bytes([_VERSION]) + deflated(_as_json(tree).encode())
+    return pack_text(_as_json(tree).encode())
+
+
+def pack_text(text: bytes) -> bytes:
+    """Give the bytes of a tree from its JSON text."""
+    return bytes([_VERSION]) + deflated(text)
 
 
 def unpack(packed: bytes) -> ProcessTree:
