@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from scriptfleet.config import Settings
+from scriptfleet.queues.fleet import Presence, SignOfLife
 from scriptfleet.queues.keys import Keys
 from scriptfleet.storage.engine import open_store
 from tests import event_factory as make
@@ -99,3 +100,30 @@ def test_an_order_to_a_worker_that_is_not_there_is_404_over_rest_and_on_the_page
         assert page.status_code == 404
         assert "worker not found: w9@nowhere" in page.text
     assert live.client.post("/workers/w9@nowhere/dance").status_code == 422
+
+
+def test_who_orders_something_of_a_worker_is_told_so_on_the_page(live: Service, redis_client: redis.Redis) -> None:
+    keys, form = Keys(Settings(Path("/nowhere")).namespace), {"Accept": "text/html"}
+    Presence(redis_client, keys, "w1@host").tell(SignOfLife("host", 2, 0, ["default"], "0.1.0"))
+
+    answer = live.client.post("/workers/w1@host/cordon", headers=form)
+    page = live.client.get(answer.headers["location"], headers=form).text
+
+    assert answer.headers["location"] == "/fleet?told=cordon&worker=w1%40host"
+    assert "w1@host was told to cordon" in page
+    for untrue in ("told=cordon&worker=w9", "told=stop&worker=w1%40host"):
+        assert "was told" not in live.client.get(f"/fleet?{untrue}", headers=form).text
+
+
+def test_a_job_that_waits_says_why_over_rest_and_on_its_page(live: Service) -> None:
+    live.client.post("/api/v1/queues/aside/pause")
+    job_id = live.client.post("/api/v1/jobs", json={"command": "true", "queue": "aside"}).json()["job_id"]
+    told = live.client.get(f"/api/v1/jobs/{job_id}").json()
+    live.store.apply([make.submitted(job_id)])
+    page = live.client.get(f"/jobs/{job_id}", headers={"Accept": "text/html"}).text
+    live.client.post(f"/api/v1/jobs/{job_id}/cancel")
+
+    assert (told["state"], told["is_stored"]) == ("queued", False)
+    assert told["why_waits"].startswith("queue aside is paused")
+    assert "It has not started yet: queue aside is paused" in page
+    assert live.client.get(f"/api/v1/jobs/{job_id}").json()["why_waits"] is None

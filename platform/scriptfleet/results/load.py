@@ -14,6 +14,7 @@ from scriptfleet.domain.role import Role
 from scriptfleet.errors import BrokerUnreachable
 from scriptfleet.queues.load import QueueLoad
 from scriptfleet.results.access.needs import needs
+from scriptfleet.results.rest.models import QueueName
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def load_routes(loads: Loads) -> APIRouter:
         return LoadList(queues=[LoadView.of(name, found) for name, found in loads.all().items()])
 
     @router.get("/queues/{queue}/load", summary="How busy a queue is; nothing of one that was never used")
-    def one_load(queue: str) -> LoadView:
+    def one_load(queue: QueueName) -> LoadView:
         return LoadView.of(queue, loads.all().get(check.queue_name(queue), QueueLoad()))
 
     return router

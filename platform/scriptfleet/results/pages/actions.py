@@ -83,7 +83,7 @@ def _add_fleet_actions(router: APIRouter, sources: Sources) -> None:
         verb = _named("order", order, _ORDERS)
         audit(request, f"worker.{verb}", worker)
         leave_order(broker, Order.now(verb, worker_named(broker, worker).name))
-        return _go("/fleet")
+        return _go("/fleet?told={}&worker={}", verb, worker)
 
 
 def _named(what: str, said: str, known: Mapping[str, _Known]) -> _Known:

@@ -8,12 +8,14 @@ from fastapi.responses import HTMLResponse
 
 from scriptfleet.domain.schedule import Schedule
 from scriptfleet.queues.connection import told_plainly
+from scriptfleet.queues.orders import Verb
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.storage.job_store import JobFilter
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.schedules import ScheduleStore
 
 _DEAD_SHOWN: Final = 100
+_TOLD: Final = frozenset({Verb.CORDON, Verb.UNCORDON, Verb.DRAIN})
 #: A beat that is up fires a slot sooner than this.
 _MISSED_AFTER_SECONDS: Final = 60.0
 
@@ -23,10 +25,13 @@ def fleet_routes(sources: Sources) -> APIRouter:
     router = APIRouter()
 
     @router.get("/fleet")
-    def show_fleet(request: Request) -> HTMLResponse:
+    def show_fleet(request: Request, told: str = "", worker: str = "") -> HTMLResponse:
         with told_plainly(sources.client.broker.url):
             queues, workers = sources.fleet.queues(), sources.fleet.workers()
-        return sources.renderer.page(request, "fleet.html", queues=queues, workers=workers, now=time.time())
+        # An address is no proof: what it says was told is shown of orders and workers that there are.
+        is_told = told in _TOLD and worker in {one.name for one in workers}
+        shown = {"told": (worker, told) if is_told else None, "now": time.time()}
+        return sources.renderer.page(request, "fleet.html", queues=queues, workers=workers, **shown)
 
     @router.get("/schedules")
     def show_schedules(request: Request) -> HTMLResponse:

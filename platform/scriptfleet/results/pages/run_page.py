@@ -6,12 +6,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 
+from scriptfleet.config import NoFleet
 from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.slowness import reasons
 from scriptfleet.domain.state import State
 from scriptfleet.domain.usual import BesideUsual, beside_usual
-from scriptfleet.errors import JobNotFound
+from scriptfleet.errors import BrokerUnreachable, JobNotFound
 from scriptfleet.queues.rerun import rerun_of
+from scriptfleet.queues.waiting import why_waits
 from scriptfleet.results import shown
 from scriptfleet.results.pages.curve import chart_data, missed_samples
 from scriptfleet.results.pages.kept_files import kept_files
@@ -103,8 +105,23 @@ class JobPage:
         found = self._sources.runs.page(RunFilter(job_id=job_id), PageRequest(_RUNS_OF_A_JOB)).items
         spec = spec_of(self._sources, job_id)
         facts, bounds = _facts(job), limit_rows(spec)
-        around = {"job": job, "runs": found, "facts": facts, "bounds": bounds, "what": _what(spec)}
+        around = {
+            "waits": self._why_waits(job),
+            "job": job,
+            "runs": found,
+            "facts": facts,
+            "bounds": bounds,
+            "what": _what(spec),
+        }
         return self._sources.renderer.page(request, "job.html", **around)
+
+    def _why_waits(self, job: JobRow) -> str | None:
+        if job.state is not State.QUEUED:
+            return None
+        try:
+            return why_waits(self._sources.client.broker, job.job_id)
+        except (NoFleet, BrokerUnreachable) as fault:
+            return str(fault)
 
     def _show_new(self, request: Request, job_id: str) -> HTMLResponse:
         facts = self._sources.client.job(job_id).facts()

@@ -8,8 +8,10 @@ from fastapi import APIRouter, Query, Response
 from scriptfleet.config import NoFleet
 from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.role import Role
+from scriptfleet.domain.state import State
 from scriptfleet.errors import BrokerUnreachable, InvalidValue, JobNotFound
 from scriptfleet.queues.rerun import spec_in
+from scriptfleet.queues.waiting import why_waits
 from scriptfleet.results.access.needs import needs
 from scriptfleet.results.rest.models import JobDetail, JobPage, JobQuery, JobView, PageQuery, RunPage, moment
 from scriptfleet.results.rest.parts import RestParts
@@ -72,6 +74,8 @@ def _now(parts: RestParts, job_id: str) -> dict[str, Any]:
         return {}
     said = {"attempt": facts["attempt"], "reason": facts["reason"], "last_run_id": facts["run_id"]}
     moments = {"started_at": moment(facts["started_at"]), "finished_at": moment(facts["ended_at"])}
+    if facts["state"] is State.QUEUED:
+        said["why_waits"] = why_waits(parts.client.broker, job_id)
     return {"state": facts["state"], **{name: value for name, value in (said | moments).items() if value is not None}}
 
 

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, WithJsonSchema
 
 from scriptfleet.domain import check
 from scriptfleet.domain.masking import shown_spec
@@ -23,6 +23,10 @@ Measure = bool | int | float | str | None
 _EARLIEST, _LATEST = 0.0, 253_402_300_799.0
 
 LABEL_OF_A_JOB = "A label of the job, as `name=value`."
+#: Checked where it is used, with a sentence of its own; here it is told to those who read the description.
+QueueName = Annotated[
+    str, WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", "examples": ["default"]})
+]
 MOMENT = "ISO 8601 with offset, such as 2026-03-01T00:00:00Z, or seconds since the epoch."
 
 
@@ -201,6 +205,7 @@ class JobDetail(JobView):
 
     spec: dict[str, JsonValue] | None
     runs: list[RunView]
+    why_waits: str | None = Field(None, description="Why it has not started just now, while it is queued.")
     is_stored: bool = Field(True, description="Whether the store has seen it; until then its runs are missing here.")
 
     @classmethod

@@ -8,6 +8,7 @@ from scriptfleet.queues.queue_control import QueueControl
 from scriptfleet.results.access.audit import audit
 from scriptfleet.results.access.needs import needs
 from scriptfleet.results.load import LoadList, LoadView
+from scriptfleet.results.rest.models import QueueName
 from scriptfleet.results.rest.parts import RestParts
 
 _MOST_PURGED = 1_000_000
@@ -46,19 +47,19 @@ def queue_routes(parts: RestParts) -> APIRouter:
         return LoadList(queues=[LoadView.of(name, found) for name, found in parts.loads.all().items()])
 
     @router.post("/queues/{queue}/pause", summary="Let no more jobs start", dependencies=may_order)
-    def pause_queue(request: Request, queue: str) -> QueueStanding:
+    def pause_queue(request: Request, queue: QueueName) -> QueueStanding:
         audit(request, "queue.pause", queue)
         has_changed = QueueControl(broker, queue).pause()
         return QueueStanding(queue=queue, is_paused=True, has_changed=has_changed)
 
     @router.post("/queues/{queue}/resume", summary="Let jobs start again", dependencies=may_order)
-    def resume_queue(request: Request, queue: str) -> QueueStanding:
+    def resume_queue(request: Request, queue: QueueName) -> QueueStanding:
         audit(request, "queue.resume", queue)
         has_changed = QueueControl(broker, queue).resume()
         return QueueStanding(queue=queue, is_paused=False, has_changed=has_changed)
 
     @router.post("/queues/{queue}/purge", summary="Cancel the jobs that wait", dependencies=may_order)
-    def purge_queue(request: Request, queue: str, purge: Purge | None = None) -> Purged:
+    def purge_queue(request: Request, queue: QueueName, purge: Purge | None = None) -> Purged:
         most = (purge or Purge(most=10_000)).most
         cancelled = QueueControl(broker, queue).purge(most)
         audit(request, "queue.purge", queue, cancelled=cancelled)
