@@ -1,10 +1,9 @@
-"""What the standard library does not offer of Linux: subreaper, namespaces, mounts, privileges."""
+"""What the standard library does not offer of Linux: namespaces, mounts, privileges."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import sys
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x0002_0000, 0x1000_0000, 0x4000_0000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16_384, 1 << 18
@@ -13,16 +12,9 @@ _MS_RELATIME = 1 << 21
 _SAME_FLAGS = 1 | 2 | 4 | 8 | 16 | 1024 | 2048
 _ST_RELATIME = 4096
 _CAP_SYS_ADMIN = 21
-#: Loaded once, by the launcher: what a shim makes anew is memory of its own.
+#: Loaded once, by the launcher of many shims: what a shim makes anew is memory of its own.
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_PR_CAPBSET_DROP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 24, 36, 38
-
-
-def become_subreaper() -> bool:
-    """Make orphaned descendants this process's children (Linux 3.4); give whether the kernel did."""
-    if not sys.platform.startswith("linux"):
-        return False
-    return bool(_libc().prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+_PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 
 
 def unshare(flags: int) -> None:

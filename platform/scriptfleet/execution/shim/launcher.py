@@ -12,8 +12,8 @@ import sys
 from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
 
 from scriptfleet.execution.shim import signals, tree, wire
-from scriptfleet.execution.shim.kernel import become_subreaper
 from scriptfleet.execution.shim.slot import Slot
+from scriptfleet.execution.shim.subreaper import become_subreaper
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ _FILLING: list[bytes] = []
 def main(line_fd: int) -> NoReturn:
     """Serve as launcher.main() does."""
     _fill_gaps()
-    # The one import that is to come after.
-    from scriptfleet.execution.shim import launcher  # noqa: PLC0415
+    # What is to come after; the first is loaded for all shims, of which any may have to set a run apart.
+    from scriptfleet.execution.shim import isolate, launcher  # noqa: F401, PLC0415
 
     launcher.main(line_fd, "many")
 

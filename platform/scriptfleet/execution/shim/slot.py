@@ -11,8 +11,8 @@ import time
 from _socket import socket
 
 from scriptfleet.execution.shim import signals, wire
-from scriptfleet.execution.shim.kernel import become_subreaper
 from scriptfleet.execution.shim.outputs import Outputs
+from scriptfleet.execution.shim.subreaper import become_subreaper
 from scriptfleet.execution.shim.tracked import Tracked
 
 TYPE_CHECKING = False

@@ -8,13 +8,13 @@ import sys
 from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_SEQPACKET, SOCK_STREAM, SOL_SOCKET, socket, socketpair
 
 from scriptfleet.execution.shim import signals
-from scriptfleet.execution.shim.bubble import Bubble
-from scriptfleet.execution.shim.isolate import isolate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any, NoReturn
+
+    from scriptfleet.execution.shim.bubble import Bubble
 
 #: Python ignores the first two, the launcher the others; a script expects the defaults.
 _TO_DEFAULT = (signals.SIGPIPE, signals.SIGXFSZ, signals.SIGINT, signals.SIGQUIT)
@@ -84,8 +84,8 @@ def _soft_and_hard(kind: int, wanted: float) -> tuple[int, int]:
 def _fork(
     request: Mapping[str, Any], stdout_fd: int, stderr_fd: int, limits: Sequence[tuple[int, tuple[int, int]]]
 ) -> tuple[int, int | None]:
+    bubble = _prepared(request["isolation"])
     told, telling = socketpair(AF_UNIX, _MESSAGES)
-    bubble = Bubble() if request["isolation"] and request["isolation"]["bubble"] else None
     pid = os.fork()
     if pid == 0:
         _become(request, stdout_fd, stderr_fd, limits, telling, bubble)
@@ -101,6 +101,16 @@ def _fork(
         number, _, reason = trouble.partition(" ")
         raise OSError(int(number), reason)
     return pid, counters
+
+
+def _prepared(wish: Mapping[str, Any] | None) -> Bubble | None:
+    """Load what sets a run apart, which few runs are, before the fork: in there it may be out of sight."""
+    if not wish:
+        return None
+    from scriptfleet.execution.shim import isolate  # noqa: F401, PLC0415
+    from scriptfleet.execution.shim.bubble import Bubble  # noqa: PLC0415
+
+    return Bubble() if wish["bubble"] else None
 
 
 def _hear(told: socket) -> tuple[str, int | None]:
@@ -150,6 +160,8 @@ def _become(
 
 
 def _isolate(wish: Mapping[str, Any], telling: socket) -> None:
+    from scriptfleet.execution.shim.isolate import isolate  # noqa: PLC0415
+
     counters = isolate(wish)
     if counters is not None:
         telling.sendmsg([b"n"], [(SOL_SOCKET, SCM_RIGHTS, counters.to_bytes(_FD_BYTES, sys.byteorder))])

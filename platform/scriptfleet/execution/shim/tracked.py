@@ -11,7 +11,6 @@ import time
 from scriptfleet.execution.shim import signals
 from scriptfleet.execution.shim.capture import Capture
 from scriptfleet.execution.shim.first_look import first_look
-from scriptfleet.execution.shim.isolate import network_bytes
 from scriptfleet.execution.shim.reach import Subreaper
 from scriptfleet.execution.shim.spawn import spawn
 
@@ -174,6 +173,9 @@ class Tracked:
         """Read the run's own network for the last time: its counters outlive its processes, not this descriptor."""
         if self._counters is None:
             return None
+        # Loaded by now: few runs have a network of their own.
+        from scriptfleet.execution.shim.isolate import network_bytes  # noqa: PLC0415
+
         try:
             return network_bytes(self._counters)
         finally:
