@@ -5,9 +5,10 @@ every option takes longer than all the rest of a short call's reading.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from scriptfleet.cli.amounts import NotAccepted
+from scriptfleet.domain.value import value
 
 #: What a help that is not shown is given as: argparse.SUPPRESS.
 HIDDEN: Final = "==SUPPRESS=="
@@ -35,7 +36,8 @@ class _NotPlain(Exception):
     """Words for argparse."""
 
 
-class _Option(NamedTuple):
+@value(frozen=True, slots=True)
+class _Option:
     dest: str
     convert: Callable[[str], object]
     action: str

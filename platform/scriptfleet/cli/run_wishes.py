@@ -1,12 +1,13 @@
 """What a call of ``run`` wants beside the job: from its options, and from the configuration file behind them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from scriptfleet.cli.amounts import count, days, interval
 from scriptfleet.cli.plain_words import Namespace
 from scriptfleet.cli.tool_log import LEVELS
 from scriptfleet.config import RUN_INTERVAL_SECONDS, own_environment
+from scriptfleet.domain.value import value
 from scriptfleet.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -18,14 +19,16 @@ _SQLITE: Final = "sqlite:///"
 _SCHEMES: Final = (_SQLITE, "postgresql://", "postgres://")
 
 
-class HistoryPlace(NamedTuple):
+@value(frozen=True, slots=True)
+class HistoryPlace:
     """Where history is: a SQLite file, or another database by its address."""
 
     path: Path | None
     url: str
 
 
-class RunWishes(NamedTuple):
+@value(frozen=True, slots=True)
+class RunWishes:
     """How to run and what to keep of it."""
 
     interval_seconds: float

@@ -6,9 +6,6 @@ from typing import Any, Final
 from scriptfleet.domain import check
 from scriptfleet.errors import InvalidValue
 
-#: Names that the config of the kind may have.
-FIELDS: Final = frozenset({"operation", "source", "destination", "options"})
-
 _LONGEST_CONTENT: Final = 1024 * 1024
 _MODE = r"0?[0-7]{3}"
 

@@ -8,9 +8,6 @@ from urllib.parse import urlsplit
 from scriptfleet.domain import check
 from scriptfleet.errors import InvalidValue
 
-#: Names that the config of the kind may have.
-FIELDS: Final = frozenset({"method", "url", "headers", "body", "auth", "timeout_seconds", "expect"})
-
 _LONGEST_URL: Final = 8_192
 _LONGEST_VALUE: Final = 8_192
 _LONGEST_BODY: Final = 1024 * 1024

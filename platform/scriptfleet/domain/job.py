@@ -1,17 +1,19 @@
 """The spec of a job: what an app, a person or a schedule asks for. Immutable, and validated when it is made."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from scriptfleet.domain import check
 from scriptfleet.domain.isolation import Isolation
 from scriptfleet.domain.kinds import PYTHON_KINDS, Source, check_config, shown_target, unused_fields
 from scriptfleet.domain.limits import MOST_MEMORY_MB, Limits
 from scriptfleet.domain.masking import without_secrets
-from scriptfleet.domain.rate import Rate
 from scriptfleet.domain.retry import RetryPolicy
 from scriptfleet.domain.value import field, names_of, replace, value
 from scriptfleet.errors import InvalidValue
+
+if TYPE_CHECKING:
+    from scriptfleet.domain.rate import Rate
 
 SPEC_VERSION = 1
 
@@ -118,14 +120,14 @@ class JobSpec:
                 raise InvalidValue(bound, getattr(self, bound), f"one together with {key}, or neither")
         check.optional_integer("concurrency_limit", self.concurrency_limit, 1, MOST_AT_ONCE)
         if self.rate_limit is not None:
-            Rate.parse("rate_limit", self.rate_limit)
+            _rate(self.rate_limit)
         check.labels("requires", self.requires)
         check.optional_number("needs_memory_mb", self.needs_memory_mb, least=1.0, most=MOST_MEMORY_MB)
 
     @property
-    def rate(self) -> Rate | None:
+    def rate(self) -> "Rate | None":
         """The rate limit, read."""
-        return None if self.rate_limit is None else Rate.parse("rate_limit", self.rate_limit)
+        return None if self.rate_limit is None else _rate(self.rate_limit)
 
     def _check_inheritance(self) -> None:
         if self.inherit_env not in (None, True, False):
@@ -229,6 +231,13 @@ class JobSpec:
         except ValueError as fault:
             raise InvalidValue("job", text, f"JSON ({fault})") from fault
         return cls.from_dict(data)
+
+
+def _rate(said: object) -> "Rate":
+    # Few jobs have one.
+    from scriptfleet.domain.rate import Rate  # noqa: PLC0415
+
+    return Rate.parse("rate_limit", said)
 
 
 def _text(data: object, **form: Any) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping, Set
 from typing import Any, Self
 
-from scriptfleet.domain import check, file_operation, http_request
+from scriptfleet.domain import check
 from scriptfleet.domain.digest import sha256_of
 from scriptfleet.domain.value import value
 from scriptfleet.errors import InvalidValue
@@ -103,6 +103,8 @@ def shown_target(kind: str, config: Mapping[str, Any]) -> str | None:
     if "command" in config:
         return str(config["command"])
     if kind == HTTP_REQUEST:
+        from scriptfleet.domain import http_request  # noqa: PLC0415
+
         return f"{config.get('method', 'GET')} {http_request.without_query(str(config['url']))}"
     if kind == FILE_OPERATION:
         return " ".join(str(config[name]) for name in ("operation", "source", "destination") if name in config)
@@ -120,11 +122,17 @@ def _python_script(config: dict[str, Any], source: Source | None) -> None:
 
 
 def _http_request(config: dict[str, Any], source: Source | None) -> None:
+    # Most jobs are scripts.
+    from scriptfleet.domain import http_request  # noqa: PLC0415
+
     _no_source(source)
     http_request.check_request(config)
 
 
 def _file_operation(config: dict[str, Any], source: Source | None) -> None:
+    # Most jobs are scripts.
+    from scriptfleet.domain import file_operation  # noqa: PLC0415
+
     _no_source(source)
     file_operation.check_operation(config)
 
@@ -169,8 +177,8 @@ _CHECKS: dict[str, tuple[frozenset[str] | None, _Check]] = {
     PYTHON_SCRIPT: (frozenset({"entry", "uv"}), _python_script),
     SHELL: (frozenset({"command", "entry", "shell"}), _shell),
     PYTHON_FUNCTION: (frozenset({"module", "function", "args", "kwargs"}), _python_function),
-    HTTP_REQUEST: (http_request.FIELDS, _http_request),
-    FILE_OPERATION: (file_operation.FIELDS, _file_operation),
+    HTTP_REQUEST: (frozenset({"method", "url", "headers", "body", "auth", "timeout_seconds", "expect"}), _http_request),
+    FILE_OPERATION: (frozenset({"operation", "source", "destination", "options"}), _file_operation),
 }
 _BUILT_IN = frozenset(_CHECKS)
 _FINDERS: list[Callable[[], None]] = []

@@ -3,11 +3,11 @@
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Final
 
-from scriptfleet.domain.interpolation import interpolate
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.masking import has_password, is_secret_name, patterns
+from scriptfleet.domain.value import value
 
 #: What a fleet's script inherits from its worker unless its job wants all of it.
 INHERITED: Final = frozenset(
@@ -32,7 +32,8 @@ _LOADER_PREFIXES: Final = ("LD_", "DYLD_", "LDR_", "_RLD")
 _MIB: Final = 1024 * 1024
 
 
-class Inheritance(NamedTuple):
+@value(frozen=True, slots=True)
+class Inheritance:
     """What scripts inherit from this process, decided once; each job says which of it: usual, all, or next to none."""
 
     #: When the job does not say.
@@ -52,7 +53,8 @@ class Inheritance(NamedTuple):
         return {name: value for name, value in base.items() if not is_excluded(name, spec.exclude_env)}
 
 
-class RunEnvironment(NamedTuple):
+@value(frozen=True, slots=True)
+class RunEnvironment:
     """The variables of one run."""
 
     variables: dict[str, str]
@@ -111,6 +113,9 @@ def for_run(
     base = {"PYTHONUNBUFFERED": "1", **inheritance.of(spec)}
     given = {name: value for name, value in spec.env.items() if name not in secrets}
     if any("${" in value for value in given.values()):
+        # Few jobs have such variables.
+        from scriptfleet.domain.interpolation import interpolate  # noqa: PLC0415
+
         given = interpolate(given, {**system_facts(), **facts, **base, **secrets}, {})
     found = {**base, **given, **secrets, **_about(facts)}
     if not inheritance.allow_loader and any(map(is_loader_variable, found)):

@@ -8,11 +8,12 @@ executors/. They are loaded when first asked for.
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from scriptfleet.domain import kinds
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.kinds import Source
+from scriptfleet.domain.value import value
 from scriptfleet.errors import InvalidValue
 from scriptfleet.execution.program import Place, Program
 from scriptfleet.late_log import late_log
@@ -32,7 +33,8 @@ class Executor(Protocol):
         """Give what to start. Raises EngineFailed when this machine lacks what the kind needs."""
 
 
-class _Entry(NamedTuple):
+@value(frozen=True, slots=True)
+class _Entry:
     executor: Executor
     default_timeout: float | None = None
     #: Held while a run of the kind goes on: a lock where one at a time may.

@@ -1,9 +1,10 @@
 """Which run it is: what its record begins with."""
 
-from typing import NamedTuple
+from scriptfleet.domain.value import value
 
 
-class Identity(NamedTuple):
+@value(frozen=True, slots=True)
+class Identity:
     """Which run it is and where it ran."""
 
     run_id: str

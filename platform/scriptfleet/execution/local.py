@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from scriptfleet.config import RUN_INTERVAL_SECONDS, Settings, load_settings, own_environment
 from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.domain.job import JobSpec
-from scriptfleet.domain.outcome import StopReason
 from scriptfleet.execution import environment
 from scriptfleet.execution.cgroups.method import Method
 from scriptfleet.execution.engine import Engine, Running
@@ -97,11 +96,18 @@ class _Stopper:
     def __call__(self, running: Running) -> None:
         self._running = running
         if self._is_asked:
-            running.stop(StopReason.CANCELLED)
+            _cancel(running, None)
 
     def on_signal(self, _signum: int, _frame: FrameType | None) -> None:
         # A second one will not wait for the grace.
         grace = 0.0 if self._is_asked else None
         self._is_asked = True
         if self._running is not None:
-            self._running.stop(StopReason.CANCELLED, grace)
+            _cancel(self._running, grace)
+
+
+def _cancel(running: Running, grace_seconds: float | None) -> None:
+    # What ends are called is known once the script has started.
+    from scriptfleet.domain.outcome import StopReason  # noqa: PLC0415
+
+    running.stop(StopReason.CANCELLED, grace_seconds)

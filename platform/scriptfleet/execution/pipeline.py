@@ -6,11 +6,12 @@ import time
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.kinds import PYTHON_KINDS
 from scriptfleet.domain.state import State
+from scriptfleet.domain.value import value
 from scriptfleet.errors import BlobMissing, BrokerUnreachable, InvalidValue, ScriptfleetError
 from scriptfleet.execution import environment
 from scriptfleet.execution.engine import CouldNotStart, Engine, LeaseOver, Running, Supervisor
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from scriptfleet.execution.monitor.watched import Watched
 
 
-class Surroundings(NamedTuple):
+@value(frozen=True, slots=True)
+class Surroundings:
     """What all runs of this process share."""
 
     engine: Engine
@@ -47,7 +49,8 @@ class Surroundings(NamedTuple):
     is_interactive: bool = False
 
 
-class Assignment(NamedTuple):
+@value(frozen=True, slots=True)
+class Assignment:
     """One run to do."""
 
     who: Identity

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from scriptfleet.domain.limits import Limits
+from scriptfleet.domain.value import value
 
 
-class Plan(NamedTuple):
+@value(frozen=True, slots=True)
+class Plan:
     """One process to start and the bounds it runs in."""
 
     #: The program's absolute path, then its arguments.

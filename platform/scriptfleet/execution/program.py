@@ -4,8 +4,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
+from scriptfleet.domain.value import value
 from scriptfleet.errors import EngineFailed
 
 _ROOT: Final = str(Path(__file__).parents[2])
@@ -14,7 +15,8 @@ _OWN: Final = "import sys; sys.path.append(sys.argv[1]); from scriptfleet.execut
 ARTIFACT_MAX_BYTES: Final = 10 * 1024 * 1024
 
 
-class HostRules(NamedTuple):
+@value(frozen=True, slots=True)
+class HostRules:
     """What the owner of this machine lets jobs do, beyond running programs."""
 
     #: Where HTTP jobs may go (see domain/http_allow.py); empty means public addresses alone.
@@ -26,7 +28,8 @@ class HostRules(NamedTuple):
     artifact_max_bytes: int = ARTIFACT_MAX_BYTES
 
 
-class Place(NamedTuple):
+@value(frozen=True, slots=True)
+class Place:
     """Where a run's files are."""
 
     #: The script itself, where the kind has one as a file.
@@ -38,7 +41,8 @@ class Place(NamedTuple):
     rules: HostRules = HostRules()
 
 
-class Program(NamedTuple):
+@value(frozen=True, slots=True)
+class Program:
     """What is started."""
 
     #: The program's absolute path, then its arguments.

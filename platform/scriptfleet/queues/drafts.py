@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict, Unpack
 
-from scriptfleet.domain import check, http_request
+from scriptfleet.domain import check
 from scriptfleet.domain.isolation import Isolation
 from scriptfleet.domain.job import JobSpec
 from scriptfleet.domain.kinds import (
@@ -180,6 +180,9 @@ def of_http(
     said = {"headers": headers, "body": body, "auth": auth, "timeout_seconds": request_timeout, "expect": expect}
     config = {name: _plain(value) for name, value in said.items() if value is not None}
     config = {"url": url} | ({} if method == "GET" else {"method": method}) | config
+    # Most jobs are scripts.
+    from scriptfleet.domain import http_request  # noqa: PLC0415
+
     http_request.check_request(config)
     named = (*options.get("secrets", ()), *http_request.secret_names(config))
     options["secrets"] = tuple(dict.fromkeys(named))

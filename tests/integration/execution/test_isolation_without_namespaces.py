@@ -60,7 +60,7 @@ def test_bubblewrap_sets_a_run_apart_in_the_same_way(engine: Engine, tmp_path: P
     command = "ls /tmp/*/* -d; touch here; touch /usr/x; df --output=size -B1 /tmp | tail -1; exit 7"
     argv = wrapped(str(program), ["/bin/sh", "-c", command], str(work), steps, no_network=True)
     plan = Plan(argv, {"PATH": os.environ["PATH"]}, work, tmp_path / "out", tmp_path / "err")
-    ended, _ = engine.run(plan._replace(isolation=wish(bubble=True)))
+    ended, _ = engine.run(replace(plan, isolation=wish(bubble=True)))
 
     assert (ended.exit_code, ended.network) == (7, (0, 0))
     assert (work / "here").exists()

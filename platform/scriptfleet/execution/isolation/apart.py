@@ -8,6 +8,7 @@ from typing import Final
 
 from scriptfleet.domain.isolation import Isolation
 from scriptfleet.domain.job import JobSpec
+from scriptfleet.domain.value import replace
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution.isolation.account import Account, closed_folder, find_account, hand_over
 from scriptfleet.execution.isolation.bubblewrap import wrapped
@@ -54,17 +55,17 @@ def set_apart(plan: Plan, spec: JobSpec, has: Belongings) -> Plan:
     steps = mount_steps(wanted, layout, spec.limits.memory_mb)
     if account is not None:
         hand_over(has.workspace, account, has.result)
-    return _by(way, plan._replace(env=_env(plan, spec, account)), wanted, account, steps)
+    return _by(way, replace(plan, env=_env(plan, spec, account)), wanted, account, steps)
 
 
 def _by(way: Way, plan: Plan, wanted: Isolation, account: Account | None, steps: list[Step]) -> Plan:
     identity = None if account is None else account.identity
     program = find_bubblewrap()
     if way is Way.DIRECT or program is None:
-        return plan._replace(isolation=wish(steps, wanted.no_network, identity, wanted.no_new_privileges))
+        return replace(plan, isolation=wish(steps, wanted.no_network, identity, wanted.no_new_privileges))
     # It refuses new privileges by itself, always.
     argv = wrapped(program, plan.argv, str(plan.cwd), steps, wanted.no_network)
-    return plan._replace(argv=argv, isolation=wish(identity=identity, bubble=wanted.no_network))
+    return replace(plan, argv=argv, isolation=wish(identity=identity, bubble=wanted.no_network))
 
 
 def _account(wanted: Isolation) -> Account | None:
