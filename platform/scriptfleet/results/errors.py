@@ -70,7 +70,7 @@ PROBLEMS: dict[type[errors.ScriptfleetError], Problem] = {
 
 UNAUTHORIZED = Problem(HTTPStatus.UNAUTHORIZED, "unauthorized", "A token is needed")
 HOST_REFUSED = Problem(HTTPStatus.FORBIDDEN, "host_refused", "This name is not served")
-CROSS_SITE = Problem(HTTPStatus.FORBIDDEN, "cross_site", "This came from another site's page")
+CROSS_SITE = Problem(HTTPStatus.FORBIDDEN, "cross_site", "The page is too old, or another site's")
 TOKEN_IN_ADDRESS = Problem(HTTPStatus.BAD_REQUEST, "token_in_address", "A token does not belong into an address")
 INTERNAL = PROBLEMS[errors.ScriptfleetError]
 
@@ -129,7 +129,7 @@ def install(app: FastAPI, page: PageOfProblem) -> None:
         if not isinstance(error, errors.ScriptfleetError):
             raise TypeError(f"not an error of this package: {error!r}")
         problem = problem_of(error)
-        return told(page, request.scope, problem, _detail(error), headers_of(error, problem), _members(error))
+        return told(page, request.scope, problem, detail_of(error), headers_of(error, problem), _members(error))
 
     def invalid(request: Request, error: Exception) -> Response:
         return told(page, request.scope, PROBLEMS[errors.InvalidValue], first_fault(request, error))
@@ -167,9 +167,13 @@ def _problem_of_status(fault: HTTPException) -> Problem:
     return _BY_STATUS.get(int(status), Problem(status, status.name.lower(), status.phrase))
 
 
-def _detail(error: errors.ScriptfleetError) -> str:
-    # Its own text sends the reader to this very service.
-    return f"job not found: {error.job_id}" if isinstance(error, errors.JobNotFound) else str(error)
+def detail_of(error: errors.ScriptfleetError) -> str:
+    """Give what happened, for those who ask over HTTP: texts for a terminal say what only its user can do."""
+    if isinstance(error, errors.JobNotFound):
+        return f"job not found: {error.job_id}"
+    if isinstance(error, errors.BrokerUnreachable) and not isinstance(error, errors.BrokerFull):
+        return f"no broker at {error.url}: {error.reason}"
+    return str(error)
 
 
 def _allowed(request: Request, headers: Mapping[str, str] | None) -> Mapping[str, str] | None:

@@ -51,7 +51,9 @@ def definition_page_routes(sources: Sources) -> APIRouter:
             job_id = _submit(request, store, sources.client, reference, said, form)
         except REFUSED as refused:
             problem = errors.problem_of(refused)
-            page = _page(request, sources, store.get(reference), store.history(name), said, str(refused), form)
+            page = _page(
+                request, sources, store.get(reference), store.history(name), said, errors.detail_of(refused), form
+            )
             page.status_code = int(problem.status)
             page.headers.update(errors.headers_of(refused, problem))
             return page

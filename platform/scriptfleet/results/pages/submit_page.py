@@ -38,7 +38,7 @@ def submit_routes(sources: Sources) -> APIRouter:
         except REFUSED as fault:
             problem = errors.problem_of(fault)
             # With its mark: when the first one did arrive, sending it again makes no second job.
-            shown = {"form": form, "fault": str(fault), "nonce": form.get("nonce") or new_job_id()}
+            shown = {"form": form, "fault": errors.detail_of(fault), "nonce": form.get("nonce") or new_job_id()}
             page = sources.renderer.page(request, "submit.html", **shown)
             page.status_code = int(problem.status)
             page.headers.update(errors.headers_of(fault, problem))
