@@ -2,9 +2,11 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from scriptfleet.cli.loading import loading
 from scriptfleet.cli.tool_log import log
 from scriptfleet.config import Settings
 from scriptfleet.domain.ids import new_job_id
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 class History(Protocol):
     """Where a job and its attempts are kept."""
 
-    def submitted(self, job_id: str, spec: JobSpec) -> None:
-        """Note the job."""
+    def submitted(self, job_id: str, spec: JobSpec, at: float) -> None:
+        """Note the job, and when it was asked for, seconds since the epoch."""
 
     def keep(self, record: "RunRecord", workspace: Workspace, claimed_at: float, state: State) -> None:
         """Keep an attempt that has ended; ``state`` is the job's now, ``claimed_at`` seconds since the epoch."""
@@ -50,13 +52,15 @@ class LocalJob:
         script: Path | None,
         settings: Settings,
         engine: Engine,
-        history: History | None,
+        open_history: Callable[[], History] | None,
         echo: bool,
     ) -> None:
+        """With ``open_history`` it is kept there; that is called while the first script runs."""
         self._spec, self._script, self._settings = spec, script, settings
-        self._engine, self._history, self._echo = engine, history, echo
+        self._engine, self._open_history, self._echo = engine, open_history, echo
+        self._history: History | None = None
         self._job_id = new_job_id()
-        self._began = time.monotonic()
+        self._began, self._began_wall = time.monotonic(), time.time()
         self._claimed_at = 0.0
         #: How many attempts ran out of memory.
         self._out_of_memory = 0
@@ -66,8 +70,6 @@ class LocalJob:
 
     def run(self) -> JobEnd:
         """Run it, again where the policy wants that. Raises EngineFailed."""
-        if self._history is not None:
-            self._history.submitted(self._job_id, self._spec)
         try:
             record = self._attempt(1)
             while self._delay is not None:
@@ -92,10 +94,22 @@ class LocalJob:
             engine=self._engine,
             job_id=self._job_id,
             attempt=attempt,
+            on_start=self._started,
             on_end=self._ended,
         )
 
+    def _started(self) -> None:
+        """Load what the end of the run needs, and note the job, while the script runs."""
+        with loading():
+            from scriptfleet.cli import screen  # noqa: F401, PLC0415
+
+            if self._open_history is not None and self._history is None:
+                self._history = self._open_history()
+                self._history.submitted(self._job_id, self._spec, self._began_wall)
+
     def _ended(self, record: "RunRecord", workspace: Workspace) -> None:
+        # What could not be started had no such moment.
+        self._started()
         self._last, self._delay = record, self._next_delay(record)
         self._out_of_memory += record.outcome is State.OUT_OF_MEMORY
         log.debug("attempt %d ended: %s, CPU from %s", record.attempt, record.outcome, record.usage.cpu_method)

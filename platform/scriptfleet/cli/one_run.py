@@ -5,6 +5,7 @@ Loaded when the options are read and the engine is on its way, since it takes as
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,8 +42,8 @@ def run_here(chosen: Namespace, wishes: RunWishes, settings: Settings, engine: E
     with _script_in_place(chosen, settings) as (draft, script):
         if chosen.before is not None:
             hooks.before(chosen.before)
-        history = _history(wishes, settings)
-        job = LocalJob(draft.spec, script, settings, engine, history, echo=not chosen.as_json)
+        open_history = partial(_history, wishes, settings) if wishes.is_kept else None
+        job = LocalJob(draft.spec, script, settings, engine, open_history, echo=not chosen.as_json)
         end = job.run()
     code = exit_code(end.state, end.record.usage.exit_code)
     _tell(chosen, draft.spec.name, end, code, is_shown("INFO", wishes.log_level))
@@ -55,10 +56,8 @@ def shown_name(chosen: Namespace) -> str:
     return f"{script.resolve().name}/{chosen.entry or 'main.py'}" if _is_folder_with_entry(chosen) else script.name
 
 
-def _history(wishes: RunWishes, settings: Settings) -> History | None:
-    if not wishes.is_kept:
-        return None
-    # Without history there is no reason to wait for it to load.
+def _history(wishes: RunWishes, settings: Settings) -> History:
+    # The script runs while it loads.
     from scriptfleet.cli.run_history import RunHistory  # noqa: PLC0415
 
     return RunHistory(wishes.history, settings, wishes.retention_days)

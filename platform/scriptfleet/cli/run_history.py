@@ -33,9 +33,10 @@ class RunHistory:
         self._facts: list[Event] = []
         self._revision = 0
 
-    def submitted(self, job_id: str, spec: JobSpec) -> None:
-        """Note the job; it is written with its first attempt."""
-        self._facts = [self._fact(EventType.SUBMITTED, job_id, {"spec": spec.to_json(), "state": str(State.QUEUED)})]
+    def submitted(self, job_id: str, spec: JobSpec, at: float) -> None:
+        """Note the job and when it was asked for, seconds since the epoch; it is written with its first attempt."""
+        asked = {"spec": spec.to_json(), "state": str(State.QUEUED)}
+        self._facts = [self._fact(EventType.SUBMITTED, job_id, asked, at)]
 
     def keep(self, record: RunRecord, workspace: Workspace, claimed_at: float, state: State) -> None:
         """Write an attempt that has ended; ``state`` is the job's now, ``claimed_at`` seconds since the epoch."""

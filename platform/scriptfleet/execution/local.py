@@ -34,6 +34,7 @@ def run_local(
     engine: Engine | None = None,
     job_id: str | None = None,
     attempt: int = 1,
+    on_start: Callable[[], None] | None = None,
     on_end: Callable[["RunRecord", Workspace], None] | None = None,
 ) -> "RunRecord":
     """Run a job here and now, in the current folder and environment, and give its record.
@@ -43,17 +44,17 @@ def run_local(
 
     ``settings`` say where secrets are; None means those of the environment. ``engine`` is one that is there already
     and stays, with an interval of its own and ``inherit_stdio=echo``; None means one for this run alone. ``job_id`` and
-    ``attempt`` are told to a script that is tried again; ``on_end`` gets the record while the run's files are still
-    there. Raises InvalidValue for settings that cannot be.
+    ``attempt`` are told to a script that is tried again; ``on_start`` is called while it runs, and ``on_end`` gets the
+    record while the run's files are still there. Raises InvalidValue for settings that cannot be.
     """
     said = settings or load_settings()
     who = Identity(new_run_id(), job_id or new_job_id(), attempt, "local", this_host())
-    with own_folder("scriptfleet-") as folder, _ended_by_signals() as on_start:
+    with own_folder("scriptfleet-") as folder, _ended_by_signals(on_start) as started:
         workspace = Workspace(folder / who.run_id)
         assignment = Assignment(who, spec, workspace, script and script.absolute(), cwd=Path.cwd())
         at_work = engine or Engine(interval_seconds, echo, Method(said.monitor))
         try:
-            record = execute(_surroundings(at_work, said, echo), assignment, on_start)
+            record = execute(_surroundings(at_work, said, echo), assignment, started)
         finally:
             if engine is None:
                 at_work.close()
@@ -76,8 +77,8 @@ def _surroundings(engine: Engine, said: Settings, is_interactive: bool) -> Surro
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator["_Stopper"]:
-    stopper = _Stopper()
+def _ended_by_signals(on_start: Callable[[], None] | None) -> Iterator["_Stopper"]:
+    stopper = _Stopper(on_start)
     before = {signum: signals.signal(signum, stopper.on_signal) for signum in (signals.SIGINT, signals.SIGTERM)}
     try:
         yield stopper
@@ -89,7 +90,8 @@ def _ended_by_signals() -> Iterator["_Stopper"]:
 class _Stopper:
     """Ends the run on a signal, also on one that came before the run had started."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_start: Callable[[], None] | None) -> None:
+        self._on_start = on_start
         self._running: Running | None = None
         self._is_asked = False
 
@@ -97,6 +99,8 @@ class _Stopper:
         self._running = running
         if self._is_asked:
             _cancel(running, None)
+        if self._on_start is not None:
+            self._on_start()
 
     def on_signal(self, _signum: int, _frame: FrameType | None) -> None:
         # A second one will not wait for the grace.
