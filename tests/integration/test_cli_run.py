@@ -156,3 +156,19 @@ def test_closed_standard_streams_change_nothing_but_what_is_seen(closed: str, tm
     assert done.stdout == ("" if "1" in closed else "out\n")
     assert "Traceback" not in done.stderr
     assert ("err\n" in done.stderr) == ("2" not in closed)
+
+
+@pytest.mark.parametrize("words", [["--quiet", "--code", "print('told')"], ["--no-such-option"]])
+def test_whoever_starts_it_may_ignore_the_ends_of_children(words: list[str], tmp_path: Path) -> None:
+    # A process whose children are waited for by nobody passes that on; waiting for one then fails at its end.
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    called = [sys.executable, "-m", "scriptfleet", "run", *words]
+    command = [sys.executable, "-c", ignoring, *called]
+    done = subprocess.run(
+        command, env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert "Traceback" not in done.stderr
+    assert (done.returncode, done.stdout) in {(0, "told\n"), (2, "")}

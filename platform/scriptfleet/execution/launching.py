@@ -49,11 +49,16 @@ class Started:
     def end(self) -> None:
         """Close the line and wait until the process is gone. Its shims go with lines of their own."""
         self.line.close()
-        if self.is_alive():
-            # At the line's end it would go as it stands, but be woken for it first.
-            os.kill(self._pid, signals.SIGKILL)
+        if not self.is_alive():
+            return
+        # At the line's end it would go as it stands, but be woken for it first.
+        os.kill(self._pid, signals.SIGKILL)
+        self._is_over = True
+        try:
             os.waitpid(self._pid, 0)
-            self._is_over = True
+        except ChildProcessError:
+            # Who started this process has it hear of no child's end: the wait was one all the same.
+            return
 
 
 def start(
