@@ -1,7 +1,8 @@
 """How fast history answers: the queries and pages of a store of a million runs, on SQLite and PostgreSQL.
 
-The store is seeded (history_seed.py); each query and page (page_times.py) is asked twenty times, and the figure is the
-95th percentile beside the median. Exports tell the most memory that a process of its own took.
+The store is seeded (history_seed.py) and has its segments made; each query and page (page_times.py) is asked twenty
+times, and the figure is the 95th percentile beside the median. Exports tell the most memory that a process of its own
+took.
 """
 
 import subprocess
@@ -26,6 +27,7 @@ from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.migrate import upgrade_open
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.segment_making import make_segments
 
 DEFAULT_RUNS = 1_000_000
 _TIMES = 20
@@ -48,11 +50,20 @@ def measure(effort: Effort) -> list[Figure]:
                 continue
             upgrade_open(database)
             known = seed(database, count)
+            figures.append(_segments_made(database, name, count))
             figures += [_asked(database, known, name, query, effort.of(_TIMES, 2)) for query in QUERIES]
             figures += [_exported(database, name, form, count) for form in ("csv", "parquet")]
             # These come last: they have runs under way of their own.
             figures += page_figures(database, known, name, effort.of(_TIMES, 2))
     return figures
+
+
+def _segments_made(database: Database, where: str, count: int) -> Figure:
+    cpu, began = time.process_time(), time.perf_counter()
+    taken = make_segments(database, time.time())
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    detail = {"runs": taken, "cpu_seconds": round(cpu, 1), "runs_per_second": round(taken / seconds)}
+    return Figure(f"segments of {count:,} runs, {where}", seconds, "s", detail=detail)
 
 
 def _asked(database: Database, known: Seeded, where: str, query: Query, times: int) -> Figure:

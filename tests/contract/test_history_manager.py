@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue, RunNotFound
-from scriptfleet.storage import distribution
+from scriptfleet.storage import distribution, ranks
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.history import HistoryManager
 from scriptfleet.storage.ingest_store import IngestStore
@@ -202,8 +202,9 @@ def test_percentiles_of_many_values_are_found_from_a_sample_exactly(
 def test_a_rank_outside_its_bracket_is_looked_for_in_wider_ones(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in (("_SORTED_WHOLE", 100), ("_SAMPLE", 20), ("_LEAST_SAMPLE", 10), ("_DEVIATIONS", 0.001)):
+    for name, value in (("_SORTED_WHOLE", 100), ("_SAMPLE", 20), ("DEVIATIONS", 0.001)):
         monkeypatch.setattr(distribution, name, value)
+    monkeypatch.setattr(ranks, "_LEAST_SAMPLE", 10)
     rows = [{"run_id": f"r{at}", "job_id": "j", "cpu_max": float(at), "began_at": 1.0} for at in range(1001)]
     with database.writing() as connection:
         connection.execute(sa.insert(runs), rows)

@@ -14,11 +14,14 @@ from alembic.runtime.migration import MigrationContext
 
 from scriptfleet.domain.sample import Sample
 from scriptfleet.errors import InvalidValue, StoreUnreachable
-from scriptfleet.storage import migrate
+from scriptfleet.storage import migrate, segment_plan
+from scriptfleet.storage.distribution import aggregates
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
+from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.run_row import RUN_COLUMNS
-from scriptfleet.storage.run_store import RunStore
+from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.segment_making import make_segments
 from scriptfleet.storage.tables import metadata, runs
 from tests import event_factory as make
 
@@ -54,10 +57,12 @@ EARLIER = [one.revision for one in migrate._scripts().walk_revisions() if one.re
 
 
 @pytest.mark.parametrize("revision", EARLIER)
-def test_rows_from_before_a_column_existed_stay_and_show_null(empty_database_url: str, revision: str) -> None:
+def test_rows_from_before_a_column_existed_stay_and_show_null(
+    empty_database_url: str, revision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     upgrade_to(empty_database_url, revision)
     database = open_store(empty_database_url)
-    row = {"run_id": "old-run", "job_id": "old-job", "started_at": 5.0, "cpu_avg": 80.0}
+    row = {"run_id": "old-run", "job_id": "old-job", "name": "old.py", "started_at": 5.0, "cpu_avg": 80.0}
     if revision >= "0005":
         # The database computed it until then.
         row["began_at"] = 5.0
@@ -77,6 +82,14 @@ def test_rows_from_before_a_column_existed_stay_and_show_null(empty_database_url
     assert old.artifacts is None
     with database.reading() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM runs")).scalar() == 2
+
+    monkeypatch.setattr(segment_plan, "LEAST_RUNS", 1)
+    assert make_segments(database, 1e9) >= 1
+    counted = Metric("cpu_avg", RunFilter(name="old.py"))
+    assert aggregates(database, counted, ("count", "sum")) == {"count": 1, "sum": 80.0}
+    with database.writing() as connection:
+        connection.execute(sa.text("DELETE FROM runs WHERE name = 'old.py'"))
+    assert aggregates(database, counted, ("count",)) == {"count": 0}
     database.close()
 
 

@@ -28,6 +28,7 @@ from scriptfleet.results.load import LoadMetrics
 from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
 from scriptfleet.results.restore import Restore
 from scriptfleet.results.retention import Retention
+from scriptfleet.results.segment_upkeep import SegmentUpkeep
 from scriptfleet.results.web_server import web_server
 from scriptfleet.storage.broker_store import BrokerStore
 from scriptfleet.storage.engine import Database, open_store
@@ -81,6 +82,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     ingest = Ingest(reader, IngestStore(database, settings.secret_prefixes), counted.observe)
     restore, loads = _restore(broker, database, reader), Loads(broker)
     retention = Retention(database, settings.audit_days, settings.audit_archive)
+    segments = SegmentUpkeep(database)
     registry.register(FleetMetrics(FleetView(client, keys), ingest))
     registry.register(LoadMetrics(loads))
     parts = Parts(
@@ -96,10 +98,12 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
         restore.start()
         ingest.start()
         retention.start()
+        segments.start()
         try:
             on_ready(url_of(listener))
             server.run(sockets=[listener])
         finally:
+            segments.stop()
             retention.stop()
             restore.stop()
             ingest.stop()

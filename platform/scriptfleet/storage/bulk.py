@@ -40,7 +40,10 @@ class BulkInsert:
         # As SQLAlchemy orders them.
         columns = [column.name for column in statement.table.c if column.name in columns]
         self._columns = columns
-        self._text = str(statement.compile(dialect=dialect, column_keys=columns))
+        # What fails ends the transaction anyway. Otherwise SQLite, since a table has triggers, would copy each page
+        # that a row changes, to take the row alone back: a third of the time.
+        said = statement.prefix_with("OR FAIL", dialect="sqlite")
+        self._text = str(said.compile(dialect=dialect, column_keys=columns))
         of_json = {column.name for column in statement.table.c if isinstance(column.type, sa.JSON)}
         self._json_places = [place for place, name in enumerate(columns) if name in of_json]
         self._has_bytes = any(isinstance(column.type, sa.LargeBinary) for column in statement.table.c)

@@ -1,24 +1,26 @@
 """How the values of a metric are spread: aggregates and percentiles, with memory that does not grow with the runs.
 
-Few values are sorted: by PostgreSQL, which has percentiles of its own, or here (see packed.py). Of many, a sample tells
+Where segments stand for the runs, values are read from these (see columns.py and spread.py). Elsewhere few values are
+sorted: by PostgreSQL, which has percentiles of its own, or here (see packed.py). Of many, a sample tells
 between which two values each wanted one must lie; one pass counts what lies below and gives only what lies between,
 some percent of all, which are sorted here.
 """
 
-import bisect
 import json
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 
+from scriptfleet.storage.columns import cover, pieces
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.packed import packed, unpacked
+from scriptfleet.storage.ranks import DEVIATIONS, Bracket, Places, Ranked, brackets_of
 from scriptfleet.storage.run_store import conditions_of
+from scriptfleet.storage.spread import Summary, spread_of, squares_of
 from scriptfleet.storage.tables import runs
 
 #: The percentiles that can be asked for, as shares.
@@ -30,24 +32,6 @@ AGGREGATES: Final = (*SUMMARY, *PERCENTILES)
 #: Up to so many runs, sorting all their values is fastest.
 _SORTED_WHOLE: Final = 100_000
 _SAMPLE: Final = 4_000
-_LEAST_SAMPLE: Final = 200
-#: A rank lies outside its bracket once in some hundred samples; then brackets twice as wide are tried.
-_DEVIATIONS: Final = 3.0
-
-#: From the number of values to places among them in order, counted from 0.
-Places = Callable[[int], Sequence[float]]
-_Bracket = tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What one pass tells. All but the count are None where there is no value."""
-
-    count: int
-    min: float | None
-    max: float | None
-    avg: float | None
-    sum: float | None
 
 
 def aggregates(database: Database, metric: Metric, names: Sequence[str] = AGGREGATES) -> dict[str, float | None]:
@@ -57,7 +41,7 @@ def aggregates(database: Database, metric: Metric, names: Sequence[str] = AGGREG
     percentile_cont and NumPy have too). Raises StoreUnreachable.
     """
     shares = sorted({PERCENTILES[name] for name in names if name in PERCENTILES})
-    with database.reading() as connection:
+    with database.snapshot() as connection:
         found, at = spread(connection, metric, lambda count: [(count - 1) * share for share in shares])
     values = dict(zip(shares, at, strict=False))
     whole: dict[str, float | None] = {name: getattr(found, name) for name in SUMMARY}
@@ -70,14 +54,17 @@ def spread(connection: sa.Connection, metric: Metric, places: Places) -> tuple[S
 
     A place between two values is answered in proportion.
     """
+    covered = cover(connection, metric.which)
+    if covered is not None:
+        return spread_of(lambda: (one.values for one in pieces(connection, metric, covered)), places)
     are_many = bool(places(2)) and _are_many(connection, metric)
     if not places(2) or (connection.dialect.name == "postgresql" and not are_many):
         found, _ = _summary(connection, metric)
         return found, _percentiles(connection, metric, found.count, places(found.count)) if found.count else []
-    deviations = _DEVIATIONS
+    deviations = DEVIATIONS
     sample = _sample(connection, metric) if are_many else []
     while True:
-        brackets = _brackets(sample, places, deviations)
+        brackets = brackets_of(sample, places, deviations)
         found, values = _in_brackets(connection, metric, places, brackets)
         if values is not None:
             return found, values
@@ -88,9 +75,15 @@ def deviation(connection: sa.Connection, metric: Metric, found: Summary) -> floa
     """Give the standard deviation of a sample (n - 1), in a second pass; None for less than two values."""
     if found.count <= 1 or found.avg is None:
         return None
-    away = sa.cast(metric.column, sa.Double) - found.avg
-    squares = connection.scalar(sa.select(sa.func.sum(away * away)).where(*metric.conditions))
-    return math.sqrt(float(squares or 0) / (found.count - 1))
+    return math.sqrt(_squares(connection, metric, found.avg) / (found.count - 1))
+
+
+def _squares(connection: sa.Connection, metric: Metric, middle: float) -> float:
+    covered = cover(connection, metric.which)
+    if covered is not None:
+        return squares_of(lambda: (one.values for one in pieces(connection, metric, covered)), middle)
+    away = sa.cast(metric.column, sa.Double) - middle
+    return float(connection.scalar(sa.select(sa.func.sum(away * away)).where(*metric.conditions)) or 0)
 
 
 def _summary(connection: sa.Connection, metric: Metric, *more: sa.ColumnElement[Any]) -> tuple[Summary, Sequence[Any]]:
@@ -142,25 +135,8 @@ def _pages_of_postgres(connection: sa.Connection) -> sa.TextClause:
     return sa.text(f"runs.ctid = ANY (ARRAY({some}))").bindparams(percent=percent)
 
 
-def _brackets(sample: Sequence[float], places: Places, deviations: float) -> list[_Bracket]:
-    """Give intervals, apart from each other and in order, in which the values should lie; without a sample, one."""
-    found: list[_Bracket] = []
-    size = len(sample)
-    if size < _LEAST_SAMPLE:
-        return [(-math.inf, math.inf)]
-    for share in (place / size for place in places(size + 1)):
-        margin = deviations * math.sqrt(size * share * (1 - share)) + deviations
-        low, high = math.floor(size * share - margin), math.ceil(size * share + margin)
-        low_value = sample[low] if low >= 0 else -math.inf
-        high_value = sample[high] if high < size else math.inf
-        if found and low_value <= found[-1][1]:
-            low_value, high_value = found[-1][0], max(found.pop()[1], high_value)
-        found.append((low_value, high_value))
-    return found
-
-
 def _in_brackets(
-    connection: sa.Connection, metric: Metric, places: Places, brackets: Sequence[_Bracket]
+    connection: sa.Connection, metric: Metric, places: Places, brackets: Sequence[Bracket]
 ) -> tuple[Summary, list[float] | None]:
     """Give the summary and the values at the places; None for these where a bracket lacks one."""
     value = metric.column
@@ -171,7 +147,7 @@ def _in_brackets(
     found, (body, *counts) = _summary(connection, metric, kept, *below, *upto)
     common = dict(zip((low for low, high in brackets if low == high), counts[len(brackets) :], strict=True))
     values = unpacked(body) if isinstance(body, bytes) else body or ()
-    ranked = _Ranked(sorted(values), brackets, counts, common)
+    ranked = Ranked(sorted(values), brackets, counts, common)
     known = [ranked.at(place) for place in places(found.count)] if found.count else []
     return found, None if None in known else [one for one in known if one is not None]
 
@@ -182,40 +158,10 @@ def _gathered(connection: sa.Connection, value: sa.ColumnElement[Any]) -> "sa.Fu
     return packed(value)
 
 
-def _within(value: sa.ColumnElement[Any], brackets: Sequence[_Bracket]) -> sa.ColumnElement[bool]:
+def _within(value: sa.ColumnElement[Any], brackets: Sequence[Bracket]) -> sa.ColumnElement[bool]:
     """Give one condition for all brackets, over as soon as it is decided."""
     found: sa.ColumnElement[bool] = sa.false()
     for low, high in reversed(brackets):
         if low < high:
             found = sa.and_(value >= low, sa.or_(value <= high, found))
     return found
-
-
-class _Ranked:
-    """Values in order, each with its rank, where they are known."""
-
-    def __init__(
-        self,
-        ordered: Sequence[float],
-        brackets: Sequence[_Bracket],
-        below: Sequence[int],
-        common: Mapping[float, int],
-    ) -> None:
-        """Take the values within brackets and how many lie below each; of common ones, how many are no greater."""
-        self._parts: list[tuple[range, Sequence[float]]] = []
-        for (low, high), before in zip(brackets, below, strict=False):
-            inside = ordered[bisect.bisect_left(ordered, low) : bisect.bisect_right(ordered, high)]
-            size = common[low] - before if low == high else len(inside)
-            self._parts.append((range(before, before + size), [low] if low == high else inside))
-
-    def at(self, place: float) -> float | None:
-        """Give the value at a place, between two of them in proportion; None where one is not known."""
-        low, high = self._at_rank(math.floor(place)), self._at_rank(math.ceil(place))
-        return None if low is None or high is None else low + (high - low) * (place - math.floor(place))
-
-    def _at_rank(self, rank: int) -> float | None:
-        for ranks, values in self._parts:
-            if rank in ranks:
-                # A common value stands once for all its ranks.
-                return values[min(rank - ranks.start, len(values) - 1)]
-        return None

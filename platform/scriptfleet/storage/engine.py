@@ -60,6 +60,16 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self) -> Iterator[sa.Connection]:
+        """Give a connection to read with, whose statements all see the database as it was at the first of them.
+
+        Raises StoreUnreachable as reading() does.
+        """
+        with self.reading() as connection:
+            # SQLite's transactions are so anyway.
+            yield connection if self.is_sqlite else connection.execution_options(isolation_level="REPEATABLE READ")
+
+    @contextmanager
     def writing(self, *, is_synced: bool = False) -> Iterator[sa.Connection]:
         """Give a connection whose changes are committed together at the end of the block, or not at all.
 

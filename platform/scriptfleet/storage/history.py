@@ -149,7 +149,7 @@ class HistoryManager:
                 return
 
     def _aggregated(self, metric: Metric) -> dict[str, float | None]:
-        with self.database.reading() as connection:
+        with self.database.snapshot() as connection:
             found, values = distribution.spread(connection, metric, _places)
             spread = distribution.deviation(connection, metric, found)
         n = found.count

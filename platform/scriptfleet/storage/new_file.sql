@@ -217,4 +217,30 @@ CREATE INDEX ix_audit_actor ON audit (actor, at, entry_id);
 CREATE INDEX ix_audit_action ON audit (action, at, entry_id);
 CREATE INDEX ix_audit_target ON audit (target, at, entry_id);
 CREATE INDEX ix_runs_name ON runs (name, began_at, run_id, outcome, execution_time_seconds, cpu_max, cpu_avg, user_time_seconds, system_time_seconds, memory_max_mb, queue_wait_seconds);
-INSERT INTO alembic_version VALUES ('0009');
+CREATE TABLE segments (
+	segment_id TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	from_at DOUBLE NOT NULL, 
+	until_at DOUBLE NOT NULL, 
+	runs INTEGER NOT NULL, 
+	state INTEGER NOT NULL, 
+	CONSTRAINT pk_segments PRIMARY KEY (segment_id)
+);
+CREATE INDEX ix_segments_name ON segments (name, until_at);
+CREATE INDEX ix_segments_until_at ON segments (until_at);
+CREATE TABLE segment_columns (
+	segment_id TEXT NOT NULL, 
+	name TEXT NOT NULL, 
+	count INTEGER NOT NULL, 
+	packed BLOB NOT NULL, 
+	CONSTRAINT pk_segment_columns PRIMARY KEY (segment_id, name)
+);
+CREATE TABLE upkeep (
+	task TEXT NOT NULL, 
+	next_at DOUBLE NOT NULL, 
+	CONSTRAINT pk_upkeep PRIMARY KEY (task)
+);
+CREATE TRIGGER runs_inserted AFTER INSERT ON runs WHEN NEW.began_at < (SELECT max(until_at) FROM segments) BEGIN UPDATE segments SET state = 0 WHERE name = NEW.name AND until_at > NEW.began_at AND from_at <= NEW.began_at AND state > 0; END;
+CREATE TRIGGER runs_deleted AFTER DELETE ON runs WHEN OLD.began_at < (SELECT max(until_at) FROM segments) BEGIN UPDATE segments SET state = 0 WHERE name = OLD.name AND until_at > OLD.began_at AND from_at <= OLD.began_at AND state > 0; END;
+CREATE TRIGGER runs_updated AFTER UPDATE OF name, kind, queue, group_name, worker, outcome, began_at, success, custom, execution_time_seconds, exit_code, signal, cpu_max, cpu_avg, cpu_min, user_time_seconds, system_time_seconds, memory_max_mb, memory_avg_mb, memory_min_mb, memory_charged_max_mb, page_faults_minor, page_faults_major, num_threads, num_fds, pids_count, voluntary_context_switches, involuntary_context_switches, block_io_read_bytes, block_io_write_bytes, network_rx_bytes, network_tx_bytes, memory_limit_mb, memory_percent, cpu_throttled_seconds, cpu_stalled_seconds, memory_stalled_seconds, io_stalled_seconds, stdout_lines, stderr_lines, stdout_size_bytes, stderr_size_bytes, gpu_util_max, gpu_memory_max_mb, queue_wait_seconds, start_overhead_seconds ON runs WHEN (OLD.began_at < (SELECT max(until_at) FROM segments) OR NEW.began_at < (SELECT max(until_at) FROM segments)) AND (OLD.name IS NOT NEW.name OR OLD.kind IS NOT NEW.kind OR OLD.queue IS NOT NEW.queue OR OLD.group_name IS NOT NEW.group_name OR OLD.worker IS NOT NEW.worker OR OLD.outcome IS NOT NEW.outcome OR OLD.began_at IS NOT NEW.began_at OR OLD.success IS NOT NEW.success OR OLD.custom IS NOT NEW.custom OR OLD.execution_time_seconds IS NOT NEW.execution_time_seconds OR OLD.exit_code IS NOT NEW.exit_code OR OLD.signal IS NOT NEW.signal OR OLD.cpu_max IS NOT NEW.cpu_max OR OLD.cpu_avg IS NOT NEW.cpu_avg OR OLD.cpu_min IS NOT NEW.cpu_min OR OLD.user_time_seconds IS NOT NEW.user_time_seconds OR OLD.system_time_seconds IS NOT NEW.system_time_seconds OR OLD.memory_max_mb IS NOT NEW.memory_max_mb OR OLD.memory_avg_mb IS NOT NEW.memory_avg_mb OR OLD.memory_min_mb IS NOT NEW.memory_min_mb OR OLD.memory_charged_max_mb IS NOT NEW.memory_charged_max_mb OR OLD.page_faults_minor IS NOT NEW.page_faults_minor OR OLD.page_faults_major IS NOT NEW.page_faults_major OR OLD.num_threads IS NOT NEW.num_threads OR OLD.num_fds IS NOT NEW.num_fds OR OLD.pids_count IS NOT NEW.pids_count OR OLD.voluntary_context_switches IS NOT NEW.voluntary_context_switches OR OLD.involuntary_context_switches IS NOT NEW.involuntary_context_switches OR OLD.block_io_read_bytes IS NOT NEW.block_io_read_bytes OR OLD.block_io_write_bytes IS NOT NEW.block_io_write_bytes OR OLD.network_rx_bytes IS NOT NEW.network_rx_bytes OR OLD.network_tx_bytes IS NOT NEW.network_tx_bytes OR OLD.memory_limit_mb IS NOT NEW.memory_limit_mb OR OLD.memory_percent IS NOT NEW.memory_percent OR OLD.cpu_throttled_seconds IS NOT NEW.cpu_throttled_seconds OR OLD.cpu_stalled_seconds IS NOT NEW.cpu_stalled_seconds OR OLD.memory_stalled_seconds IS NOT NEW.memory_stalled_seconds OR OLD.io_stalled_seconds IS NOT NEW.io_stalled_seconds OR OLD.stdout_lines IS NOT NEW.stdout_lines OR OLD.stderr_lines IS NOT NEW.stderr_lines OR OLD.stdout_size_bytes IS NOT NEW.stdout_size_bytes OR OLD.stderr_size_bytes IS NOT NEW.stderr_size_bytes OR OLD.gpu_util_max IS NOT NEW.gpu_util_max OR OLD.gpu_memory_max_mb IS NOT NEW.gpu_memory_max_mb OR OLD.queue_wait_seconds IS NOT NEW.queue_wait_seconds OR OLD.start_overhead_seconds IS NOT NEW.start_overhead_seconds) BEGIN UPDATE segments SET state = 0 WHERE name = OLD.name AND until_at > OLD.began_at AND from_at <= OLD.began_at AND state > 0; UPDATE segments SET state = 0 WHERE name = NEW.name AND until_at > NEW.began_at AND from_at <= NEW.began_at AND state > 0; END;
+INSERT INTO alembic_version VALUES ('0010');

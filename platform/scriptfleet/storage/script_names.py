@@ -24,9 +24,14 @@ class ScriptNames:
 def names_with(connection: sa.Connection, part: str) -> ScriptNames:
     """Give the names that have ``part`` in them, in capitals or not."""
     folded = part.casefold()
-    looked_at = connection.scalars(_names()).all()
+    looked_at = first_names(connection)
     found = [name for name in looked_at if folded in name.casefold()]
     return ScriptNames(tuple(found[:MOST_FOUND]), len(found) > MOST_FOUND or len(looked_at) == MOST_LOOKED_AT)
+
+
+def first_names(connection: sa.Connection) -> list[str]:
+    """Give the names there are, in their order, up to ``MOST_LOOKED_AT`` of them."""
+    return list(connection.scalars(_names()))
 
 
 def _names() -> sa.Select[Any]:

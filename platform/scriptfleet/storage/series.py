@@ -1,19 +1,27 @@
 """Metrics over time: single values, newest last, and buckets of them; which metrics there are."""
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from scriptfleet.errors import InvalidValue
+from scriptfleet.storage.columns import Cover, counts_of, cover, pieces, rows_in_holes, whole_cover
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import CUSTOM, NUMBERS, Metric
 from scriptfleet.storage.run_store import RunFilter, conditions_of
+from scriptfleet.storage.spread import parts_of, sum_of
 from scriptfleet.storage.tables import runs
 
 #: Seconds of each size; buckets begin at whole multiples since the epoch, so a day is one of UTC.
 BUCKETS: Final = {"5min": 300, "15min": 900, "1hour": 3600, "1day": 86_400}
+
+
+_FOLDED_AT: Final = 1000
+#: Of a bucket: count, avg, min, max and sum.
+_Told = tuple[int, float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +60,56 @@ def buckets(database: Database, metric: Metric, size: str) -> list[Bucket]:
     if size not in BUCKETS:
         raise InvalidValue("bucket", size, ", ".join(BUCKETS))
     width = BUCKETS[size]
+    with database.snapshot() as connection:
+        covered = cover(connection, metric.which)
+        found = (
+            _by_rows(connection, metric, width) if covered is None else _by_column(connection, metric, width, covered)
+        )
+    return [Bucket(float(number) * width, *told) for number, told in sorted(found.items())]
+
+
+def _by_column(connection: sa.Connection, metric: Metric, width: int, covered: Cover) -> dict[int, _Told]:
+    parts: dict[int, _Part] = defaultdict(_Part)
+    for piece in pieces(connection, metric, covered, has_moments=True):
+        for number, start, end in parts_of(piece.moments_of_values, width):
+            parts[number].add(piece.values[start:end])
+    return {number: part.told() for number, part in parts.items()}
+
+
+class _Part:
+    """The values of a bucket; memory holds some of them at a time."""
+
+    def __init__(self) -> None:
+        self._values: list[float] = []
+        self._folded: list[_Told] = []
+
+    def add(self, values: Sequence[float]) -> None:
+        # Of most scripts a bucket has a few at a time.
+        self._values.extend(values)
+        if len(self._values) > _FOLDED_AT:
+            self._fold()
+
+    def told(self) -> _Told:
+        self._fold()
+        counts, _, least, greatest, sums = zip(*self._folded, strict=True)
+        count, whole = sum(counts), sum_of(sums)
+        return count, whole / count, min(least), max(greatest), whole
+
+    def _fold(self) -> None:
+        if some := self._values:
+            self._folded.append((len(some), 0.0, float(min(some)), float(max(some)), sum_of(some)))
+            self._values = []
+
+
+def _by_rows(connection: sa.Connection, metric: Metric, width: int) -> dict[int, _Told]:
     # Written out: PostgreSQL takes two parameters of one value for two expressions.
     ratio = runs.c.began_at / sa.literal_column(f"{width}.0")
-    number = (sa.cast(ratio, sa.BigInteger) if database.is_sqlite else sa.func.floor(ratio)).label("number")
+    is_sqlite = connection.dialect.name == "sqlite"
+    # Sorted by the caller: PostgreSQL, which can't tell how few buckets there are, would sort all the runs on its disk.
+    number = (sa.cast(ratio, sa.BigInteger) if is_sqlite else sa.func.floor(ratio)).label("number")
     value = sa.cast(metric.column, sa.Double)
-    wanted = (
-        sa.select(number, *(aggregate(value) for aggregate in _OF_BUCKET)).where(*metric.conditions).group_by(number)
-    )
-    with database.reading() as connection:
-        found = connection.execute(wanted).all()
-    # Sorted here: PostgreSQL, which can't tell how few buckets there are, would sort all the runs on its disk.
-    return [Bucket(float(row[0]) * width, *row[1:]) for row in sorted(found, key=lambda row: float(row[0]))]
+    wanted = sa.select(number, *(aggregate(value) for aggregate in _OF_BUCKET)).where(*metric.conditions)
+    return {int(row[0]): tuple(row[1:]) for row in connection.execute(wanted.group_by(number))}
 
 
 _OF_BUCKET = (sa.func.count, sa.func.avg, sa.func.min, sa.func.max, sa.func.sum)
@@ -70,17 +117,36 @@ _OF_BUCKET = (sa.func.count, sa.func.avg, sa.func.min, sa.func.max, sa.func.sum)
 
 def counts(database: Database, which: RunFilter) -> dict[str, int]:
     """Give how many runs have each metric, those that none has left out. One pass. Raises StoreUnreachable."""
+    with database.snapshot() as connection:
+        covered = whole_cover(connection, which)
+        told = _counted(connection, which) if covered is None else _counted_by_column(connection, which, covered)
+    own = sorted(name for name in told if name.startswith(CUSTOM))
+    return {name: told[name] for name in (*NUMBERS, *own) if told.get(name)}
+
+
+def _counted(connection: sa.Connection, which: RunFilter) -> Counter[str]:
     conditions = conditions_of(which)
-    columns = [sa.func.count(runs.c[name]) for name in NUMBERS]
-    with database.reading() as connection:
-        found = connection.execute(sa.select(*columns).where(*conditions)).one()
-        own = connection.execute(_custom_names(database.is_sqlite, conditions)).all()
-    custom = {f"{CUSTOM}{name}": int(count) for name, count in own}
-    return {name: int(count) for name, count in zip(NUMBERS, tuple(found), strict=True) if count} | custom
+    wanted = sa.select(*_COUNTS).where(*conditions)
+    custom = _custom_names(connection.dialect.name).where(*conditions, runs.c.custom.is_not(None))
+    found = Counter(dict(zip(NUMBERS, connection.execute(wanted).one(), strict=True)))
+    found.update({f"{CUSTOM}{name}": int(count) for name, count in connection.execute(custom)})
+    return found
 
 
-def _custom_names(is_sqlite: bool, conditions: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
-    each = sa.func.json_each(runs.c.custom) if is_sqlite else sa.func.json_each_text(runs.c.custom)
+def _counted_by_column(connection: sa.Connection, which: RunFilter, covered: Cover) -> Counter[str]:
+    found = Counter(counts_of(connection, covered.segments))
+    columns = [*(runs.c[name] for name in NUMBERS), runs.c.custom]
+    for rows in rows_in_holes(connection, columns, which, covered.holes):
+        *flat, custom = zip(*rows, strict=True)
+        found.update({name: len(rows) - column.count(None) for name, column in zip(NUMBERS, flat, strict=True)})
+        found.update(f"{CUSTOM}{name}" for one in custom if one for name in one)
+    return found
+
+
+_COUNTS: Final = [sa.func.count(runs.c[name]) for name in NUMBERS]
+
+
+def _custom_names(dialect: str) -> sa.Select[Any]:
+    each = sa.func.json_each(runs.c.custom) if dialect == "sqlite" else sa.func.json_each_text(runs.c.custom)
     pairs = each.table_valued("key", "value", joins_implicitly=True).alias("pairs")
-    wanted = sa.select(pairs.c.key, sa.func.count()).select_from(runs, pairs)
-    return wanted.where(*conditions, runs.c.custom.is_not(None)).group_by(pairs.c.key).order_by(pairs.c.key)
+    return sa.select(pairs.c.key, sa.func.count()).select_from(runs, pairs).group_by(pairs.c.key)

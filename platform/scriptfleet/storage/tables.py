@@ -127,6 +127,42 @@ sa.Index("ix_runs_group_name", runs.c.group_name, runs.c.began_at, runs.c.run_id
 sa.Index("ix_runs_worker", runs.c.worker, runs.c.began_at, runs.c.run_id)
 sa.Index("ix_runs_outcome", runs.c.outcome, runs.c.began_at, runs.c.run_id)
 
+# The runs of a script that began in a piece of time, as columns: a copy that can be made anew, see segments.py.
+segments = sa.Table(
+    "segments",
+    metadata,
+    sa.Column("segment_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    # Included; ``until_at`` is not.
+    sa.Column("from_at", sa.Double, nullable=False),
+    sa.Column("until_at", sa.Double, nullable=False),
+    sa.Column("runs", sa.Integer, nullable=False),
+    # See segments.py. Triggers on ``runs`` set it to that of one which is out of date.
+    sa.Column("state", sa.Integer, nullable=False),
+)
+sa.Index("ix_segments_name", segments.c.name, segments.c.until_at)
+sa.Index("ix_segments_until_at", segments.c.until_at)
+
+segment_columns = sa.Table(
+    "segment_columns",
+    metadata,
+    sa.Column("segment_id", sa.Text, primary_key=True),
+    # Of a metric, or of a column of ``runs``.
+    sa.Column("name", sa.Text, primary_key=True),
+    # How many of the runs have a value.
+    sa.Column("count", sa.Integer, nullable=False),
+    # See column_bytes.py.
+    sa.Column("packed", sa.LargeBinary, nullable=False),
+)
+
+# What services do now and then, each time one of them alone: whoever moves the moment on does it.
+upkeep = sa.Table(
+    "upkeep",
+    metadata,
+    sa.Column("task", sa.Text, primary_key=True),
+    sa.Column("next_at", sa.Double, nullable=False),
+)
+
 curves = sa.Table(
     "curves",
     metadata,

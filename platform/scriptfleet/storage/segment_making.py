@@ -1,0 +1,197 @@
+"""Makes segments from the rows of runs, off the way of whoever writes: what is written meanwhile wins.
+
+Three steps, each a transaction. A segment is announced; from then on the triggers of the schema mark it when a run of
+its span changes. Once nobody writes any more who began before that - at once on SQLite, which has one writer - its runs
+are read. Then its columns are stored and it is made whole, unless it was marked.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from scriptfleet.storage.column_bytes import Number, pack_numbers, pack_words
+from scriptfleet.storage.engine import Database
+from scriptfleet.storage.metric import CUSTOM, metric_column
+from scriptfleet.storage.segment_plan import MOST_RUNS, Stretch, stretches
+from scriptfleet.storage.segments import ALWAYS, FLAT, MOMENT, WORDS, SegmentState, Span, drop_segments, whole_segments
+from scriptfleet.storage.tables import runs, segment_columns, segments, upkeep
+
+#: Runs that began within this time are not taken: facts of most come late, at their end.
+SETTLED_SECONDS: Final = 900.0
+#: More runs than this that began at one moment, and those that report this many different metrics, stay rows.
+_MOST_READ: Final = 4 * MOST_RUNS
+_MOST_COLUMNS: Final = 1000
+_TASK: Final = "segments"
+_PATIENCE_SECONDS: Final = 5.0
+_LOOK_AGAIN_SECONDS: Final = 0.02
+#: Any number, the same in all versions: segments are made whole one after the other.
+_LOCK: Final = 7_251_530_418
+
+Columns = dict[str, tuple[int, bytes]]
+
+
+def take_turn(database: Database, now: float, until: float) -> bool:
+    """Take the work until a moment; of several services that try, one is given True. Raises StoreUnreachable."""
+    insert = database.insert_into(upkeep).values(task=_TASK, next_at=until)
+    take = insert.on_conflict_do_update(index_elements=["task"], set_={"next_at": until}, where=upkeep.c.next_at <= now)
+    with database.writing() as connection:
+        return connection.execute(take).rowcount == 1
+
+
+def make_segments(
+    database: Database, now: float, is_stopping: Callable[[], bool] = lambda: False, limit: int | None = None
+) -> int:
+    """Make what segments there should be of runs that began before ``SETTLED_SECONDS`` ago, up to a number of them.
+
+    Gives how many runs were taken. It may be ended at any time, and begun again. Raises StoreUnreachable.
+    """
+    _drop_changed(database)
+    with database.reading() as connection:
+        planned = list(stretches(connection, now - SETTLED_SECONDS))
+    made = (taken for stretch in planned for taken in _made_of(database, stretch))
+    total = 0
+    for taken in islice(made, limit):
+        total += taken
+        if is_stopping():
+            break
+    return total
+
+
+def drop_all(database: Database) -> int:
+    """Delete all segments, which are made again in time; give how many there were. Raises StoreUnreachable."""
+    with database.writing() as connection:
+        connection.execute(sa.delete(segment_columns))
+        return connection.execute(sa.delete(segments)).rowcount
+
+
+def _drop_changed(database: Database) -> None:
+    """Delete those that are no longer right, and those that a service which ended had announced."""
+    with database.writing() as connection:
+        wanted = sa.select(segments.c.segment_id).where(segments.c.state != SegmentState.WHOLE)
+        drop_segments(connection, list(connection.scalars(wanted)))
+
+
+def _made_of(database: Database, stretch: Stretch) -> Iterator[int]:
+    """Make the segments of a stretch; give how many runs each one has."""
+    low, high = stretch.span
+    if low == ALWAYS[0]:
+        # So that a query since a moment before it finds all of it within.
+        with database.reading() as connection:
+            first = connection.scalar(sa.select(sa.func.min(runs.c.began_at)).where(runs.c.name == stretch.name))
+        low = high if first is None else float(first)
+    while low < high:
+        with database.reading() as connection:
+            end = _end_of(connection, stretch.name, (low, high))
+        replaced = tuple(one for one in stretch.replaced if low <= one.from_at < end)
+        taken = _made(database, Stretch(stretch.name, (low, end), replaced))
+        if taken is None:
+            return
+        yield taken
+        low = end
+
+
+def _end_of(connection: sa.Connection, name: str, span: Span) -> float:
+    """Give where a segment ends that begins with a span: before the run that is one too many, or with the span."""
+    here = (runs.c.name == name) & (runs.c.began_at >= span[0]) & (runs.c.began_at < span[1])
+    moments = sa.select(runs.c.began_at).where(here).order_by(runs.c.began_at)
+    end = connection.scalar(moments.offset(MOST_RUNS).limit(1))
+    if end is None:
+        return span[1]
+    if connection.scalar(moments.limit(1)) < end:
+        return float(end)
+    later = connection.scalar(sa.select(sa.func.min(runs.c.began_at)).where(here, runs.c.began_at > end))
+    return span[1] if later is None else float(later)
+
+
+def _made(database: Database, stretch: Stretch) -> int | None:
+    """Make one segment; None where something came between, or where it cannot be."""
+    segment_id, writer = _announce(database, stretch)
+    if not _is_alone(database, writer):
+        return None
+    with database.snapshot() as connection:
+        rows = connection.execute(_runs_of(stretch)).all()
+    columns = _columns(rows) if rows else {}
+    if len(rows) > _MOST_READ or len(columns) > _MOST_COLUMNS:
+        return None
+    return len(rows) if _store(database, stretch, segment_id, len(rows), columns) else None
+
+
+def _announce(database: Database, stretch: Stretch) -> tuple[str, int]:
+    """Have changes marked from now on; give the id, and on PostgreSQL the transaction that said so."""
+    segment_id = uuid.uuid4().hex
+    low, high = stretch.span
+    row = {"segment_id": segment_id, "name": stretch.name, "from_at": low, "until_at": high, "runs": 0}
+    with database.writing() as connection:
+        connection.execute(sa.insert(segments).values(**row, state=SegmentState.MAKING))
+        return segment_id, 0 if database.is_sqlite else int(connection.scalar(sa.select(sa.func.txid_current())) or 0)
+
+
+def _is_alone(database: Database, writer: int) -> bool:
+    """Wait for whoever began to write before a transaction: what they wrote was not marked. False after a while."""
+    if database.is_sqlite:
+        return True
+    # Looked at without a lock, which new writers would have to queue behind.
+    oldest = sa.select(sa.func.txid_snapshot_xmin(sa.func.txid_current_snapshot()))
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        with database.reading() as connection:
+            if int(connection.scalar(oldest) or 0) > writer:
+                return True
+        if time.monotonic() > until:
+            return False
+        threading.Event().wait(_LOOK_AGAIN_SECONDS)
+
+
+def _runs_of(stretch: Stretch) -> sa.Select[Any]:
+    low, high = stretch.span
+    columns = [runs.c[MOMENT], *(runs.c[name] for name in WORDS), *map(metric_column, FLAT), runs.c.custom]
+    here = (runs.c.name == stretch.name) & (runs.c.began_at >= low) & (runs.c.began_at < high)
+    return sa.select(*columns).where(here).order_by(runs.c.began_at).limit(_MOST_READ + 1)
+
+
+def _columns(rows: Sequence[sa.Row[Any]]) -> Columns:
+    moments, *others, custom = zip(*rows, strict=True)
+    words, flat = others[: len(WORDS)], others[len(WORDS) :]
+    found = {MOMENT: (len(rows), pack_numbers(moments))}
+    found |= {name: (len(rows), pack_words(column)) for name, column in zip(WORDS, words, strict=True)}
+    numbers = {**dict(zip(FLAT, flat, strict=True)), **_custom(custom)}
+    counts = {name: len(column) - column.count(None) for name, column in numbers.items()}
+    return found | {name: (counts[name], pack_numbers(column)) for name, column in numbers.items() if counts[name]}
+
+
+def _custom(values: Sequence[dict[str, object] | None]) -> dict[str, list[Number | None]]:
+    names = list(dict.fromkeys(name for one in values if one for name in one))[:_MOST_COLUMNS]
+    return {f"{CUSTOM}{name}": [_number(one.get(name)) if one else None for one in values] for name in names}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _store(database: Database, stretch: Stretch, segment_id: str, count: int, columns: Columns) -> bool:
+    """Make a segment whole in the place of others; False, with nothing done, where a change came between."""
+    of_it = segments.c.segment_id == segment_id
+    rows = [
+        {"segment_id": segment_id, "name": name, "count": some, "packed": packed}
+        for name, (some, packed) in columns.items()
+    ]
+    replaced = {one.segment_id for one in stretch.replaced}
+    with database.writing() as connection:
+        if not database.is_sqlite:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        there = {one.segment_id for one in whole_segments(connection, stretch.name, stretch.span)}
+        if there - replaced:
+            # Another service was here first.
+            return False
+        whole = sa.update(segments).where(of_it, segments.c.state == SegmentState.MAKING)
+        if not connection.execute(whole.values(state=SegmentState.WHOLE, runs=count)).rowcount:
+            return False
+        drop_segments(connection, list(replaced))
+        if rows:
+            connection.execute(sa.insert(segment_columns), rows)
+    return True

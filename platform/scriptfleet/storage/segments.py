@@ -1,0 +1,88 @@
+"""Segments: the runs of a script that began in a piece of time, kept a second time by column, for queries over many.
+
+A segment is a copy. It stands for all runs of its name that began from ``from_at`` until before ``until_at``, as long
+as its state says that it is whole; a change of any of them marks it in the same transaction (triggers of the schema),
+and whoever asks reads the rows themselves again. Segments can be dropped at any time.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import sqlalchemy as sa
+
+from scriptfleet.storage.metric import NUMBERS
+from scriptfleet.storage.tables import segment_columns, segments
+
+#: Before and after every moment there is.
+ALWAYS: Final = (-1e300, 1e300)
+#: What a segment has beside metrics: what the runs of a script are narrowed by.
+MOMENT: Final = "began_at"
+WORDS: Final = ("kind", "queue", "worker", "group_name", "outcome")
+#: Metrics that are columns of a run.
+FLAT: Final = (*NUMBERS, "success")
+
+Span = tuple[float, float]
+
+
+class SegmentState(IntEnum):
+    """Where a segment stands; triggers set CHANGED wherever it is more."""
+
+    CHANGED = 0
+    #: Announced, so that it is marked by what is written while its runs are read.
+    MAKING = 1
+    WHOLE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The runs of ``name`` that began in a span of time."""
+
+    segment_id: str
+    name: str
+    from_at: float
+    until_at: float
+    #: How many there are.
+    runs: int
+
+    def is_within(self, span: Span) -> bool:
+        """Whether every run of it began in this span."""
+        return span[0] <= self.from_at and self.until_at <= span[1]
+
+
+_COLUMNS: Final = [segments.c[name] for name in ("segment_id", "name", "from_at", "until_at", "runs")]
+
+
+def whole_segments(connection: sa.Connection, name: str | None = None, span: Span = ALWAYS) -> list[Segment]:
+    """Give the segments that stand for runs of a script, or of all, in a span, by name and time."""
+    wanted = sa.select(*_COLUMNS).where(segments.c.until_at > span[0], segments.c.from_at < span[1])
+    wanted = wanted.where(segments.c.state == SegmentState.WHOLE)
+    if name is not None:
+        wanted = wanted.where(segments.c.name == name)
+    return [Segment(*row) for row in connection.execute(wanted.order_by(segments.c.name, segments.c.until_at))]
+
+
+def by_name(found: Iterable[Segment]) -> dict[str, list[Segment]]:
+    """Give segments by the script, in their order."""
+    named: dict[str, list[Segment]] = defaultdict(list)
+    for one in found:
+        named[one.name].append(one)
+    return named
+
+
+def uncovered(covered: Sequence[Segment], span: Span) -> list[Span]:
+    """Give what segments of one script, in order, leave of a span."""
+    at, found = span[0], []
+    for one in covered:
+        if one.from_at > at:
+            found.append((at, min(one.from_at, span[1])))
+        at = max(at, one.until_at)
+    return [*found, (at, span[1])] if at < span[1] else found
+
+
+def drop_segments(connection: sa.Connection, segment_ids: Sequence[str]) -> int:
+    """Delete segments; give how many of them there were."""
+    connection.execute(sa.delete(segment_columns).where(segment_columns.c.segment_id.in_(segment_ids)))
+    return connection.execute(sa.delete(segments).where(segments.c.segment_id.in_(segment_ids))).rowcount

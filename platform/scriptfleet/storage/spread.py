@@ -1,0 +1,136 @@
+"""How values that come in pieces are spread, and in which piece of time each lies. Pure.
+
+Each piece is sorted on its own. One value of some is a sample, which tells between which two values each wanted one
+must lie; of all pieces only those between are put in one order.
+"""
+
+import math
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from scriptfleet.storage.ranks import DEVIATIONS, Bracket, Places, Ranked, brackets_of
+
+#: Up to so many values, one order of all is fastest.
+_ORDERED_WHOLE: Final = 100_000
+_SAMPLED: Final = 64
+#: Up to so many values are kept in memory, 8 bytes each, rather than read again.
+_KEPT: Final = 2_000_000
+
+#: Gives the values, a piece at a time, each time it is called.
+Read = Callable[[], Iterable[Sequence[float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What one pass tells. All but the count are None where there is no value."""
+
+    count: int
+    min: float | None
+    max: float | None
+    avg: float | None
+    sum: float | None
+
+
+def spread_of(read: Read, places: Places) -> tuple[Summary, list[float]]:
+    """Give the summary, and the values at places in the sorted order; none of these where there is no value."""
+    seen = _Seen(read)
+    wanted = places(seen.count) if seen.count else []
+    if not wanted:
+        return seen.summary(), []
+    sample = sorted(seen.sample) if seen.count > _ORDERED_WHOLE else []
+    deviations = DEVIATIONS
+    while True:
+        ranked = _ranked(seen.ordered(), brackets_of(sample, places, deviations))
+        values = [ranked.at(place) for place in wanted]
+        if None not in values:
+            return seen.summary(), [value for value in values if value is not None]
+        deviations *= 2
+
+
+def squares_of(read: Read, middle: float) -> float:
+    """Give the sum of squares of how far values lie from one."""
+    return math.fsum((value - middle) ** 2 for values in read() for value in values)
+
+
+def sum_of(values: Sequence[float]) -> float:
+    """Give the sum, exact to its last digit; beyond what a double holds it is infinite."""
+    try:
+        return math.fsum(values)
+    except OverflowError:
+        return float(sum(map(float, values)))
+
+
+def parts_of(moments: Sequence[float], width_seconds: int) -> Iterator[tuple[int, int, int]]:
+    """Give each piece of time that some of these moments, in order, lie in: its number, and from where to where."""
+
+    start, count = 0, len(moments)
+    while start < count:
+        this = math.floor(moments[start] / width_seconds)
+        following = this + 1
+        end = bisect_left(moments, following * width_seconds, start)
+        # What is rounded lies on the side that the division says, as in the database.
+        while end > start + 1 and moments[end - 1] / width_seconds >= following:
+            end -= 1
+        while end < count and moments[end] / width_seconds < following:
+            end += 1
+        yield this, start, end
+        start = end
+
+
+class _Seen:
+    """One pass over the values: what sums them up, a sample, and the values themselves where they are not too many."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self.count = 0
+        self.sample: list[float] = []
+        self._sums: list[float] = []
+        self._least: list[float] = []
+        self._greatest: list[float] = []
+        self._kept: list[Sequence[float]] | None = []
+        for values in read():
+            if values:
+                self._take(sorted(values))
+
+    def summary(self) -> Summary:
+        if not self.count:
+            return Summary(0, None, None, None, None)
+        whole = sum_of(self._sums)
+        return Summary(self.count, min(self._least), max(self._greatest), whole / self.count, whole)
+
+    def ordered(self) -> Iterator[Sequence[float]]:
+        """Give the values again, each piece in order."""
+        if self._kept is not None:
+            return iter(self._kept)
+        return (sorted(values) for values in self._read() if values)
+
+    def _take(self, ordered: list[float]) -> None:
+        # The count goes on over the pieces, so that small ones have their share.
+        self.sample += ordered[-self.count % _SAMPLED :: _SAMPLED]
+        self.count += len(ordered)
+        self._sums.append(sum_of(ordered))
+        self._least.append(ordered[0])
+        self._greatest.append(ordered[-1])
+        if self.count > _KEPT:
+            self._kept = None
+        if self._kept is not None:
+            self._kept.append(array("d", ordered))
+
+
+def _ranked(pieces: Iterable[Sequence[float]], brackets: Sequence[Bracket]) -> Ranked:
+    below, upto = [0] * len(brackets), [0] * len(brackets)
+    inside: list[float] = []
+    for ordered in pieces:
+        for at, (low, high) in enumerate(brackets):
+            start = bisect_left(ordered, low)
+            below[at] += start
+            if low == high:
+                # They may be most of all.
+                upto[at] += bisect_right(ordered, high, start)
+            else:
+                inside.extend(ordered[start : bisect_right(ordered, high, start)])
+    common = {low: upto[at] for at, (low, high) in enumerate(brackets) if low == high}
+    return Ranked(sorted(inside), brackets, below, common)

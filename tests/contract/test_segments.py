@@ -1,0 +1,313 @@
+"""Segments give the answers that the rows give, whatever changes; one body for every kind of database."""
+
+import random
+import threading
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scriptfleet.domain.state import State
+from scriptfleet.storage import segment_making, segment_plan
+from scriptfleet.storage.archive import restore
+from scriptfleet.storage.bands import Band, bands, week
+from scriptfleet.storage.columns import cover
+from scriptfleet.storage.distribution import aggregates, deviation, spread
+from scriptfleet.storage.engine import Database
+from scriptfleet.storage.history import HistoryManager
+from scriptfleet.storage.metric import NUMBERS, Metric
+from scriptfleet.storage.retention import forget
+from scriptfleet.storage.retention_policy import RetentionPolicy
+from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.segment_making import drop_all, make_segments, take_turn
+from scriptfleet.storage.segments import FLAT, WORDS, SegmentState, whole_segments
+from scriptfleet.storage.series import buckets, counts
+from scriptfleet.storage.tables import jobs, runs, segment_columns, segments
+
+NOW = 2_000_000.0
+NAMES = ("a.py", "b.py", None)
+
+
+@pytest.fixture(autouse=True)
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of so few runs there would be no segment."""
+    monkeypatch.setattr(segment_plan, "LEAST_RUNS", 4)
+    monkeypatch.setattr(segment_plan, "_STEPS", (10, 20))
+    for module in (segment_plan, segment_making):
+        monkeypatch.setattr(module, "MOST_RUNS", 20)
+
+
+def run_row(number: int, began_at: float, name: str | None = "a.py", **more: Any) -> dict[str, Any]:
+    columns = ("cpu_max", "page_faults_minor", "success", "custom", "outcome", "worker", "group_name", "queue", "kind")
+    row = {"run_id": f"run-{number}", "job_id": f"job-{number}", "name": name, "began_at": began_at}
+    return row | dict.fromkeys(columns) | {"outcome": "succeeded", "cpu_max": float(number)} | more
+
+
+def store(database: Database, *rows: dict[str, Any]) -> None:
+    with database.writing() as connection:
+        connection.execute(sa.insert(runs), list(rows))
+
+
+def some(database: Database, count: int = 100, start: int = 0) -> None:
+    store(database, *(run_row(at, 1000.0 + 10 * at) for at in range(start, start + count)))
+
+
+def states(database: Database) -> list[int]:
+    with database.reading() as connection:
+        return list(connection.scalars(sa.select(segments.c.state).order_by(segments.c.from_at)))
+
+
+WHICH = [
+    RunFilter(),
+    RunFilter(since=700_000.0, until=1_200_000.0),
+    RunFilter(name="a.py"),
+    RunFilter(name="a.py", since=500_000.0),
+    RunFilter(name="b.py", since=333_333.0, until=777_777.0),
+    RunFilter(name="a.py", outcome=State.FAILED),
+    RunFilter(name="a.py", outcome=State.RUNNING, worker="w1"),
+    RunFilter(name="b.py", group_name="g1", until=900_000.0, queue="default", kind="shell"),
+    RunFilter(name="a.py", label=("team", "x")),
+]
+METRICS = ("cpu_max", "page_faults_minor", "success", "custom.rows")
+
+
+def answers(database: Database, name: str) -> list[Any]:
+    """Ask all that can be asked of a metric."""
+    found: list[Any] = []
+    for which in WHICH:
+        found.append(counts(database, which))
+        metric = Metric(name, which)
+        found += [aggregates(database, metric), buckets(database, metric, "1day"), deviation_of(database, metric)]
+        found += [bands(database, metric, 50_000), week(database, metric)]
+    return found
+
+
+def deviation_of(database: Database, metric: Metric) -> float | None:
+    with database.snapshot() as connection:
+        return deviation(connection, metric, spread(connection, metric, lambda count: [])[0])
+
+
+def close(value: Any) -> Any:
+    """Compare numbers but for their last digits: sums are made in another order."""
+    if isinstance(value, dict):
+        return {key: close(one) for key, one in value.items()}
+    if isinstance(value, float | int):
+        return pytest.approx(float(value), rel=1e-9, abs=1e-9)
+    if isinstance(value, Band):
+        return (value.runs, close(value.p50), close(value.p95))
+    return value
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, Band):
+        return (value.runs, value.p50, value.p95)
+    return {key: plain(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+
+def assert_same_as_rows(database: Database, metric: str = "cpu_max") -> None:
+    by_column = answers(database, metric)
+    drop_all(database)
+    for one, other in zip(by_column, answers(database, metric), strict=True):
+        if isinstance(one, list):
+            assert [vars_of(part) for part in one] == [close(vars_of(part)) for part in other]
+        else:
+            assert plain(one) == close(other)
+
+
+def vars_of(bucket: Any) -> dict[str, float]:
+    return {name: getattr(bucket, name) for name in ("began_at", "count", "avg", "min", "max", "sum")}
+
+
+def drawn_row(draw: random.Random) -> dict[str, Any]:
+    return {
+        "name": draw.choice(NAMES),
+        "began_at": draw.choice((draw.uniform(0, NOW * 1.1), 600_000.0, 86_400.0 * draw.randint(0, 20))),
+        "cpu_max": draw.choice((None, 5.0, draw.randint(-(10**9), 10**9) / 1000)),
+        "page_faults_minor": draw.choice((None, draw.randrange(2**52))),
+        "success": draw.choice((True, False, None)),
+        "custom": draw.choice((None, {}, {"rows": 1}, {"rows": 2.5, "other": 1}, {"other": 7})),
+        "outcome": draw.choice(("succeeded", "failed", None)),
+        "worker": draw.choice(("w1", "w2", None)),
+        "group_name": draw.choice(("g1", None)),
+        "queue": draw.choice(("default", "other")),
+        "kind": draw.choice(("shell", None)),
+    }
+
+
+def change(database: Database, act: str, draw: random.Random, at: int) -> None:
+    if act == "make":
+        make_segments(database, NOW)
+    elif act == "insert":
+        count = draw.choice((1, 20, 100))
+        store(database, *(run_row(at * 1000 + place, **drawn_row(draw)) for place in range(count)))
+    else:
+        with database.writing() as connection:
+            ids = list(connection.scalars(sa.select(runs.c.run_id).order_by(runs.c.run_id)))
+            some_of_them = runs.c.run_id.in_(draw.sample(ids, draw.randint(1, 5)))
+            how = sa.update(runs).values(**drawn_row(draw)) if act == "update" else sa.delete(runs)
+            connection.execute(how.where(some_of_them))
+
+
+@given(st.integers(), st.lists(st.sampled_from(("insert", "update", "delete", "make")), max_size=6))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+def test_answers_are_those_of_the_rows_whatever_changes(database: Database, number: int, acts: list[str]) -> None:
+    draw = random.Random(number)
+    with database.writing() as connection:
+        for table in (runs, segments, segment_columns):
+            connection.execute(sa.delete(table))
+    store(database, *(run_row(place, **drawn_row(draw)) for place in range(100)))
+    for at, act in enumerate(("make", *acts), 1):
+        change(database, act, draw, at)
+
+    assert_same_as_rows(database, draw.choice(METRICS))
+
+
+def test_segments_are_made_of_runs_that_have_settled_and_joined_as_they_come(database: Database) -> None:
+    some(database, 9)
+    assert make_segments(database, 1000.0 + 900 + 80) == 8
+    assert make_segments(database, NOW) == 0
+    some(database, 4, start=9)
+    assert make_segments(database, NOW) == 13
+
+    some(database, 50, start=13)
+    make_segments(database, NOW)
+
+    with database.reading() as connection:
+        found = whole_segments(connection, "a.py")
+    assert [one.runs for one in found] == [20, 20, 20, 3]
+    assert found[0].from_at == 1000.0
+    assert [one.until_at for one in found[:-1]] == [one.from_at for one in found[1:]]
+    assert found[-1].until_at == NOW - 900
+
+
+def test_runs_that_began_after_one_that_is_under_way_wait_for_it(database: Database) -> None:
+    some(database, 50)
+    with database.writing() as connection:
+        connection.execute(sa.update(runs).where(runs.c.run_id == "run-30").values(outcome=None))
+
+    make_segments(database, 10_000.0)
+    with database.reading() as connection:
+        assert sum(one.runs for one in whole_segments(connection)) == 30
+    # Nobody waits for it any more.
+    make_segments(database, NOW)
+    with database.reading() as connection:
+        assert sum(one.runs for one in whole_segments(connection)) == 50
+
+
+def test_each_column_that_a_segment_has_marks_it_when_it_changes(database: Database) -> None:
+    some(database, 4)
+    make_segments(database, NOW)
+    with database.writing() as connection:
+        same = {"cpu_max": runs.c.cpu_max, "error_message": "is in no segment"}
+        connection.execute(sa.update(runs).values(**same))
+    assert states(database) == [SegmentState.WHOLE]
+
+    given: dict[str, Any] = {"success": False, "custom": {"rows": 1}, "began_at": 1001.0}
+    for name in (*FLAT, *WORDS, "custom", "began_at", "name"):
+        value = given.get(name, 7 if name in NUMBERS else "other")
+        with database.writing() as connection:
+            connection.execute(sa.update(segments).values(state=SegmentState.WHOLE))
+            connection.execute(sa.update(runs).where(runs.c.run_id == "run-2").values({name: value}))
+        assert states(database) == [SegmentState.CHANGED], name
+
+
+def test_runs_that_come_late_or_go_mark_their_own_segment_alone(database: Database) -> None:
+    some(database, 60)
+    make_segments(database, NOW)
+    assert states(database) == [2, 2, 2]
+
+    store(database, run_row(900, 1205.0), run_row(901, 1205.0, "b.py"), run_row(902, NOW))
+    assert states(database) == [2, 0, 2]
+    with database.writing() as connection:
+        connection.execute(sa.delete(runs).where(runs.c.run_id == "run-0"))
+    assert states(database) == [0, 0, 2]
+
+    assert make_segments(database, NOW) == 40
+    assert states(database) == [2, 2, 2]
+    assert aggregates(database, Metric("cpu_max", RunFilter(name="a.py")), ("count",)) == {"count": 61}
+
+
+def test_a_change_between_reading_and_storing_wins(database: Database) -> None:
+    some(database, 8)
+    stretch = segment_plan.Stretch("a.py", (0.0, NOW), ())
+    segment_id, _ = segment_making._announce(database, stretch)
+
+    store(database, run_row(900, 1005.0))
+
+    assert not segment_making._store(database, stretch, segment_id, 8, {"cpu_max": (8, b"")})
+    assert aggregates(database, Metric("cpu_max", RunFilter()), ("count",)) == {"count": 9}
+
+
+def test_two_that_make_the_same_make_it_once(database: Database) -> None:
+    some(database, 8)
+    stretch = segment_plan.Stretch("a.py", (0.0, NOW), ())
+    first, second = (segment_making._announce(database, stretch)[0] for _ in range(2))
+
+    assert segment_making._store(database, stretch, first, 8, {"cpu_max": (8, b"")})
+    assert not segment_making._store(database, stretch, second, 8, {"cpu_max": (8, b"")})
+
+
+def test_one_service_at_a_time_has_the_turn(database: Database) -> None:
+    assert take_turn(database, 100.0, 160.0)
+    assert not take_turn(database, 159.0, 219.0)
+    assert take_turn(database, 160.0, 220.0)
+
+
+def test_what_a_writer_had_under_way_is_not_left_out(database: Database) -> None:
+    some(database, 8)
+    with database.engine.connect().execution_options(scriptfleet_writes=True) as writer:
+        writer.begin()
+        writer.execute(sa.insert(runs), [run_row(900, 1005.0)])
+        making = threading.Thread(target=make_segments, args=(database, NOW))
+        making.start()
+        making.join(0.3)
+        assert making.is_alive()
+        writer.commit()
+        making.join(30)
+
+    assert states(database) == [2]
+    assert_same_as_rows(database)
+
+
+def test_what_retention_deletes_and_an_archive_gives_back_is_right_at_each_moment(
+    database: Database, database_url: str, tmp_path: Any
+) -> None:
+    some(database, 30)
+    with database.writing() as connection:
+        told = {"state": "succeeded", "revision": 1, "attempt": 1, "run_revision": 1}
+        rows = [{"job_id": f"job-{at}", "submitted_at": 0.0, "finished_at": 2000.0 + at, **told} for at in range(30)]
+        connection.execute(sa.insert(jobs), rows)
+    make_segments(database, NOW)
+    count = Metric("cpu_max", RunFilter(name="a.py"))
+    assert aggregates(database, count, ("count", "max")) == {"count": 30, "max": 29.0}
+
+    with HistoryManager(database_url) as history:
+        policies = RetentionPolicy(history)
+        policies.add_policy("all", 1, tmp_path / "archive")
+        gone = policies.apply_policy("all")
+    assert gone["runs"] == 30
+    assert aggregates(database, count, ("count", "max")) == {"count": 0, "max": None}
+    make_segments(database, NOW)
+
+    restore(database, next((tmp_path / "archive").iterdir()))
+    assert aggregates(database, count, ("count", "max")) == {"count": 30, "max": 29.0}
+    make_segments(database, NOW)
+    assert_same_as_rows(database)
+    make_segments(database, NOW)
+
+    forget(database, 2010.0)
+    assert aggregates(database, count, ("count", "min")) == {"count": 20, "min": 10.0}
+
+
+def test_more_names_than_are_looked_through_are_read_from_rows(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some(database, 8)
+    make_segments(database, NOW)
+    monkeypatch.setattr("scriptfleet.storage.columns.MOST_LOOKED_AT", 1)
+
+    with database.reading() as connection:
+        assert cover(connection, RunFilter()) is None
+        assert cover(connection, RunFilter(name="a.py")) is not None
