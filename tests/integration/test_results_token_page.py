@@ -108,6 +108,7 @@ def test_who_is_no_admin_sees_no_way_to_tokens_and_log_and_a_form_without_its_pa
         assert "/audit" not in home
         assert send(client, "/tokens", name="x", role="admin").status_code == 403
         assert client.get("/audit").status_code == 403
+        assert ("<textarea" in client.get("/submit").text) == (role is Role.OPERATOR)
     with logged_in(service) as client:
         assert "/tokens" in client.get("/runs").text
         assert client.post("/tokens", data={"name": "x", "role": "admin"}).status_code == 403

@@ -82,7 +82,7 @@ def audit_page_routes(sources: Sources) -> APIRouter:
 
 
 def _compact(detail: Mapping[str, Any] | None) -> str:
-    return ", ".join(f"{name} {_shown(name, value)}" for name, value in (detail or {}).items())
+    return ", ".join(f"{name} {_shown(name, value)}" for name, value in (detail or {}).items() if value is not None)
 
 
 def _shown(name: str, value: object) -> str:

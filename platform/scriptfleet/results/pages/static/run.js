@@ -94,6 +94,8 @@
     if (!answer.ok) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     document.title = fresh.title;
+    // What a short run printed came with its record alone.
+    if (!shown) for (const part of fresh.querySelectorAll("pre.output")) add([[part.getAttribute("aria-labelledby"), part.textContent]]);
     for (const part of document.querySelectorAll("[data-part]")) {
       const other = fresh.getElementById(part.id);
       if (other) part.replaceWith(document.adoptNode(other));
