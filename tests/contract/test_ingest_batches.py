@@ -1,6 +1,7 @@
 """Large batches go another way into the tables than small ones; the rows are the same, on every kind of database."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.domain.run import OutputTail
 from scriptfleet.domain.state import State
 from scriptfleet.storage import tables
+from scriptfleet.storage.bulk import BulkInsert
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.job_store import JobStore
@@ -45,7 +47,7 @@ def odd_job(number: int) -> list[Event]:
     ]
 
 
-@pytest.mark.parametrize("jobs", [3, 80])
+@pytest.mark.parametrize("jobs", [3, 60])
 def test_many_jobs_in_one_batch_give_the_rows_that_they_give_one_by_one(database: Database, jobs: int) -> None:
     store, events = IngestStore(database), [event for number in range(jobs) for event in odd_job(number)]
     one_by_one(store, events)
@@ -71,6 +73,22 @@ def test_a_claim_is_known_whether_it_came_with_the_record_or_apart(database: Dat
     found = RunStore(database).page(RunFilter(), PageRequest(100)).items
     assert {run.claimed_at for run in found} == {make.START_MS / 1000 + 1}
     assert len(found) == 30
+
+
+@pytest.mark.postgres
+def test_a_row_that_cannot_be_written_is_told_as_it_is_and_not_as_a_database_that_is_away(
+    postgres_database_url: str,
+) -> None:
+    with closing(open_store(postgres_database_url)) as database:
+        insert = BulkInsert(
+            database.insert_into(tables.labels).on_conflict_do_nothing(),
+            tables.labels.c.keys(),
+            database.engine.dialect,
+        )
+        rows = [{"job_id": f"job {number}", "name": "half", "value": "\ud83d"} for number in range(30)]
+
+        with pytest.raises(UnicodeEncodeError), database.writing() as connection:
+            insert.write(connection, rows, known=())
 
 
 @pytest.mark.postgres

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import closing
+from typing import Any
 
 import msgspec
 import psycopg2.errors  # type: ignore[import-untyped]
@@ -39,7 +40,7 @@ class BulkInsert:
     def __init__(self, statement: Insert, columns: Sequence[str], dialect: sa.Dialect) -> None:
         # As SQLAlchemy orders them.
         columns = [column.name for column in statement.table.c if column.name in columns]
-        self._columns = columns
+        self._columns, self._key = columns, columns[0]
         # What fails ends the transaction anyway. Otherwise SQLite, since a table has triggers, would copy each page
         # that a row changes, to take the row alone back: a third of the time.
         said = statement.prefix_with("OR FAIL", dialect="sqlite")
@@ -51,36 +52,42 @@ class BulkInsert:
 
     def write(self, connection: sa.Connection, rows: Sequence[Row], known: Collection[str] | None) -> set[str]:
         """Write rows as write_values() does; a column that a row lacks is null."""
-        return self.write_values(connection, [tuple(map(row.get, self._columns)) for row in rows], known)
+        values = (tuple(map(row.get, self._columns)) for row in rows)
+        return self.write_values(connection, [str(row[self._key]) for row in rows], values, known)
 
     def write_values(
-        self, connection: sa.Connection, rows: Sequence[Values], known: Collection[str] | None
+        self, connection: sa.Connection, keys: Sequence[str], rows: Iterable[Values], known: Collection[str] | None
     ) -> set[str]:
         """Write the values of rows, none of them twice. Give the keys of which none was there.
 
-        ``known`` are the keys, by the first column, that were there a moment ago; None where nobody looked. Raises
-        WrittenMeanwhile when others have come since: the transaction is of no use any more.
+        ``keys`` are those of the rows, by the first column, and ``known`` those that were there a moment ago; None
+        where nobody looked. The values may be made while they are written. Raises WrittenMeanwhile when others have
+        come since: the transaction is of no use any more.
         """
-        new = set() if known is None else {str(row[0]) for row in rows}.difference(known)
+        new = set() if known is None else set(keys).difference(known)
         if self._of_postgres is None:
             self._write_prepared(connection, rows)
             return new
         if len(new) < _LEAST_COPIED:
-            self._merge(connection, self._of_postgres, rows)
+            self._merge(connection, self._of_postgres, [*rows])
             return set()
-        self._copy(connection, self._of_postgres, [row for row in rows if row[0] in new])
-        self._merge(connection, self._of_postgres, [row for row in rows if row[0] not in new])
+        if new.issuperset(keys):
+            self._copy(connection, self._of_postgres, rows)
+            return new
+        some = [*rows]
+        self._copy(connection, self._of_postgres, [row for row in some if row[0] in new])
+        self._merge(connection, self._of_postgres, [row for row in some if row[0] not in new])
         return new
 
-    def _write_prepared(self, connection: sa.Connection, rows: Sequence[Values]) -> None:
-        if rows:
+    def _write_prepared(self, connection: sa.Connection, rows: Iterable[Values]) -> None:
+        if some := [*self._with_json_text(rows)]:
             # Straight to the driver: SQLAlchemy would look at each value of each row.
-            connection.exec_driver_sql(self._text, [*self._with_json_text(rows)])
+            connection.exec_driver_sql(self._text, some)
 
-    def _copy(self, connection: sa.Connection, said: "_Postgres", rows: Sequence[Values]) -> None:
+    def _copy(self, connection: sa.Connection, said: "_Postgres", rows: Iterable[Values]) -> None:
         with closing(connection.connection.cursor()) as cursor:
             try:
-                cursor.copy_expert(said.copy, self._file_of(rows))
+                self._send(cursor, said.copy, rows)
             except psycopg2.errors.UniqueViolation as fault:
                 raise WrittenMeanwhile from fault
 
@@ -90,23 +97,31 @@ class BulkInsert:
         with closing(connection.connection.cursor()) as cursor:
             if len(rows) >= _LEAST_COPIED:
                 cursor.execute(said.make_staging)
-                cursor.copy_expert(said.copy_to_staging, self._file_of(rows))
+                self._send(cursor, said.copy_to_staging, rows)
                 cursor.execute(said.insert_staged)
             else:
                 # The driver's own executemany sends a statement a row, which takes three times as long.
                 execute_values(cursor, said.insert_values, self._with_json_text(rows), said.row)
 
-    def _file_of(self, rows: Iterable[Values]) -> CopyFile:
-        return CopyFile(self._with_json_text(rows), has_bytes=self._has_bytes)
+    def _send(self, cursor: Any, statement: str, rows: Iterable[Values]) -> None:
+        file = CopyFile(self._with_json_text(rows), has_bytes=self._has_bytes)
+        try:
+            cursor.copy_expert(statement, file)
+        except psycopg2.Error:
+            if file.fault:
+                raise file.fault from None
+            raise
 
     def _with_json_text(self, rows: Iterable[Values]) -> Iterable[Values]:
         return map(self._one_with_json_text, rows) if self._json_places else rows
 
     def _one_with_json_text(self, row: Values) -> Values:
+        said = [place for place in self._json_places if row[place] is not None]
+        if not said:
+            return row
         values = [*row]
-        for place in self._json_places:
-            if values[place] is not None:
-                values[place] = _json_text(values[place])
+        for place in said:
+            values[place] = _json_text(values[place])
         return tuple(values)
 
 

@@ -14,7 +14,8 @@ import msgspec
 #: What is said to COPY of the form.
 OPTIONS: Final = "FORMAT csv, NULL 'null', ESCAPE '\\'"
 _lines_of: Final = msgspec.json.Encoder().encode_lines
-_ROWS_AT_ONCE: Final = 64
+#: The driver lets other threads run between two reads, and waits for them.
+_ROWS_AT_ONCE: Final = 250
 _BETWEEN_ROWS: Final = b"]\n["
 _PLAIN: Final = ((b"\\n", b"\n"), (b"\\r", b"\r"), (b"\\t", b"\t"), (b"\\b", b"\b"), (b"\\f", b"\f"))
 _may_be_escaped: Final = re.compile(rb"\\[nrtbfu]").search
@@ -31,9 +32,16 @@ class CopyFile:
         """Take rows of values that a JSON has, and bytes where it is said."""
         self._rows = iter([*map(_hex_of_bytes, row)] for row in rows) if has_bytes else iter(rows)
 
+        #: What kept rows from being made: the driver tells of it as if the server had ended the copying.
+        self.fault: Exception | None = None
+
     def read(self, _size: int = -1) -> bytes:
         """Give the next lines, empty at the end."""
-        lines = _lines_of(islice(self._rows, _ROWS_AT_ONCE))
+        try:
+            lines = _lines_of(islice(self._rows, _ROWS_AT_ONCE))
+        except Exception as fault:
+            self.fault = fault
+            raise
         # A line feed within a text is escaped still.
         return _without_escapes(lines[1:-2].replace(_BETWEEN_ROWS, b"\n") + b"\n") if lines else lines
 

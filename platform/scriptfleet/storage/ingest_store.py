@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from scriptfleet.domain.event import Event
 from scriptfleet.domain.run import RunRecord
 from scriptfleet.domain.state import State
-from scriptfleet.storage.bulk import BulkInsert, Insert, Values, WrittenMeanwhile
+from scriptfleet.storage.bulk import BulkInsert, Insert, WrittenMeanwhile
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.event_rows import Batch, to_rows
 from scriptfleet.storage.known_rows import OF_JOB, KnownRows
@@ -98,7 +98,7 @@ class IngestStore:
             if known.ended:
                 batch = to_rows(events, self._secret_prefixes, known.ended)
             # The jobs' rows come first: they are the lock that orders two writers with events of one job.
-            made = self._jobs.write_values(connection, _job_rows(batch), None if is_careful else known.jobs)
+            made = self._write_jobs(connection, batch, None if is_careful else known.jobs)
             _fill_names(batch, known.names_of(batch.jobs))
             known.look_for_runs({**batch.claimed, **batch.finished, **batch.lost})
             self._write_runs(connection, batch, known, is_careful=is_careful)
@@ -110,12 +110,18 @@ class IngestStore:
             if run_id not in known.recorded
         ]
 
+    def _write_jobs(self, connection: sa.Connection, batch: Batch, known: Collection[str] | None) -> set[str]:
+        job_ids = sorted(batch.jobs)
+        return self._jobs.write_values(
+            connection, job_ids, (_of_patch(batch.jobs[job_id]) for job_id in job_ids), known
+        )
+
     def _write_runs(self, connection: sa.Connection, batch: Batch, known: KnownRows, *, is_careful: bool) -> None:
         _join_claims(batch, known.recorded)
         there = None if is_careful else known.runs
         self._claimed.write(connection, _sorted(batch.claimed), there)
-        ended = [batch.finished[run_id].values() for run_id in sorted(batch.finished)]
-        self._finished.write_values(connection, ended, there)
+        ended = sorted(batch.finished)
+        self._finished.write_values(connection, ended, (batch.finished[run_id].values() for run_id in ended), there)
         # Their rows may have been made by this batch, just now.
         self._lost.write(connection, _sorted(batch.lost), None)
         owners = {"labels": known.jobs, "curves": known.recorded, "tails": known.recorded}
@@ -137,10 +143,6 @@ class IngestStore:
 
 def _ignore_repeats(insert: Insert) -> Insert:
     return insert.on_conflict_do_nothing()
-
-
-def _job_rows(batch: Batch) -> list[Values]:
-    return [_of_patch(batch.jobs[job_id]) for job_id in sorted(batch.jobs)]
 
 
 def _sorted(rows: Mapping[Any, Row]) -> list[Row]:

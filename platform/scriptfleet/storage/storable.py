@@ -60,11 +60,10 @@ def moment_ms(field: str, value: object) -> int:
 
 
 def _whole(field: str, value: object, least: int, most: int, expected: str) -> int:
-    # True and false are numbers to Python.
-    is_whole = type(value) is int or (isinstance(value, int) and not isinstance(value, bool))
-    if not is_whole or not least <= value <= most:  # type: ignore[operator]
-        raise InvalidValue(field, value, expected)
-    return value  # type: ignore[return-value]
+    # True and false are numbers to Python, though not of this very type.
+    if type(value) is int and least <= value <= most:
+        return value
+    raise InvalidValue(field, value, expected)
 
 
 def sample(value: Sequence[object]) -> Sample:
