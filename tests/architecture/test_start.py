@@ -51,6 +51,8 @@ LATER = {
     *("scriptfleet.execution.cgroups.group", "scriptfleet.execution.conclude", "scriptfleet.execution.ended"),
     *("scriptfleet.execution.monitor", "scriptfleet.execution.plain_file", "scriptfleet.execution.reported"),
 }
+#: What a library of the tests does while it is loaded.
+WAITS = "open(os.environ['LOADING'], 'w').close(); open(os.environ['GATE'])"
 #: Loaded when a run's program is sought, last before the script is started.
 LAST_BEFORE = "scriptfleet.execution.executors.interpreter"
 
@@ -133,11 +135,12 @@ def test_what_is_listed_of_ours_is_there() -> None:
 
 
 @pytest.mark.parametrize("at", ["keyword", "threading"])
-def test_an_interrupt_while_the_command_still_loads_ends_it_without_a_traceback(tmp_path: Path, at: str) -> None:
-    # A library that is loaded early, or late, and waits for a reader who never comes.
-    (tmp_path / f"{at}.py").write_text(
-        "import os\nopen(os.environ['LOADING'], 'w').close()\nopen(os.environ['GATE'])\n"
-    )
+@pytest.mark.parametrize("waits", [WAITS, f"class Named:\n  def __set_name__(*_): {WAITS}\nclass _: named = Named()"])
+def test_an_interrupt_while_the_command_still_loads_ends_it_without_a_traceback(
+    tmp_path: Path, at: str, waits: str
+) -> None:
+    # A library that is loaded early, or late, and waits for a reader who never comes; also while it makes a class.
+    (tmp_path / f"{at}.py").write_text(f"import os\n{waits}\n")
     gate, loading, script = tmp_path / "gate", tmp_path / "loading", tmp_path / "trivial.py"
     os.mkfifo(gate)
     script.write_text("print('never')")

@@ -9,6 +9,7 @@ from typing import Final
 
 from scriptfleet import __version__
 from scriptfleet.cli.loading import loading
+from scriptfleet.cli.main import is_interrupt
 from scriptfleet.cli.plain_words import USAGE_EXIT_CODE
 from scriptfleet.cli.verbs import VERBS, load, missing_extra, parser_of, read_plainly
 from scriptfleet.errors import InvalidValue, ScriptfleetError
@@ -53,6 +54,8 @@ def main(words: Sequence[str]) -> int:
     except OSError as fault:
         return _told(f"the system refused: {fault}", OWN_ERROR_EXIT_CODE)
     except Exception as fault:
+        if is_interrupt(fault):
+            raise
         return _unexpected(fault)
 
 

@@ -12,13 +12,20 @@ def entry() -> int:
     try:
         _fill_standard_descriptors()
         code = _with_launcher(sys.argv[1:]) if sys.argv[1:2] == ["run"] else _answer(sys.argv[1:])
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as fault:
+        if not is_interrupt(fault):
+            raise
         print("scriptfleet: interrupted", file=sys.stderr)
         return INTERRUPTED_EXIT_CODE
     if sys.argv[1:2] == ["run"]:
         # All is written and closed. To take apart what is loaded is a tenth of what a short run takes.
         os._exit(code)
     return code
+
+
+def is_interrupt(fault: BaseException) -> bool:
+    """Tell whether a fault is Ctrl-C; Python 3.11 wraps one that comes while a class is made."""
+    return isinstance(fault, KeyboardInterrupt) or isinstance(fault.__cause__, KeyboardInterrupt)
 
 
 def _with_launcher(words: list[str]) -> int:
