@@ -54,8 +54,9 @@ class StreamEvent(Event):
     """One fact as it stands in the stream: what it says is read from its text when somebody asks for it."""
 
     __slots__ = ("_read", "body", "told")
-    # Made once a fact: as quick as can be.
+    # One is made of each fact: as quick as can be, which takes both.
     __setattr__ = object.__setattr__
+    __delattr__ = object.__delattr__
 
     def __init__(self, entry_id: str, type: EventType, job_id: str, revision: int, at_ms: int, body: str) -> None:  # noqa: A002
         self.entry_id, self.type, self.job_id = entry_id, type, job_id  # type: ignore[misc]
