@@ -128,8 +128,6 @@ class Reporter:
         ended, claim = self._claims.finish_and_claim(ending, sending.report.claim.queue, new_run_id())
         if claim is not None:
             sending.turn.take(claim, asked_at)
-        if isinstance(ended, redis.RedisError):
-            raise ended
         return ended
 
     def _send_late(self, report: Report, folder: Path) -> None:

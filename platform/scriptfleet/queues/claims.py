@@ -173,17 +173,14 @@ class Claims:
         """End a run. Safe to repeat."""
         return Finish(self._scripts.call("finish", *self._said_of(ending)).decode())
 
-    def finish_and_claim(
-        self, ending: Ending, queue: str, run_id: str
-    ) -> tuple[Finish | redis.RedisError, Claim | None]:
-        """End a run, and take the queue's next job for the slot that is free now: one way to the server and back.
+    def finish_and_claim(self, ending: Ending, queue: str, run_id: str) -> tuple[Finish, Claim | None]:
+        """End a run, and take the queue's next job for the slot that is free now, in one step at the server.
 
-        What became of the end is given, not raised: the claim stands whatever it is.
+        The claim stands whatever became of the end.
         """
-        calls = (("finish", self._said_of(ending)), ("next", self._said_of_next(queue, run_id)))
-        ended, taken = self._scripts.call_both(*calls)
-        claim = None if isinstance(taken, redis.RedisError) else _claimed(run_id, taken)
-        return ended if isinstance(ended, redis.RedisError) else Finish(ended.decode()), claim
+        said = (*self._said_of(ending), *self._said_of_next(queue, run_id))
+        ended, taken = self._scripts.call_kept("finish_next", *said)
+        return Finish(ended.decode()), _claimed(run_id, taken)
 
     def _said_of(self, ending: Ending) -> tuple[str | int, ...]:
         return (

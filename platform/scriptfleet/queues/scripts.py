@@ -1,6 +1,5 @@
 """The Lua scripts, loaded from queues/lua and called by name. Each is atomic; the shared parts are put before each."""
 
-from collections.abc import Sequence
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
@@ -12,7 +11,7 @@ from scriptfleet.queues.kept_connections import KeptConnections
 from scriptfleet.queues.keys import Keys
 
 NAMES = (
-    *("submit", "claim", "next", "reassert", "finish", "renew", "cancel", "tick", "show", "presence"),
+    *("submit", "claim", "next", "reassert", "finish", "finish_next", "renew", "cancel", "tick", "show", "presence"),
     *("pause", "purge", "epoch", "restore", "hand_back", "stuck", "revive", "load"),
     *("delayed", "due"),
 )
@@ -27,6 +26,8 @@ _MORE: Final = {
     "presence": ("workers", "fullness"),
     "tick": ("workers", "holders"),
 }
+#: Whole scripts that stand in another as functions of their arguments, by the functions' names.
+_INSIDE: Final = {"finish_next": {"finish": "finish", "take_next": "next"}}
 
 
 def source_of(name: str) -> str:
@@ -36,7 +37,8 @@ def source_of(name: str) -> str:
         return "\n".join((flags, _text("job"), own))
     shared = [_made_on_demand(part) if part in _LAZY else _text(part) for part in _SHARED]
     more = [_text(part) for part in _MORE.get(name, ())]
-    return "\n".join((flags, f"local {', '.join(_LAZY)}", *shared, *more, own))
+    inside = [_made_function(function, script) for function, script in _INSIDE.get(name, {}).items()]
+    return "\n".join((flags, f"local {', '.join(_LAZY)}", *shared, *more, *inside, own))
 
 
 @cache
@@ -54,8 +56,8 @@ def _made_on_demand(part: str) -> str:
     return f"local {made}\n{part} = function()\n{made} = {made} or (function()\n{_text(part)}end)()\nreturn {made}\nend"
 
 
-#: A script's name and its arguments.
-Call = tuple[str, Sequence[str | int | float | bytes]]
+def _made_function(function: str, script: str) -> str:
+    return f"local function {function}(ARGV)\n{_text(script).partition(chr(10))[2]}end"
 
 
 class Scripts:
@@ -75,18 +77,17 @@ class Scripts:
         except redis.exceptions.NoScriptError:
             return self._client.eval(self._sources[name], 1, self._prefix, *arguments)
 
-    def call_both(self, first: Call, second: Call) -> tuple[Any, Any]:
-        """Run two scripts one after the other on one way to the server; give the answer of each, or its RedisError.
+    def call_kept(self, name: str, *arguments: str | int | float | bytes) -> Any:
+        """Run a script that is called many hundred times a second, by a connection kept for that, and give its answer.
 
-        Raises RedisError when neither can have an answer.
+        Nothing is repeated: where an error of the connection is raised, it may have been run.
         """
-        calls = [("EVALSHA", self._digests[name], 1, self._prefix, *arguments) for name, arguments in (first, second)]
-        answers = self._kept.exchange(calls)
-        one, other = (
-            self.call(name, *arguments) if isinstance(answer, redis.exceptions.NoScriptError) else answer
-            for (name, arguments), answer in zip((first, second), answers, strict=True)
-        )
-        return one, other
+        (answer,) = self._kept.exchange([("EVALSHA", self._digests[name], 1, self._prefix, *arguments)])
+        if isinstance(answer, redis.exceptions.NoScriptError):
+            return self.call(name, *arguments)
+        if isinstance(answer, redis.RedisError):
+            raise answer
+        return answer
 
     def call_confirmed(self, name: str, replicas: int, within_ms: int, *arguments: str | int | float | bytes) -> Any:
         """Run a script that is safe to repeat, then wait until so many replicas have what it wrote.

@@ -9,7 +9,11 @@
 -- the job by now, or the report is late and the job forgotten: the record is kept, the job is not touched.
 local id, claim, record, state, delay = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local template, keep, at = ARGV[6], ARGV[7], now_ms()
-local f = redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio', 'cancel')
+local function fields()
+  return redis.call('HMGET', job_key(id), 'claim', 'state', 'queue', 'prio', 'cancel', 'rev', 'past', 'lane', 'placed',
+    'idem', 'marks', 'sig')
+end
+local f = fields()
 
 local function told(rev, stale)
   -- The record goes in as it came: through cjson an empty list would turn into an object.
@@ -22,9 +26,9 @@ end
 if not f[2] and ARGV[9] ~= '1' then return 'gone' end
 -- A run that came to an end of its own after the server forgot its claim. One that was lost or is to be tried again does
 -- not take the job: a newer run that was forgotten too may live, and would have another beside it.
-if FINAL[state] and is_forgotten(id, claim) then
+if FINAL[state] and f[2] == 'queued' and is_forgotten(id, claim) then
   take_again(id, claim, cjson.decode(record).worker, 0, at)
-  f[1], f[2] = claim, 'running'
+  f = fields()
 end
 if f[1] ~= claim or f[2] ~= 'running' then
   -- Asking twice after a lost answer is harmless: the first one stands.
@@ -38,10 +42,9 @@ end
 -- Somebody wanted it stopped, and it ended before it heard of that: no other attempt then.
 if f[5] and (state == 'delayed' or state == 'queued') then state = 'cancelled' end
 if state == 'lost' then redis.call('HSET', job_key(id), 'reason', LOST_TOO_OFTEN) end
-local queue, rev = f[3], redis.call('HINCRBY', job_key(id), 'rev', 1)
-leave_running(id, queue)
-put_past(id, claim)
-redis.call('HSET', job_key(id), 'record', record, 'reported', claim)
+local queue, rev = f[3], ms(one_more(f[6]))
+leave_running(id, queue, at, { f[8], f[9] })
+redis.call('HSET', job_key(id), 'rev', rev, 'past', past_with(f[7], claim), 'record', record, 'reported', claim)
 told(rev, 'false')
 if state == 'delayed' then
   if ARGV[11] == '1' then redis.call('HINCRBY', job_key(id), 'ooms', 1) end
@@ -55,7 +58,7 @@ elseif state == 'queued' then
   redis.call('HINCRBY', job_key(id), 'attempt', -1)
   to_queued(id, queue, f[4], at, came_in(id))
 else
-  close(id, state, at, keep)
+  close(id, state, at, keep, { f[10], f[11], f[12] })
 end
 admit(queue, template, at)
 return 'done'

@@ -11,9 +11,9 @@ local function leave_waiting(id, queue, lane)
   redis.call('ZREM', P .. 'expiring', id)
 end
 
--- Frees what a job held since it was handed on.
-local function give_back_holds(id, queue, at)
-  local f = redis.call('HMGET', job_key(id), 'lane', 'placed')
+-- Frees what a job held since it was handed on. `f` are its lane and place; they are read where they are not given.
+local function give_back_holds(id, queue, at, f)
+  f = f or redis.call('HMGET', job_key(id), 'lane', 'placed')
   if f[1] and is_bound(f[1]) then gates().release(f[1], id, at) end
   if f[2] then placement().leave_place(id, queue, f[2]) end
 end
@@ -25,11 +25,11 @@ local function drop_ended(id, queue, state, at)
   if FINAL[state] then give_back_holds(id, queue, at) end
 end
 
-local function leave_running(id, queue)
+local function leave_running(id, queue, at, holds)
   redis.call('ZREM', P .. 'leases', id)
   redis.call('SREM', P .. 'running:' .. queue, id)
   redis.call('HDEL', P .. 'live', id)
-  give_back_holds(id, queue, now_ms())
+  give_back_holds(id, queue, at, holds)
 end
 
 -- Takes a job back that was handed to Celery and not started: it stands in its lane as if it had never left. Gives
@@ -57,11 +57,11 @@ local function bury(id, at, keep_ms)
   redis.call('ZADD', P .. 'dead', ms(at + keep_ms), id)
 end
 
--- The last step of every job, whatever ended it.
-local function close(id, state, at, keep_ms)
+-- The last step of every job, whatever ended it. `f` are its idem, marks and sig; they are read where not given.
+local function close(id, state, at, keep_ms, f)
   redis.call('HSET', job_key(id), 'state', state, 'ended', ms(at))
   redis.call('PEXPIRE', job_key(id), keep_ms)
-  local f = redis.call('HMGET', job_key(id), 'idem', 'marks', 'sig')
+  f = f or redis.call('HMGET', job_key(id), 'idem', 'marks', 'sig')
   if f[3] and f[3] ~= '' then spent().spend(id, f[3]) end
   if f[1] then redis.call('PEXPIRE', P .. 'idem:' .. f[1], keep_ms) end
   if f[2] then unmark(id, f[2]) end
@@ -72,7 +72,7 @@ end
 -- Ends a job that never ran, or whose run will report no more.
 local function end_unrun(id, queue, state, reason, at, keep_ms, run_id)
   leave_waiting(id, queue, lane_of(id))
-  leave_running(id, queue)
+  leave_running(id, queue, at)
   local rev = redis.call('HINCRBY', job_key(id), 'rev', 1)
   redis.call('HSET', job_key(id), 'reason', reason)
   close(id, state, at, keep_ms)
@@ -105,12 +105,16 @@ end
 local function claimable(id)
   return redis.call('HMGET', job_key(id), 'state', 'queue', 'spec', 'sig', 'ready_at', 'expires', 'first_start',
     'kind', 'name', 'argsrepr', 'prio', 'losses', 'idem', 'idem_hash', 'blob', 'ooms',
-    'lane', 'bounds')
+    'lane', 'bounds', 'unfit', 'rev', 'attempt')
 end
 
--- Remembers that a claim is over, so that it is not taken for one that the server forgot; see renew.lua.
+local function one_more(number) return tonumber(number or 0) + 1 end
+
+-- A job's past with one more claim: what is over is not taken for what the server forgot; see renew.lua.
+local function past_with(past, claim) return (past or ' ') .. claim .. ' ' end
+
 local function put_past(id, claim)
-  redis.call('HSET', job_key(id), 'past', (redis.call('HGET', job_key(id), 'past') or ' ') .. claim .. ' ')
+  redis.call('HSET', job_key(id), 'past', past_with(redis.call('HGET', job_key(id), 'past'), claim))
 end
 
 -- A run holds the keys and the place of its job, also one that others were not asked about: it is there.
@@ -120,16 +124,14 @@ local function hold_for_run(id, lane, claim, worker, at)
   if placement().needs_place(lane) then placement().put_placed(id, lane, worker) end
 end
 
-local function start_run(id, queue, lane, claim, worker, lease, rev, at, first)
-  leave_waiting(id, queue, lane)
+-- The job has left where it waited.
+local function start_run(id, queue, lane, claim, worker, lease, rev, attempt, at, first)
   hold_for_run(id, lane, claim, worker, at)
-  local attempt = redis.call('HINCRBY', job_key(id), 'attempt', 1)
   redis.call('HSET', job_key(id), 'state', 'running', 'claim', claim, 'worker', worker, 'started', ms(at),
-    'first_start', first, 'rev', ms(rev))
+    'first_start', first, 'rev', ms(rev), 'attempt', ms(attempt))
   redis.call('ZADD', P .. 'leases', ms(at + lease), id)
   redis.call('SADD', P .. 'running:' .. queue, id)
   emit('claimed', id, ms(rev), at, cjson.encode({ run_id = claim, attempt = attempt, worker = worker }))
-  return attempt
 end
 
 -- A server that lost its last second has the job as it was before the claim.
@@ -140,27 +142,32 @@ local function is_forgotten(id, claim)
 end
 
 local function take_again(id, claim, worker, lease, at)
-  local f = redis.call('HMGET', job_key(id), 'queue', 'first_start', 'rev', 'lane')
+  local f = redis.call('HMGET', job_key(id), 'queue', 'first_start', 'rev', 'lane', 'attempt')
   -- The store may have seen later revisions than the server has now: the clock is higher than all of them.
-  local rev = math.max(tonumber(f[3]) + 1, at)
-  start_run(id, f[1], f[4] or '', claim, worker, lease, rev, at, f[2] or ms(at))
+  local rev = math.max(one_more(f[3]), at)
+  leave_waiting(id, f[1], f[4] or '')
+  start_run(id, f[1], f[4] or '', claim, worker, lease, rev, one_more(f[5]), at, f[2] or ms(at))
 end
 
--- Gives a queued job, whose fields are `f`, to a worker: {'claimed', id, …}, {'expired'} or {'lost'}.
-local function take(id, f, claim, worker, lease, at, keep_ms)
+-- Gives a queued job, whose fields are `f`, to a worker: {'claimed', id, …}, {'expired'} or {'lost'}. One that is
+-- `out_of_line` already stands nowhere else but among those that expire.
+local function take(id, f, claim, worker, lease, at, keep_ms, out_of_line)
   local queue = f[2]
   if f[6] and tonumber(f[6]) <= at then
     end_unrun(id, queue, 'expired', 'expired before it could start', at, keep_ms)
     return { 'expired' }
   end
-  local unfit = redis.call('HGET', job_key(id), 'unfit')
-  if unfit then
-    end_unrun(id, queue, 'lost', unfit, at, keep_ms)
+  if f[19] then
+    end_unrun(id, queue, 'lost', f[19], at, keep_ms)
     return { 'lost' }
   end
-  local first = f[7] or ms(at)
-  local rev = redis.call('HINCRBY', job_key(id), 'rev', 1)
-  local attempt = start_run(id, queue, f[17] or '', claim, worker, lease, rev, at, first)
+  if not out_of_line then
+    leave_waiting(id, queue, f[17] or '')
+  elseif f[6] then
+    redis.call('ZREM', P .. 'expiring', id)
+  end
+  local first, attempt = f[7] or ms(at), one_more(f[21])
+  start_run(id, queue, f[17] or '', claim, worker, lease, one_more(f[20]), attempt, at, first)
   return { 'claimed', id, queue, f[3], f[4], attempt, f[5], ms(at), first, f[8], f[9], f[10], f[11],
     f[6] or '0', f[12] or '0', f[13] or '', f[14] or '', f[15] or '', f[16] or '0', f[17] or '',
     f[18] or '', f[4] and f[4] ~= '' and spent().is_spent(id, f[4]) and '1' or '0' }

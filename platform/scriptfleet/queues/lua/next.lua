@@ -11,7 +11,7 @@ for _ = 1, MOST_UNFIT do
   if not id then return { 'none' } end
   local f = claimable(id)
   if f[1] == 'queued' then
-    local answer = take(id, f, claim, worker, lease, at, keep)
+    local answer = take(id, f, claim, worker, lease, at, keep, true)
     if answer[1] == 'claimed' then return answer end
   else
     drop_ended(id, queue, f[1], at)

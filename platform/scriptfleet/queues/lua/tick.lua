@@ -32,7 +32,7 @@ end
 
 -- Its place in line is the one it had.
 local function rescue(id, queue, prio, claim)
-  leave_running(id, queue)
+  leave_running(id, queue, at)
   if redis.call('HINCRBY', job_key(id), 'losses', 1) > losses then
     return end_unrun(id, queue, 'lost', LOST_TOO_OFTEN, at, keep, claim)
   end
