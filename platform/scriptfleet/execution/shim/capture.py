@@ -23,6 +23,9 @@ _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 class Capture:
     """One stream. Keeps the first part in the file and the last part in memory until the end is known.
 
+    The writing end stays open here too until the run is over: that the script closed its own is no news, and would wake
+    this process once more for each stream.
+
     Size and lines are those of what the script wrote; what is kept and passed on has every one of ``masks`` hidden.
     """
 
@@ -42,12 +45,6 @@ class Capture:
         self._ends_open = self._is_at_end = False
         #: Why nothing more can be kept, such as a full disk.
         self.trouble = ""
-
-    def close_writer(self) -> None:
-        """Close our copy of the writing end, once the script has its own."""
-        if self.write_fd >= 0:
-            os.close(self.write_fd)
-            self.write_fd = -1
 
     def blocked_by(self) -> int | None:
         """Give the descriptor of a reader along that is not ready for more, or None. It must never be waited for."""
@@ -72,7 +69,7 @@ class Capture:
 
     def finish(self) -> None:
         """Take what is left in the pipe, write the tail and close everything."""
-        self.close_writer()
+        os.close(self.write_fd)
         while not self._is_at_end and self.pump():
             pass
         if self._mask is not None:

@@ -6,12 +6,14 @@ wanted; it forks a shim for each. It ends when the line closes.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import sys
 from _socket import AF_UNIX, CMSG_LEN, SCM_RIGHTS, SOCK_STREAM, SOL_SOCKET, socket
 
 from scriptfleet.execution.shim import signals, tree, wire
+from scriptfleet.execution.shim.ends import ends_below
 from scriptfleet.execution.shim.slot import Slot
 from scriptfleet.execution.shim.subreaper import become_subreaper
 
@@ -19,6 +21,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
+
+    from scriptfleet.execution.shim.ends import Ends
 
 _FD_BYTES = 4
 _STANDARD_DESCRIPTORS = (0, 1, 2)
@@ -41,9 +45,9 @@ def main(line_fd: int, way: str, modules: Sequence[str] = ()) -> NoReturn:
     _ignore_terminal_signals()
     if not sys.flags.isolated:
         _import_and_tell(line, modules)
-    _note_children()
+    ends = _ends_of_children(is_portable)
     if way == "many":
-        _rehearse()
+        _rehearse(ends)
     wake_read = _wake_on_child()
     shims: set[int] = set()
     poller = select.poll()
@@ -59,7 +63,7 @@ def main(line_fd: int, way: str, modules: Sequence[str] = ()) -> NoReturn:
             if fd is None:
                 # The interpreter's own way out takes some ms, and tidies nothing that would not go by itself.
                 os._exit(0)
-            shims.add(_fork_shim(fd, line, is_portable))
+            shims.add(_fork_shim(fd, line, ends, is_portable))
 
 
 def _close_others(line_fd: int) -> None:
@@ -89,22 +93,22 @@ def _import_and_tell(line: socket, modules: Sequence[str]) -> None:
     line.sendall(wire.pack({"event": "imported", "trouble": warm.preload(modules)}))
 
 
-def _fork_shim(fd: int, line: socket, is_portable: bool) -> int:
+def _fork_shim(fd: int, line: socket, ends: Ends, is_portable: bool) -> int:
     pid = os.fork()
     if pid == 0:
-        _be_shim(fd, line, is_portable)
+        _be_shim(fd, line, ends, is_portable)
     os.close(fd)
     return pid
 
 
-def _be_shim(fd: int, line: socket, is_portable: bool) -> NoReturn:
+def _be_shim(fd: int, line: socket, ends: Ends, is_portable: bool) -> NoReturn:
     code = 1
     try:
         line.close()
         # A script that kills its parent's process group must not reach the launcher or other shims.
         os.setsid()
         os.set_inheritable(fd, False)
-        Slot(socket(AF_UNIX, SOCK_STREAM, 0, fd), is_portable).serve()
+        Slot(socket(AF_UNIX, SOCK_STREAM, 0, fd), ends, is_portable).serve()
         code = 0
     finally:
         os._exit(code)
@@ -134,18 +138,21 @@ def _next_descriptor(line: socket) -> int | None:
     raise ValueError("a request for a shim came without its descriptor")
 
 
-def _rehearse() -> None:
+def _rehearse(ends: Ends) -> None:
     # A launcher for one run does without.
     from scriptfleet.execution.shim.rehearsal import rehearse  # noqa: PLC0415
 
-    rehearse()
+    rehearse(ends)
+    # To look for garbage among what shims share would be to write to all of it.
+    gc.freeze()
 
 
-def _note_children() -> None:
+def _ends_of_children(is_portable: bool) -> Ends:
     # A Python-level handler, which shims inherit, is what makes the kernel's signal write to the wake-up pipe.
     signals.signal(signals.SIGCHLD, lambda *_: None)
     # Who started the worker, or a module that was preloaded, may have blocked it.
     signals.pthread_sigmask(signals.SIG_UNBLOCK, (signals.SIGCHLD,))
+    return ends_below(is_portable)
 
 
 def _wake_on_child() -> int:

@@ -16,16 +16,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from scriptfleet.execution.shim.ends import Ends
+
 _PROGRAMS = ("/bin/true", "/usr/bin/true")
 #: Python 3.11 specialises what was called eight times.
 _TIMES = 10
 _READ = 65_536
 
 
-def rehearse() -> None:
+def rehearse(ends: Ends) -> None:
     """Run a program that does nothing, some times over. Only for a process that has no children yet."""
     ours, theirs = socketpair()
-    slot = Slot(theirs)
+    slot = Slot(theirs, ends)
     for _ in range(_TIMES):
         ours.sendall(wire.pack(_request()))
         slot.serve_waiting()

@@ -5,6 +5,8 @@ from __future__ import annotations
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from signal import (
+        NSIG,
+        SIG_BLOCK,
         SIG_DFL,
         SIG_IGN,
         SIG_SETMASK,
@@ -18,12 +20,15 @@ if TYPE_CHECKING:
         SIGTERM,
         SIGXCPU,
         SIGXFSZ,
+        getsignal,
         pthread_sigmask,
         set_wakeup_fd,
         signal,
     )
 else:
     from _signal import (
+        NSIG,
+        SIG_BLOCK,
         SIG_DFL,
         SIG_IGN,
         SIG_SETMASK,
@@ -37,12 +42,14 @@ else:
         SIGTERM,
         SIGXCPU,
         SIGXFSZ,
+        getsignal,
         pthread_sigmask,
         set_wakeup_fd,
         signal,
     )
 
 __all__ = [
+    "NSIG",
     "SIGCHLD",
     "SIGCONT",
     "SIGINT",
@@ -52,10 +59,12 @@ __all__ = [
     "SIGTERM",
     "SIGXCPU",
     "SIGXFSZ",
+    "SIG_BLOCK",
     "SIG_DFL",
     "SIG_IGN",
     "SIG_SETMASK",
     "SIG_UNBLOCK",
+    "getsignal",
     "pthread_sigmask",
     "set_wakeup_fd",
     "signal",

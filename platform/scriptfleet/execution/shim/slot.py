@@ -10,7 +10,7 @@ import select
 import time
 from _socket import socket
 
-from scriptfleet.execution.shim import signals, wire
+from scriptfleet.execution.shim import wire
 from scriptfleet.execution.shim.outputs import Outputs
 from scriptfleet.execution.shim.subreaper import become_subreaper
 from scriptfleet.execution.shim.tracked import Tracked
@@ -18,6 +18,8 @@ from scriptfleet.execution.shim.tracked import Tracked
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from scriptfleet.execution.shim.ends import Ends
 
 _READ = 65_536
 #: A run of so few seconds wakes its worker once, not twice.
@@ -27,16 +29,13 @@ _SHORT_SECONDS = 0.003
 class Slot:
     """Serves runs, one after another, to the worker at the other end of ``line``."""
 
-    def __init__(self, line: socket, is_portable: bool = False) -> None:
-        """With ``is_portable`` it does without what only Linux offers."""
+    def __init__(self, line: socket, ends: Ends, is_portable: bool = False) -> None:
+        """``ends`` tell of what has ended; with ``is_portable`` it does without what only Linux offers."""
         self._line, self._inbox, self._is_portable = line, wire.Inbox(), is_portable
         #: What was not told yet of the run's start, and when it is to be told at the latest.
         self._unsaid, self._say_at = b"", 0.0
-        self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
-        os.set_blocking(self._wake_write, False)
-        # The handler of SIGCHLD that writes to it is the launcher's, as it was at the fork.
-        signals.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        self._ends = ends
+        ends.begin()
 
     def serve(self) -> None:
         """Say hello, then serve until the worker closes the line."""
@@ -55,9 +54,7 @@ class Slot:
 
     def close(self) -> None:
         """Hear of no more ends; the line is its owner's to close."""
-        signals.set_wakeup_fd(-1)
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._ends.end()
 
     def _run(self, request: dict[str, Any]) -> bool:
         """Run one request to its end; give False when the worker went away meanwhile."""
@@ -75,16 +72,16 @@ class Slot:
         return is_worker_there
 
     def _watch(self, run: Tracked) -> bool:
-        poller, line = select.poll(), self._line.fileno()
-        for fd in (line, self._wake_read):
+        poller, line, ends = select.poll(), self._line.fileno(), self._ends
+        for fd in (line, ends.fd):
             poller.register(fd, select.POLLIN)
         outputs = Outputs(run.captures, poller)
         while not run.is_over():
             ready = {fd for fd, _ in poller.poll(self._milliseconds_to_next(run))}
             outputs.take(ready)
-            is_woken = self._wake_read in ready
+            is_woken = ends.fd in ready
             if is_woken:
-                self._drain_wakeups()
+                ends.heard()
             if line in ready and not self._hear(run):
                 run.kill_now()
                 return False
@@ -130,7 +127,3 @@ class Slot:
         except (BrokenPipeError, ConnectionError):
             # The worker is gone; the next receive says so and ends this process.
             return
-
-    def _drain_wakeups(self) -> None:
-        # The pipe's end that signals write to never closes; what is left over wakes the poll again.
-        os.read(self._wake_read, 4096)

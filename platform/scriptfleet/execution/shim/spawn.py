@@ -25,6 +25,13 @@ _LIMITS = {
     "file_size_bytes": resource.RLIMIT_FSIZE,
 }
 _IS_LINUX = sys.platform == "linux"
+#: glibc looks at each signal that it is not told of, and sets it to its default all the same unless it is ignored.
+#: Told of, each is one call to the kernel and not two.
+#: The library's own signals have no handler that could be asked for, not even the default.
+_SPAWN_TO_DEFAULT: tuple[int, ...] = (
+    *_TO_DEFAULT,
+    *(n for n in range(1, signals.NSIG) if _IS_LINUX and signals.getsignal(n) not in (None, signals.SIG_IGN)),
+)
 #: Of the others some cannot start a process in a session of its own but by a fork, and say so only when it is tried.
 _CAN_SPAWN = _IS_LINUX or sys.platform == "darwin"
 #: macOS has no messages on local sockets; there one thing alone is ever said, and the end of the stream ends it.
@@ -51,7 +58,7 @@ def spawn(request: Mapping[str, Any], stdout_fd: int, stderr_fd: int) -> tuple[i
             file_actions=_file_actions(request["stdin"], stdout_fd, stderr_fd),
             setsid=True,
             setsigmask=[],
-            setsigdef=_TO_DEFAULT,
+            setsigdef=_SPAWN_TO_DEFAULT,
         )
     finally:
         os.chdir("/")

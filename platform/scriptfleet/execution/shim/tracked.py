@@ -68,8 +68,6 @@ class Tracked:
             return {"errno": fault.errno or 0, "reason": fault.strerror or str(fault)}
         if self._is_portable:
             self._reach = _groups(self._main_pid)
-        for capture in self.captures:
-            capture.close_writer()
         self._look_at = self._started_at + _LOOK_SECONDS
         timeout = request["timeout"]
         self._deadline = None if timeout is None else self._started_at + timeout
