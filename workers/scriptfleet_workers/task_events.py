@@ -74,9 +74,10 @@ class TaskEvents:
             try:
                 with (
                     self._app.connection_for_write() as connection,
-                    closing(self._dispatcher(connection)) as dispatcher,
+                    closing(connection.channel()) as channel,
+                    closing(self._dispatcher(connection, channel)) as dispatcher,
                 ):
-                    self._send_until_stopped(dispatcher)
+                    self._send_until_stopped(dispatcher, channel)
             except (OperationalError, OSError, redis.RedisError) as fault:
                 log.warning("task_events_interrupted reason=%s", fault)
                 self._stop.wait(_EVERY_SECONDS)
@@ -85,20 +86,34 @@ class TaskEvents:
                 log.exception("task_events_broke")
                 self._stop.wait(_EVERY_SECONDS)
 
-    def _dispatcher(self, connection: Any) -> Any:
+    def _dispatcher(self, connection: Any, channel: Any) -> Any:
         return self._app.events.Dispatcher(
             connection,
+            channel=channel,
             hostname=self.hostname,
             buffer_while_offline=False,
             buffer_group={"task"},
             buffer_limit=_MOST_WAITING,
         )
 
-    def _send_until_stopped(self, dispatcher: Any) -> None:
+    def _send_until_stopped(self, dispatcher: Any, channel: Any) -> None:
         is_last = False
         while not is_last:
             is_last = self._stop.wait(_EVERY_SECONDS)
-            for _ in range(self._waiting.qsize()):
-                event, fields = self._waiting.get()
-                dispatcher.send(event, **fields)
-            dispatcher.flush(groups=True, errors=False)
+            waiting = [self._waiting.get() for _ in range(self._waiting.qsize())]
+            _send(dispatcher, waiting[:1])
+            # Most of the time nobody watches; then the others need not be made.
+            if _has_hearers(channel):
+                _send(dispatcher, waiting[1:])
+
+
+def _send(dispatcher: Any, events: list[tuple[str, dict[str, Any]]]) -> None:
+    for event, fields in events:
+        dispatcher.send(event, **fields)
+    if events:
+        dispatcher.flush(groups=True, errors=False)
+
+
+def _has_hearers(channel: Any) -> bool:
+    """Tell whether somebody heard what was sent last; where the transport does not tell that, somebody may have."""
+    return getattr(channel, "hearers", 1) > 0
