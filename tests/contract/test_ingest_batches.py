@@ -118,3 +118,15 @@ def test_jobs_that_another_service_stores_between_the_look_and_the_write_are_mer
     assert len(found) == len(new) == 40
     assert JobStore(database).get(jobs[7][0].job_id).state == State.SUCCEEDED
     database.close()
+
+
+@pytest.mark.postgres
+def test_texts_come_through_a_connection_of_any_encoding(postgres_database_url: str) -> None:
+    url = sa.make_url(postgres_database_url).update_query_dict({"client_encoding": "latin1"})
+    database = open_store(url.render_as_string(hide_password=False))
+    store = IngestStore(database)
+    store.apply([make.submitted(new_job_id(), make.shell_spec(name="hör zu")) for _ in range(30)])
+
+    with database.reading() as connection:
+        assert {*connection.scalars(sa.select(tables.jobs.c.name))} == {"hör zu"}
+    database.close()

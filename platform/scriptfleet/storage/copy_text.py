@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 #: What is said to COPY of the form.
-OPTIONS: Final = "FORMAT csv, NULL 'null', ESCAPE '\\'"
+OPTIONS: Final = "FORMAT csv, NULL 'null', ESCAPE '\\', ENCODING 'UTF8'"
 _lines_of: Final = msgspec.json.Encoder().encode_lines
 #: The driver lets other threads run between two reads, and waits for them.
 _ROWS_AT_ONCE: Final = 250

@@ -136,6 +136,9 @@ def quick_said(kind: EventType, body: str) -> SubmitSaid | ClaimSaid | EndSaid |
 
 def _submit(body: str) -> SubmitSaid:
     said = _read_submitted(body)
+    if _NUL in said.spec:
+        # A backslash may itself have been spelled as an escape.
+        raise ValueError("the spec may say NUL")
     spec = _read_spec(said.spec)
     return SubmitSaid(
         *(said.state, _due_at(said.due, said.state), spec.kind, spec.name, spec.queue, spec.priority, spec.group),

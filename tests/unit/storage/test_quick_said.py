@@ -170,5 +170,13 @@ def test_a_record_that_is_spelled_otherwise_is_taken_alike(usual: str, other: st
     is_the_same_or_left(EventType.FINISHED, body.replace(usual, other))
 
 
+@pytest.mark.parametrize("spelled", ["\\\\u0000", "\\u005cu0000", "\\u005c\\u0075\\u0030000"])
+def test_a_spec_that_says_nul_is_taken_alike_however_it_is_spelled(spelled: str) -> None:
+    body = json.dumps({"spec": make.shell_spec("x-y").to_json(), "state": "queued"})
+
+    assert "x-y" in body
+    assert not is_the_same_or_left(EventType.SUBMITTED, body.replace("x-y", f"x{spelled}y"))
+
+
 def test_events_that_are_seldom_are_left_to_the_careful_reader() -> None:
     assert quick_said(EventType.MOVED, '{"state": "queued"}') is None
