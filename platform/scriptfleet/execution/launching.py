@@ -12,6 +12,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    _Action = tuple[int, ...] | tuple[int, int, str, int, int]
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _PROGRAM = (
     "import sys; sys.path.append(sys.argv[1]); "
@@ -35,13 +37,13 @@ class Started:
 
     def __init__(self, pid: int, line: socket) -> None:
         self.line = line
-        self._pid, self._is_over = pid, False
+        self.pid, self._is_over = pid, False
 
     def is_alive(self) -> bool:
         """Tell whether it is still there."""
         if not self._is_over:
             try:
-                self._is_over = os.waitpid(self._pid, os.WNOHANG)[0] != 0
+                self._is_over = os.waitpid(self.pid, os.WNOHANG)[0] != 0
             except ChildProcessError:
                 self._is_over = True
         return not self._is_over
@@ -52,10 +54,10 @@ class Started:
         if not self.is_alive():
             return
         # At the line's end it would go as it stands, but be woken for it first.
-        os.kill(self._pid, signals.SIGKILL)
+        os.kill(self.pid, signals.SIGKILL)
         self._is_over = True
         try:
-            os.waitpid(self._pid, 0)
+            os.waitpid(self.pid, 0)
         except ChildProcessError:
             # Who started this process has it hear of no child's end: the wait was one all the same.
             return
@@ -68,21 +70,28 @@ def start(
     ours, theirs = socketpair()
     # Another number than here, so that it is open there, and in nothing that another thread starts meanwhile.
     fd = _FIRST_OWN_DESCRIPTOR + (theirs.fileno() == _FIRST_OWN_DESCRIPTOR)
-    actions: list[tuple[int, ...] | tuple[int, int, str, int, int]] = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), fd)]
+    actions: list[_Action] = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), fd)]
     if not inherit_stdio:
         actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
     words = [sys.executable, *_options(way, preload), _ROOT, str(fd), way, *(preload or ())]
-    start_session, given = sys.platform in _STARTING_SESSIONS, env or {}
     try:
-        pid = os.posix_spawn(
-            sys.executable, words, given, file_actions=actions, setsid=start_session, setsigdef=_TO_DEFAULT
-        )
+        pid = _spawned(words, env or {}, actions)
     except OSError:
         ours.close()
         raise
     finally:
         theirs.close()
     return Started(pid, ours)
+
+
+def _spawned(words: Sequence[str], env: Mapping[str, str], actions: Sequence[_Action]) -> int:
+    if sys.platform in _STARTING_SESSIONS:
+        try:
+            return os.posix_spawn(words[0], words, env, file_actions=actions, setsid=True, setsigdef=_TO_DEFAULT)
+        except NotImplementedError:
+            # A Python that is built for old systems too does without, also on a new one: the launcher does it itself.
+            pass
+    return os.posix_spawn(words[0], words, env, file_actions=actions, setsigdef=_TO_DEFAULT)
 
 
 def _options(way: str, preload: Sequence[str] | None) -> list[str]:

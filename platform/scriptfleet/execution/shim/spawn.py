@@ -60,6 +60,9 @@ def spawn(request: Mapping[str, Any], stdout_fd: int, stderr_fd: int) -> tuple[i
             setsigmask=[],
             setsigdef=_SPAWN_TO_DEFAULT,
         )
+    except NotImplementedError:
+        # A Python that is built for old systems too starts no sessions so.
+        return _fork(request, stdout_fd, stderr_fd, limits)
     finally:
         os.chdir("/")
     return pid, None
