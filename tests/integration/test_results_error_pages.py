@@ -134,12 +134,13 @@ def test_a_full_broker_is_503_over_rest_and_the_form_keeps_what_was_typed(store:
     assert again[0].headers["location"] == again[1].headers["location"]
 
 
-def test_a_form_that_cannot_be_is_told_beside_what_was_typed(service: Service) -> None:
-    answer = service.client.post("/submit", data={"source": "true", "timeout": "soon"}, headers=PAGE)
+@pytest.mark.parametrize(("field", "said"), [("timeout", "soon"), ("retries", "nan"), ("retries", "1.5")])
+def test_a_form_that_cannot_be_is_told_beside_what_was_typed(service: Service, field: str, said: str) -> None:
+    answer = service.client.post("/submit", data={"source": "true", field: said}, headers=PAGE)
 
     assert answer.status_code == 422
-    assert 'role="alert">timeout: &#39;soon&#39; is not accepted' in answer.text
-    assert 'value="soon"' in answer.text
+    assert f'role="alert">{field}: &#39;{said}&#39; is not accepted' in answer.text
+    assert f'value="{said}"' in answer.text
 
 
 @pytest.fixture

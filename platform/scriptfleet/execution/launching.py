@@ -84,7 +84,7 @@ def start(
     return Started(pid, ours)
 
 
-def _spawned(words: Sequence[str], env: Mapping[str, str], actions: Sequence[_Action]) -> int:
+def _spawned(words: list[str], env: Mapping[str, str], actions: Sequence[_Action]) -> int:
     if sys.platform in _STARTING_SESSIONS:
         try:
             return os.posix_spawn(words[0], words, env, file_actions=actions, setsid=True, setsigdef=_TO_DEFAULT)

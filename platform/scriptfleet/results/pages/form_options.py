@@ -19,8 +19,8 @@ def options_of(form: Form) -> Options:
         options["timeout"] = seconds
     if (memory := _number(form, "memory_mb")) is not None:
         options["limits"] = {"memory_mb": memory}
-    if attempts := _number(form, "retries"):
-        options["retry"] = int(attempts)
+    if attempts := _whole(form, "retries"):
+        options["retry"] = attempts
     return options
 
 
@@ -30,3 +30,11 @@ def _number(form: Form, field: str) -> float | None:
         return float(said) if said else None
     except ValueError as fault:
         raise InvalidValue(field, said, "a number, or nothing") from fault
+
+
+def _whole(form: Form, field: str) -> int | None:
+    said = form.get(field, "").strip()
+    try:
+        return int(said) if said else None
+    except ValueError as fault:
+        raise InvalidValue(field, said, "a whole number, or nothing") from fault
