@@ -1,8 +1,10 @@
 """Tokens, sessions and the audit log as they are kept; one body for every kind of database."""
 
 import dataclasses
+import errno
 import gzip
 import json
+import os
 import stat
 import threading
 import time
@@ -236,6 +238,19 @@ def test_entries_that_cannot_be_archived_stay_and_the_services_log_says_so(
     assert Retention(database, 400, tmp_path / "file").expire_audit(TODAY) == 0
     assert len(ages(audited)) == 250
     assert "audit_not_archived" in caplog.text
+
+
+def test_a_full_disk_is_not_filled_with_archives_that_were_begun(
+    database: Database, audited: AuditStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", no_room)
+
+    assert Retention(database, 400, tmp_path / "archives").expire_audit(TODAY) == 0
+    assert len(ages(audited)) == 250
+    assert list((tmp_path / "archives").iterdir()) == []
 
 
 def test_services_that_end_entries_at_once_end_each_once(database: Database, audited: AuditStore) -> None:

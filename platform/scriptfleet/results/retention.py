@@ -73,7 +73,7 @@ class Retention:
             archive = None if self._audit_archive is None else audit_archive(self._audit_archive, before, now)
             gone = forget_before(self._database, before, self._stopping.is_set, archive)
         except (InvalidValue, OSError) as fault:
-            _log.error("audit_not_archived folder=%s reason=%s: nothing was deleted", self._audit_archive, fault)
+            _log.error("audit_not_archived folder=%s reason=%s: what is not archived stays", self._audit_archive, fault)
             return 0
         if gone:
             where = "" if archive is None else f" archive={archive.path}"

@@ -52,15 +52,24 @@ class ArchiveWriter:
         """Write rows of tables as one batch; the bytes are on the disk when this returns."""
         fresh = 0 if self._is_begun else os.O_EXCL
         descriptor = os.open(self.path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | fresh, 0o600)
-        with open(descriptor, "ab") as file:
-            with gzip.open(file, "wt", encoding="utf-8") as member:
-                if not self._is_begun:
-                    _write(member, {"archive": "scriptfleet", "version": VERSION, **self._header})
-                counts = Counter(_write_rows(member, connection, wanted))
-                _write(member, {"batch": counts})
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with open(descriptor, "ab") as file:
+                self._add_batch(file, connection, wanted)
+        except BaseException:
+            if not self._is_begun:
+                # Who tries it again begins another file: on a full disk these would add up.
+                self.path.unlink(missing_ok=True)
+            raise
         self._is_begun = True
+
+    def _add_batch(self, file: IO[bytes], connection: sa.Connection, wanted: Sequence[Wanted]) -> None:
+        with gzip.open(file, "wt", encoding="utf-8") as member:
+            if not self._is_begun:
+                _write(member, {"archive": "scriptfleet", "version": VERSION, **self._header})
+            counts = Counter(_write_rows(member, connection, wanted))
+            _write(member, {"batch": counts})
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def new_archive(folder: Path, name: str, before: float, now: float) -> ArchiveWriter:
