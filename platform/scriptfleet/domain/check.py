@@ -18,7 +18,7 @@ def text(field: str, value: object, longest: int = 4096, may_be_empty: bool = Fa
     """Accept a string that UTF-8 can carry, without NUL, up to ``longest`` characters."""
     if not isinstance(value, str):
         raise InvalidValue(field, value, "a string")
-    if "\0" in value or not _is_utf8(value):
+    if "\0" in value or not is_utf8(value):
         raise InvalidValue(field, value, "text without NUL bytes or lone surrogates")
     if not may_be_empty and not value.strip():
         raise InvalidValue(field, value, "something that is not empty")
@@ -104,6 +104,15 @@ def is_env_name(value: str) -> bool:
     return value.isascii() and value.isidentifier()
 
 
+def is_utf8(value: str) -> bool:
+    """Tell whether UTF-8 can carry it: whether no half of a character stands in it alone."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def strings(field: str, value: object) -> tuple[str, ...]:
     """Accept a list or tuple of strings; a bare string is refused, since it is usually a mistake."""
     if not isinstance(value, list | tuple):
@@ -140,11 +149,3 @@ def _is_finite(value: float) -> bool:
     except OverflowError:
         # A whole number that no float can hold.
         return False
-
-
-def _is_utf8(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

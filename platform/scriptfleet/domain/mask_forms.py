@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
 
+from scriptfleet.domain import check
+
 #: Lines of a secret of several lines are hidden one by one from this length on: a shorter one says little.
 _SHORTEST_LINE: Final = 8
 
@@ -37,7 +39,7 @@ def _both_alphabets(encoded: bytes) -> tuple[bytes, ...]:
 def _escaped_forms(value: str) -> Iterator[bytes]:
     written = [json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], repr(value)[1:-1]]
     # A lone surrogate cannot be part of an address.
-    if value.isascii() or _is_utf8(value):
+    if value.isascii() or check.is_utf8(value):
         written += [quote(value, safe=""), quote(value), quote_plus(value)]
     yield from (one.encode("utf-8", "surrogatepass") for one in written)
 
@@ -50,11 +52,3 @@ def _line_forms(content: bytes) -> Iterator[bytes]:
     # A trailing break of the value is often not printed.
     yield content.strip()
     yield from (line for line in lines if len(line) >= _SHORTEST_LINE)
-
-
-def _is_utf8(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,6 +1,7 @@
 """Options of a submit that forms have a field for; a field that is left empty says nothing."""
 
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from scriptfleet.errors import InvalidValue
 from scriptfleet.queues.drafts import Options
@@ -8,6 +9,8 @@ from scriptfleet.results.pages.forms import Form
 
 #: The fields, for a form that is shown again as it was filled in.
 FIELDS: Final = ("queue", "timeout", "memory_mb")
+
+_Number = TypeVar("_Number", int, float)
 
 
 def options_of(form: Form) -> Options:
@@ -25,16 +28,16 @@ def options_of(form: Form) -> Options:
 
 
 def _number(form: Form, field: str) -> float | None:
-    said = form.get(field, "").strip()
-    try:
-        return float(said) if said else None
-    except ValueError as fault:
-        raise InvalidValue(field, said, "a number, or nothing") from fault
+    return _read(form, field, float, "a number, or nothing")
 
 
 def _whole(form: Form, field: str) -> int | None:
+    return _read(form, field, int, "a whole number, or nothing")
+
+
+def _read(form: Form, field: str, kind: Callable[[str], _Number], expected: str) -> _Number | None:
     said = form.get(field, "").strip()
     try:
-        return int(said) if said else None
+        return kind(said) if said else None
     except ValueError as fault:
-        raise InvalidValue(field, said, "a whole number, or nothing") from fault
+        raise InvalidValue(field, said, expected) from fault
