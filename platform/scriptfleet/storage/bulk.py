@@ -26,6 +26,7 @@ Values = tuple[object, ...]
 #: Fewer rows go faster as a list of values: COPY takes two statements more.
 _LEAST_COPIED = 20
 
+_ON_CONFLICT = " ON CONFLICT"
 _VALUES, _CONFLICT = " VALUES (", ") ON CONFLICT"
 _NAMED_MARK = re.compile(r"%\(\w+\)s")
 
@@ -45,6 +46,8 @@ class BulkInsert:
         # that a row changes, to take the row alone back: a third of the time.
         said = statement.prefix_with("OR FAIL", dialect="sqlite")
         self._text = str(said.compile(dialect=dialect, column_keys=columns))
+        # To look at each row for what may be there takes SQLite, since a table has triggers, two thirds more.
+        self._text_of_new = self._text.partition(_ON_CONFLICT)[0]
         of_json = {column.name for column in statement.table.c if isinstance(column.type, sa.JSON)}
         self._json_places = [place for place, name in enumerate(columns) if name in of_json]
         self._has_bytes = any(isinstance(column.type, sa.LargeBinary) for column in statement.table.c)
@@ -66,7 +69,7 @@ class BulkInsert:
         """
         new = set() if known is None else set(keys).difference(known)
         if self._of_postgres is None:
-            self._write_prepared(connection, rows)
+            self._write_prepared(connection, rows, new)
             return new
         if len(new) < _LEAST_COPIED:
             self._merge(connection, self._of_postgres, [*rows])
@@ -79,10 +82,17 @@ class BulkInsert:
         self._merge(connection, self._of_postgres, [row for row in some if row[0] not in new])
         return new
 
-    def _write_prepared(self, connection: sa.Connection, rows: Iterable[Values]) -> None:
-        if some := [*self._with_json_text(rows)]:
-            # Straight to the driver: SQLAlchemy would look at each value of each row.
-            connection.exec_driver_sql(self._text, some)
+    def _write_prepared(self, connection: sa.Connection, rows: Iterable[Values], new: Collection[str]) -> None:
+        some = [*self._with_json_text(rows)]
+        # Straight to the driver: SQLAlchemy would look at each value of each row.
+        if old := [row for row in some if row[0] not in new]:
+            connection.exec_driver_sql(self._text, old)
+        if not new:
+            return
+        try:
+            connection.exec_driver_sql(self._text_of_new, [row for row in some if row[0] in new])
+        except sa.exc.IntegrityError as fault:
+            raise WrittenMeanwhile from fault
 
     def _copy(self, connection: sa.Connection, said: "_Postgres", rows: Iterable[Values]) -> None:
         with closing(connection.connection.cursor()) as cursor:
