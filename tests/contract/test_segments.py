@@ -1,5 +1,6 @@
 """Segments give the answers that the rows give, whatever changes; one body for every kind of database."""
 
+import json
 import random
 import threading
 from typing import Any
@@ -9,8 +10,10 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scriptfleet.cli.dispatch import main
 from scriptfleet.domain.state import State
-from scriptfleet.storage import segment_making, segment_plan
+from scriptfleet.results.segment_upkeep import SegmentUpkeep
+from scriptfleet.storage import segment_making, segment_plan, series
 from scriptfleet.storage.archive import restore
 from scriptfleet.storage.bands import Band, bands, week
 from scriptfleet.storage.columns import cover
@@ -21,10 +24,11 @@ from scriptfleet.storage.metric import NUMBERS, Metric
 from scriptfleet.storage.retention import forget
 from scriptfleet.storage.retention_policy import RetentionPolicy
 from scriptfleet.storage.run_store import RunFilter
-from scriptfleet.storage.segment_making import drop_all, make_segments, take_turn
+from scriptfleet.storage.segment_making import drop_all, make_segments
 from scriptfleet.storage.segments import FLAT, WORDS, SegmentState, whole_segments
 from scriptfleet.storage.series import buckets, counts
 from scriptfleet.storage.tables import jobs, runs, segment_columns, segments
+from tests.eventually import eventually
 
 NOW = 2_000_000.0
 NAMES = ("a.py", "b.py", None)
@@ -34,6 +38,7 @@ NAMES = ("a.py", "b.py", None)
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of so few runs there would be no segment."""
     monkeypatch.setattr(segment_plan, "LEAST_RUNS", 4)
+    monkeypatch.setattr(series, "_FOLDED_AT", 3)
     monkeypatch.setattr(segment_plan, "_STEPS", (10, 20))
     for module in (segment_plan, segment_making):
         monkeypatch.setattr(module, "MOST_RUNS", 20)
@@ -250,9 +255,38 @@ def test_two_that_make_the_same_make_it_once(database: Database) -> None:
 
 
 def test_one_service_at_a_time_has_the_turn(database: Database) -> None:
-    assert take_turn(database, 100.0, 160.0)
-    assert not take_turn(database, 159.0, 219.0)
-    assert take_turn(database, 160.0, 220.0)
+    some(database, 8)
+    services = [SegmentUpkeep(database) for _ in range(3)]
+
+    assert [one.look(NOW) for one in services] == [8, 0, 0]
+    some(database, 8, start=8)
+    assert [one.look(NOW + 59) for one in services] == [0, 0, 0]
+    assert sum(one.look(NOW + 60) for one in services) == 16
+
+
+def test_a_service_makes_them_by_itself_and_ends_when_told(database: Database) -> None:
+    some(database, 8)
+    service = SegmentUpkeep(database, every_seconds=0.01)
+    service.start()
+    try:
+        eventually(lambda: states(database) == [SegmentState.WHOLE])
+    finally:
+        service.stop()
+    assert not service._thread.is_alive()
+
+
+def test_the_command_line_makes_them_and_makes_them_anew(
+    database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    some(database, 8)
+    said = ["db", "segments", "--database", database_url, "--json"]
+
+    assert main(said) == 0
+    assert json.loads(capsys.readouterr().out) == {"dropped": 0, "runs": 8}
+    assert main([*said, "--anew"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"dropped": 1, "runs": 8}
+    assert main(said[:-1]) == 0
+    assert capsys.readouterr().out == "0 runs taken into segments\n"
 
 
 def test_what_a_writer_had_under_way_is_not_left_out(database: Database) -> None:

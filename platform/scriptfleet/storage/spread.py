@@ -36,10 +36,12 @@ class Summary:
 
 def spread_of(read: Read, places: Places) -> tuple[Summary, list[float]]:
     """Give the summary, and the values at places in the sorted order; none of these where there is no value."""
+    if not places(2):
+        return _summed_up(read), []
     seen = _Seen(read)
-    wanted = places(seen.count) if seen.count else []
-    if not wanted:
+    if not seen.count:
         return seen.summary(), []
+    wanted = places(seen.count)
     sample = sorted(seen.sample) if seen.count > _ORDERED_WHOLE else []
     deviations = DEVIATIONS
     while True:
@@ -80,6 +82,21 @@ def parts_of(moments: Sequence[float], width_seconds: int) -> Iterator[tuple[int
         start = end
 
 
+def _summed_up(read: Read) -> Summary:
+    parts = [(len(values), min(values), max(values), sum_of(values)) for values in read() if values]
+    return _summary(*zip(*parts, strict=True)) if parts else _NOTHING
+
+
+def _summary(
+    counts: Sequence[int], least: Sequence[float], greatest: Sequence[float], sums: Sequence[float]
+) -> Summary:
+    count, whole = sum(counts), sum_of(sums)
+    return Summary(count, min(least), max(greatest), whole / count, whole)
+
+
+_NOTHING: Final = Summary(0, None, None, None, None)
+
+
 class _Seen:
     """One pass over the values: what sums them up, a sample, and the values themselves where they are not too many."""
 
@@ -96,10 +113,7 @@ class _Seen:
                 self._take(sorted(values))
 
     def summary(self) -> Summary:
-        if not self.count:
-            return Summary(0, None, None, None, None)
-        whole = sum_of(self._sums)
-        return Summary(self.count, min(self._least), max(self._greatest), whole / self.count, whole)
+        return _summary([self.count], self._least, self._greatest, self._sums) if self.count else _NOTHING
 
     def ordered(self) -> Iterator[Sequence[float]]:
         """Give the values again, each piece in order."""
