@@ -18,7 +18,7 @@ from scriptfleet.storage.archive import restore
 from scriptfleet.storage.bands import Band, bands, week
 from scriptfleet.storage.columns import cover
 from scriptfleet.storage.distribution import aggregates, deviation, spread
-from scriptfleet.storage.engine import Database
+from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.history import HistoryManager
 from scriptfleet.storage.metric import NUMBERS, Metric
 from scriptfleet.storage.retention import forget
@@ -156,7 +156,7 @@ def change(database: Database, act: str, draw: random.Random, at: int) -> None:
 
 
 @given(st.integers(), st.lists(st.sampled_from(("insert", "update", "delete", "make")), max_size=6))
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 def test_answers_are_those_of_the_rows_whatever_changes(database: Database, number: int, acts: list[str]) -> None:
     draw = random.Random(number)
     with database.writing() as connection:
@@ -237,7 +237,7 @@ def test_runs_that_come_late_or_go_mark_their_own_segment_alone(database: Databa
 def test_a_change_between_reading_and_storing_wins(database: Database) -> None:
     some(database, 8)
     stretch = segment_plan.Stretch("a.py", (0.0, NOW), ())
-    segment_id, _ = segment_making._announce(database, stretch)
+    segment_id = segment_making._announce(database, stretch)
 
     store(database, run_row(900, 1005.0))
 
@@ -248,7 +248,7 @@ def test_a_change_between_reading_and_storing_wins(database: Database) -> None:
 def test_two_that_make_the_same_make_it_once(database: Database) -> None:
     some(database, 8)
     stretch = segment_plan.Stretch("a.py", (0.0, NOW), ())
-    first, second = (segment_making._announce(database, stretch)[0] for _ in range(2))
+    first, second = (segment_making._announce(database, stretch) for _ in range(2))
 
     assert segment_making._store(database, stretch, first, 8, {"cpu_max": (8, b"")})
     assert not segment_making._store(database, stretch, second, 8, {"cpu_max": (8, b"")})
@@ -303,6 +303,26 @@ def test_what_a_writer_had_under_way_is_not_left_out(database: Database) -> None
 
     assert states(database) == [2]
     assert_same_as_rows(database)
+
+
+@pytest.mark.postgres
+def test_a_writer_that_began_while_a_segment_was_announced_is_waited_for(postgres_database_url: str) -> None:
+    database = open_store(postgres_database_url)
+    row = {"segment_id": "s", "name": "a.py", "from_at": 0.0, "until_at": NOW, "runs": 0, "state": SegmentState.MAKING}
+    found: list[bool] = []
+    with database.engine.connect() as announcing, database.engine.connect() as writer:
+        announcing.execute(sa.insert(segments).values(row))
+        writer.execute(sa.insert(runs), [run_row(900, 1005.0)])
+        announcing.commit()
+        waiting = threading.Thread(target=lambda: found.append(segment_making._is_alone(database)))
+        waiting.start()
+        waiting.join(0.3)
+        assert waiting.is_alive()
+        writer.commit()
+        waiting.join(30)
+    database.close()
+
+    assert found == [True]
 
 
 def test_what_retention_deletes_and_an_archive_gives_back_is_right_at_each_moment(

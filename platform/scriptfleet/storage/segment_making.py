@@ -8,7 +8,7 @@ are read. Then its columns are stored and it is made whole, unless it was marked
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -71,8 +71,10 @@ def drop_all(database: Database) -> int:
 
 def _drop_changed(database: Database) -> None:
     """Delete those that are no longer right, and those that a service which ended had announced."""
+    wanted = sa.select(segments.c.segment_id).where(segments.c.state != SegmentState.WHOLE)
     with database.writing() as connection:
-        wanted = sa.select(segments.c.segment_id).where(segments.c.state != SegmentState.WHOLE)
+        # One that is made whole at this moment stays.
+        wanted = wanted.with_for_update(skip_locked=True)
         drop_segments(connection, list(connection.scalars(wanted)))
 
 
@@ -110,8 +112,8 @@ def _end_of(connection: sa.Connection, name: str, span: Span) -> float:
 
 def _made(database: Database, stretch: Stretch) -> int | None:
     """Make one segment; None where something came between, or where it cannot be."""
-    segment_id, writer = _announce(database, stretch)
-    if not _is_alone(database, writer):
+    segment_id = _announce(database, stretch)
+    if not _is_alone(database):
         return None
     with database.snapshot() as connection:
         rows = connection.execute(_runs_of(stretch)).all()
@@ -121,30 +123,34 @@ def _made(database: Database, stretch: Stretch) -> int | None:
     return len(rows) if _store(database, stretch, segment_id, len(rows), columns) else None
 
 
-def _announce(database: Database, stretch: Stretch) -> tuple[str, int]:
-    """Have changes marked from now on; give the id, and on PostgreSQL the transaction that said so."""
+def _announce(database: Database, stretch: Stretch) -> str:
+    """Have changes marked from now on; give the id."""
     segment_id = uuid.uuid4().hex
     low, high = stretch.span
     row = {"segment_id": segment_id, "name": stretch.name, "from_at": low, "until_at": high, "runs": 0}
     with database.writing() as connection:
         connection.execute(sa.insert(segments).values(**row, state=SegmentState.MAKING))
-        return segment_id, 0 if database.is_sqlite else int(connection.scalar(sa.select(sa.func.txid_current())) or 0)
+    return segment_id
 
 
-def _is_alone(database: Database, writer: int) -> bool:
-    """Wait for whoever began to write before a transaction: what they wrote was not marked. False after a while."""
+def _is_alone(database: Database) -> bool:
+    """Wait for all who write at this moment: what they wrote may not have been marked. False after a while."""
     if database.is_sqlite:
         return True
-    # Looked at without a lock, which new writers would have to queue behind.
-    oldest = sa.select(sa.func.txid_snapshot_xmin(sa.func.txid_current_snapshot()))
+    # Looked at without a lock, which new writers would have to queue behind. A transaction of its own, after the
+    # announcement is committed, is the bound: whoever wrote before that has a lower number.
+    bound = _ask(database, sa.func.txid_current())
     until = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        with database.reading() as connection:
-            if int(connection.scalar(oldest) or 0) > writer:
-                return True
+    while _ask(database, sa.func.txid_snapshot_xmin(sa.func.txid_current_snapshot())) <= bound:
         if time.monotonic() > until:
             return False
         threading.Event().wait(_LOOK_AGAIN_SECONDS)
+    return True
+
+
+def _ask(database: Database, what: "sa.Function[Any]") -> int:
+    with database.reading() as connection:
+        return int(connection.scalar(sa.select(what)) or 0)
 
 
 def _runs_of(stretch: Stretch) -> sa.Select[Any]:
@@ -175,23 +181,30 @@ def _number(value: object) -> float | None:
 
 def _store(database: Database, stretch: Stretch, segment_id: str, count: int, columns: Columns) -> bool:
     """Make a segment whole in the place of others; False, with nothing done, where a change came between."""
-    of_it = segments.c.segment_id == segment_id
+    replaced = {one.segment_id for one in stretch.replaced}
     rows = [
         {"segment_id": segment_id, "name": name, "count": some, "packed": packed}
         for name, (some, packed) in columns.items()
     ]
-    replaced = {one.segment_id for one in stretch.replaced}
     with database.writing() as connection:
         if not database.is_sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         there = {one.segment_id for one in whole_segments(connection, stretch.name, stretch.span)}
-        if there - replaced:
-            # Another service was here first.
+        # Another service may have been here first.
+        if there - replaced or not _is_unmarked(connection, segment_id, replaced):
             return False
-        whole = sa.update(segments).where(of_it, segments.c.state == SegmentState.MAKING)
-        if not connection.execute(whole.values(state=SegmentState.WHOLE, runs=count)).rowcount:
-            return False
+        whole = {"state": SegmentState.WHOLE, "runs": count}
+        connection.execute(sa.update(segments).where(segments.c.segment_id == segment_id).values(whole))
         drop_segments(connection, list(replaced))
         if rows:
             connection.execute(sa.insert(segment_columns), rows)
     return True
+
+
+def _is_unmarked(connection: sa.Connection, segment_id: str, replaced: Collection[str]) -> bool:
+    """Tell whether a segment is as it was announced, and keep it and others from being marked until the end."""
+    ids = [segment_id, *replaced]
+    wanted = sa.select(segments.c.segment_id, segments.c.state).where(segments.c.segment_id.in_(ids))
+    # Who marks one at this moment is not waited for: it might be waiting for another of them.
+    found = {str(one): int(state) for one, state in connection.execute(wanted.with_for_update(skip_locked=True))}
+    return len(found) == len(ids) and found[segment_id] == SegmentState.MAKING

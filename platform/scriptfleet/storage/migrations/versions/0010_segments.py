@@ -134,8 +134,10 @@ def _for_postgresql() -> list[str]:
     for name, act, tables, changed in said:
         found.append(
             f"CREATE FUNCTION runs_{name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "  # noqa: S608
-            f"UPDATE segments SET state = 0 FROM ({changed}) changed WHERE segments.name = changed.name "
-            "AND segments.until_at > changed.began_at AND segments.from_at <= changed.began_at AND segments.state > 0; "
+            # In one order, so that two writers do not wait for each other.
+            "UPDATE segments SET state = 0 WHERE segment_id IN (SELECT one.segment_id FROM segments one "
+            f"JOIN ({changed}) changed ON one.name = changed.name AND one.until_at > changed.began_at "
+            "AND one.from_at <= changed.began_at WHERE one.state > 0 ORDER BY one.segment_id FOR UPDATE OF one); "
             "RETURN NULL; END $$"
         )
         found.append(
