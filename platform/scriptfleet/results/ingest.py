@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 #: What a batch costs beside its events - statements, a commit, the disk's answer - is shared by all of them. It ends at
 #: a bound of bytes too, which keeps memory small.
-BATCH_EVENTS = 3000
+BATCH_EVENTS = 6000
 #: How long one read waits for events; also how late a stop is noticed.
 BLOCK_MS = 500
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 5.0
