@@ -38,3 +38,9 @@ def test_no_module_bears_one_of_the_names_that_say_nothing() -> None:
     banned = {"utils", "util", "common", "helpers", "manager", "base", "misc"}
 
     assert [path for path in SOURCES if path.stem in banned] == []
+
+
+def test_no_two_decisions_have_one_number() -> None:
+    numbers = [path.name.partition("-")[0] for path in (REPO / "docs" / "decisions").glob("*.md")]
+
+    assert sorted(numbers) == sorted(set(numbers))
