@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scriptfleet.cli.dispatch import main
 from scriptfleet.domain.state import State
 from scriptfleet.results.segment_upkeep import SegmentUpkeep
-from scriptfleet.storage import segment_making, segment_plan, series
+from scriptfleet.storage import segment_making, segment_plan
 from scriptfleet.storage.archive import restore
 from scriptfleet.storage.bands import Band, bands, week
 from scriptfleet.storage.columns import cover
@@ -29,39 +29,15 @@ from scriptfleet.storage.segments import FLAT, WORDS, SegmentState, whole_segmen
 from scriptfleet.storage.series import buckets, counts
 from scriptfleet.storage.tables import jobs, runs, segment_columns, segments
 from tests.eventually import eventually
+from tests.segment_parts import NOW, run_row, small_segments, states, store
 
-NOW = 2_000_000.0
 NAMES = ("a.py", "b.py", None)
 
-
-@pytest.fixture(autouse=True)
-def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of so few runs there would be no segment."""
-    monkeypatch.setattr(segment_plan, "LEAST_RUNS", 4)
-    monkeypatch.setattr(series, "_FOLDED_AT", 3)
-    monkeypatch.setattr(segment_plan, "_STEPS", (10, 20))
-    for module in (segment_plan, segment_making):
-        monkeypatch.setattr(module, "MOST_RUNS", 20)
-
-
-def run_row(number: int, began_at: float, name: str | None = "a.py", **more: Any) -> dict[str, Any]:
-    columns = ("cpu_max", "page_faults_minor", "success", "custom", "outcome", "worker", "group_name", "queue", "kind")
-    row = {"run_id": f"run-{number}", "job_id": f"job-{number}", "name": name, "began_at": began_at}
-    return row | dict.fromkeys(columns) | {"outcome": "succeeded", "cpu_max": float(number)} | more
-
-
-def store(database: Database, *rows: dict[str, Any]) -> None:
-    with database.writing() as connection:
-        connection.execute(sa.insert(runs), list(rows))
+__all__ = ["small_segments"]
 
 
 def some(database: Database, count: int = 100, start: int = 0) -> None:
     store(database, *(run_row(at, 1000.0 + 10 * at) for at in range(start, start + count)))
-
-
-def states(database: Database) -> list[int]:
-    with database.reading() as connection:
-        return list(connection.scalars(sa.select(segments.c.state).order_by(segments.c.from_at)))
 
 
 WHICH = [

@@ -2,6 +2,7 @@
 
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
@@ -16,7 +17,17 @@ from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.run_store import RunFilter, conditions_of
 from scriptfleet.storage.script_names import MOST_LOOKED_AT, first_names
 from scriptfleet.storage.segment_plan import Hole, in_hole, listed_holes
-from scriptfleet.storage.segments import ALWAYS, MOMENT, WORDS, Segment, Span, by_name, uncovered, whole_segments
+from scriptfleet.storage.segments import (
+    ALWAYS,
+    MOMENT,
+    WORDS,
+    Segment,
+    Span,
+    by_name,
+    listed_at_once,
+    uncovered,
+    whole_segments,
+)
 from scriptfleet.storage.tables import runs, segment_columns
 
 #: Segments and rows that memory holds at a time.
@@ -68,10 +79,12 @@ def whole_cover(connection: sa.Connection, which: RunFilter) -> Cover | None:
 
 def counts_of(connection: sa.Connection, found: Sequence[Segment]) -> dict[str, int]:
     """Give how many runs of segments have each metric."""
-    total = sa.func.sum(segment_columns.c.count)
+    total, counts = sa.func.sum(segment_columns.c.count), Counter[str]()
     wanted = sa.select(segment_columns.c.name, total).group_by(segment_columns.c.name)
-    wanted = wanted.where(segment_columns.c.segment_id.in_([one.segment_id for one in found]))
-    return {name: int(count) for name, count in connection.execute(wanted)}
+    for some in listed_at_once([one.segment_id for one in found]):
+        rows = connection.execute(wanted.where(segment_columns.c.segment_id.in_(some)))
+        counts.update({name: int(count) for name, count in rows})
+    return counts
 
 
 def pieces(connection: sa.Connection, metric: Metric, found: Cover, *, has_moments: bool = False) -> Iterator[Piece]:
@@ -118,7 +131,9 @@ def _is_mostly_within(found: Sequence[Segment], span: Span) -> bool:
 def _covered(connection: sa.Connection, which: RunFilter, found: list[Segment]) -> Cover | None:
     names = _names(connection, found) if which.name is None else [which.name]
     covered, span = by_name(found), _span(which)
-    holes = [Hole(name, left) for name in names for left in uncovered(covered.get(name or "", ()), span)]
+    # Runs without a name are in no segment, unlike those of a script whose name is empty.
+    left = {name: uncovered(() if name is None else covered.get(name, ()), span) for name in names}
+    holes = [Hole(name, one) for name in names for one in left[name]]
     return Cover(found, holes) if names else None
 
 

@@ -23,9 +23,11 @@ from scriptfleet.storage.tables import runs, segment_columns, segments, upkeep
 
 #: Runs that began within this time are not taken: facts of most come late, at their end.
 SETTLED_SECONDS: Final = 900.0
-#: More runs than this that began at one moment, and those that report this many different metrics, stay rows.
+#: More runs than this that began at one moment, and those that report this many different metrics, or one of so long a
+#: name as nothing can be asked by and no index of PostgreSQL takes, stay rows.
 _MOST_READ: Final = 4 * MOST_RUNS
 _MOST_COLUMNS: Final = 1000
+_LONGEST_NAME: Final = len(CUSTOM) + 255
 _TASK: Final = "segments"
 _PATIENCE_SECONDS: Final = 5.0
 _LOOK_AGAIN_SECONDS: Final = 0.02
@@ -65,8 +67,10 @@ def make_segments(
 def drop_all(database: Database) -> int:
     """Delete all segments, which are made again in time; give how many there were. Raises StoreUnreachable."""
     with database.writing() as connection:
+        # In this order: one that is made whole at this moment is waited for, and its columns are there then.
+        dropped = connection.execute(sa.delete(segments)).rowcount
         connection.execute(sa.delete(segment_columns))
-        return connection.execute(sa.delete(segments)).rowcount
+        return dropped
 
 
 def _drop_changed(database: Database) -> None:
@@ -79,7 +83,7 @@ def _drop_changed(database: Database) -> None:
 
 
 def _made_of(database: Database, stretch: Stretch) -> Iterator[int]:
-    """Make the segments of a stretch; give how many runs each one has."""
+    """Make the segments of a stretch; give how many runs each one has, 0 for the one that could not be made."""
     low, high = stretch.span
     if low == ALWAYS[0]:
         # So that a query since a moment before it finds all of it within.
@@ -91,9 +95,9 @@ def _made_of(database: Database, stretch: Stretch) -> Iterator[int]:
             end = _end_of(connection, stretch.name, (low, high))
         replaced = tuple(one for one in stretch.replaced if low <= one.from_at < end)
         taken = _made(database, Stretch(stretch.name, (low, end), replaced))
+        yield taken or 0
         if taken is None:
             return
-        yield taken
         low = end
 
 
@@ -118,7 +122,7 @@ def _made(database: Database, stretch: Stretch) -> int | None:
     with database.snapshot() as connection:
         rows = connection.execute(_runs_of(stretch)).all()
     columns = _columns(rows) if rows else {}
-    if len(rows) > _MOST_READ or len(columns) > _MOST_COLUMNS:
+    if len(rows) > _MOST_READ or len(columns) > _MOST_COLUMNS or max(map(len, columns), default=0) > _LONGEST_NAME:
         return None
     return len(rows) if _store(database, stretch, segment_id, len(rows), columns) else None
 

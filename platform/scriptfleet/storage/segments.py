@@ -6,7 +6,7 @@ and whoever asks reads the rows themselves again. Segments can be dropped at any
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -23,6 +23,7 @@ MOMENT: Final = "began_at"
 WORDS: Final = ("kind", "queue", "worker", "group_name", "outcome")
 #: Metrics that are columns of a run.
 FLAT: Final = (*NUMBERS, "success")
+_LISTED: Final = 500
 
 Span = tuple[float, float]
 
@@ -84,5 +85,14 @@ def uncovered(covered: Sequence[Segment], span: Span) -> list[Span]:
 
 def drop_segments(connection: sa.Connection, segment_ids: Sequence[str]) -> int:
     """Delete segments; give how many of them there were."""
-    connection.execute(sa.delete(segment_columns).where(segment_columns.c.segment_id.in_(segment_ids)))
-    return connection.execute(sa.delete(segments).where(segments.c.segment_id.in_(segment_ids))).rowcount
+    dropped = 0
+    for some in listed_at_once(segment_ids):
+        connection.execute(sa.delete(segment_columns).where(segment_columns.c.segment_id.in_(some)))
+        dropped += connection.execute(sa.delete(segments).where(segments.c.segment_id.in_(some))).rowcount
+    return dropped
+
+
+def listed_at_once(segment_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Give as many at a time as a statement of any SQLite has parameters for."""
+    for at in range(0, len(segment_ids), _LISTED):
+        yield segment_ids[at : at + _LISTED]

@@ -54,7 +54,8 @@ def spread_of(read: Read, places: Places) -> tuple[Summary, list[float]]:
 
 def squares_of(read: Read, middle: float) -> float:
     """Give the sum of squares of how far values lie from one."""
-    return math.fsum((value - middle) ** 2 for values in read() for value in values)
+    # A power of what is too large would be a fault, a product is infinite.
+    return sum_of([sum_of([(value - middle) * (value - middle) for value in values]) for values in read()])
 
 
 def sum_of(values: Sequence[float]) -> float:
