@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 from scriptfleet import Client, State
 from scriptfleet.config import Settings
 from scriptfleet.domain.state import FINAL, can_move
-from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Ending, Renewal
+from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Ending, Finish, Renewal
 from scriptfleet.queues.events import EventReader
 from scriptfleet.queues.fleet import Presence, SignOfLife
 from scriptfleet.queues.queue_control import QueueControl
@@ -185,7 +185,9 @@ class JobMachine(RuleBasedStateMachine):
         run_id = f"run-{next(self.numbers)}"
         # So small that most jobs wait behind it.
         self.client.broker.redis.set(self.client.broker.keys("window", queue), 1)
-        answer = self.worker.claims.claim_next(queue, run_id)
+        return self._taken(queue, self.worker.claims.claim_next(queue, run_id))
+
+    def _taken(self, queue: str, answer: Claim | None) -> object:
         if answer is None:
             return multiple()
         model = self.models[answer.job_id]
@@ -230,10 +232,26 @@ class JobMachine(RuleBasedStateMachine):
     def finish(self, run: Claim, there: State, is_due: bool) -> None:
         model = self.models[run.job_id]
         holds = model.claim == run
-        done = self.worker.finish(run, there, delay=0.0 if is_due else FAR_AHEAD)
-        if not holds:
-            return
-        assert done
+        assert self.worker.finish(run, there, delay=0.0 if is_due else FAR_AHEAD) or not holds
+        if holds:
+            self._finished(model, there, is_due)
+
+    @rule(
+        target=runs,
+        run=runs,
+        there=st.sampled_from([State.SUCCEEDED, State.FAILED, State.QUEUED, State.DELAYED]),
+        queue=st.sampled_from(QUEUES),
+    )
+    def finish_and_claim_next(self, run: Claim, there: State, queue: str) -> object:
+        model, ending = self.models[run.job_id], Ending(run.job_id, run.run_id, record(run, there), there, FAR_AHEAD)
+        holds = model.claim == run
+        ended, taken = self.worker.claims.finish_and_claim(ending, queue, f"run-{next(self.numbers)}")
+        assert ended is Finish.DONE or not holds
+        if holds:
+            self._finished(model, there, is_due=False)
+        return self._taken(queue, taken)
+
+    def _finished(self, model: Model, there: State, is_due: bool) -> None:
         stays_live = there not in FINAL
         model.move(State.CANCELLED if stays_live and model.is_cancel_asked else there)
         model.is_due = is_due
