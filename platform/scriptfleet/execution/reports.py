@@ -163,8 +163,7 @@ class Reports:
             return self._said
 
     def _read(self, most_bytes: int) -> None:
-        # Most scripts say nothing, and to be told so by an error takes longer.
-        if self._is_broken or not os.access(self.path, os.F_OK, follow_symlinks=False):
+        if self._is_broken:
             return
         try:
             self._read_on(most_bytes)

@@ -138,6 +138,12 @@ def test_what_is_no_plain_file_is_not_read(tmp_path: Path, kind: str) -> None:
     assert found.refused == 1
 
 
+def test_a_file_that_cannot_be_reached_is_a_fault_that_is_told(tmp_path: Path) -> None:
+    (tmp_path / "folder").write_text("put there by the script")
+
+    assert Reports(tmp_path / "folder" / "report.jsonl").finish().faults == ["report file: Not a directory"]
+
+
 def test_lines_of_many_threads_do_not_mix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SCRIPTFLEET_REPORT_FILE", str(tmp_path / "report.jsonl"))
 
