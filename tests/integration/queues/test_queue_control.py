@@ -64,17 +64,33 @@ def test_a_purge_passes_over_no_delayed_job_while_others_come_due(client: Client
     sooner = submit(client, 300, queue="other", not_before=4e9)
     doomed = submit(client, 300, not_before=5e9)
 
-    def purged(place: int) -> list[int]:
-        return [int(one) for one in broker.scripts.call("purge", "default", "delayed", 200, place, broker.keep_ms)]
-
-    cancelled, place = purged(0)
+    cancelled, place = purged(broker, 200, 0)
     client.cancel([job.id for job in sooner])
     while place >= 0:
-        more, place = purged(place)
+        more, place = purged(broker, 200, place)
         cancelled += more
 
     assert cancelled == 300
     assert {job.state() for job in doomed} == {State.CANCELLED}
+
+
+def test_a_purge_passes_over_no_delayed_job_where_the_server_gives_more_than_it_was_asked_for(
+    client: Client, broker: Broker
+) -> None:
+    doomed = submit(client, 50, not_before=5e9)
+
+    cancelled, place, most_at_once = 0, 0, 0
+    while place >= 0:
+        more, place = purged(broker, 20, place)
+        cancelled, most_at_once = cancelled + more, max(most_at_once, more)
+
+    assert (cancelled, most_at_once) == (50, 20)
+    assert {job.state() for job in doomed} == {State.CANCELLED}
+
+
+def purged(broker: Broker, most: int, place: int) -> list[int]:
+    """Cancel some delayed jobs; give how many, and where to go on."""
+    return [int(one) for one in broker.scripts.call("purge", "default", "delayed", most, place, broker.keep_ms)]
 
 
 def test_a_purge_ends_no_more_jobs_than_was_agreed(client: Client, broker: Broker) -> None:

@@ -14,7 +14,11 @@ if which == 'delayed' then
   local found = redis.call('ZSCAN', P .. 'delayed', ARGV[4], 'COUNT', most)
   for n = 1, #found[2], 2 do
     local id = found[2][n]
-    if cancelled < most and redis.call('HGET', job_key(id), 'queue') == queue then cancel(id) end
+    if redis.call('HGET', job_key(id), 'queue') == queue then
+      -- A scan gives more than it was asked for where its table has just grown or shrunk: those come again.
+      if cancelled == most then return { cancelled, ARGV[4] } end
+      cancel(id)
+    end
   end
   return { cancelled, found[1] == '0' and '-1' or found[1] }
 end
