@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +11,8 @@ import pytest
 
 from tests.eventually import eventually
 
-PROGRAM = Path(sysconfig.get_path("scripts"), "scriptfleet")
+#: Some installers' own script of the command loads more before it calls the entry point.
+PROGRAM = ["-c", "import sys; from scriptfleet.cli.main import entry; sys.exit(entry())"]
 
 #: Large, and wanted by other verbs and jobs alone.
 FOREIGN = {
@@ -61,7 +61,7 @@ def _loaded_by(tmp_path: Path, *options: str) -> list[str]:
     """Run a trivial script; give the modules that this process loaded for it, in their order."""
     script = tmp_path / "trivial.py"
     script.write_text("pass")
-    command = [sys.executable, "-X", "importtime", str(PROGRAM), "run", "--quiet", *options, str(script)]
+    command = [sys.executable, "-X", "importtime", *PROGRAM, "run", "--quiet", *options, str(script)]
     env = os.environ | {"SCRIPTFLEET_HOME": str(tmp_path)}
     done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
     return [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")]
@@ -113,7 +113,7 @@ def test_no_annotation_is_a_text_that_is_compiled_while_a_run_loads(tmp_path: Pa
 )
 def test_a_call_that_runs_nothing_leaves_nothing_running(tmp_path: Path, words: list[str], code: int) -> None:
     # What starts scripts holds the output of who started it, so this would wait for it.
-    command = [PROGRAM, "run", *words]
+    command = [sys.executable, *PROGRAM, "run", *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
 
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)
@@ -145,7 +145,7 @@ def test_an_interrupt_while_the_command_still_loads_ends_it_without_a_traceback(
     os.mkfifo(gate)
     script.write_text("print('never')")
     env = os.environ | {"PYTHONPATH": str(tmp_path), "GATE": str(gate), "LOADING": str(loading)}
-    command = [PROGRAM, "run", "--disable-history", script]
+    command = [sys.executable, *PROGRAM, "run", "--disable-history", script]
     with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         eventually(loading.exists)
         process.send_signal(signal.SIGINT)
