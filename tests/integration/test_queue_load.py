@@ -17,8 +17,7 @@ from scriptfleet.queues.client import Broker, Client
 from scriptfleet.queues.fleet import Presence, SignOfLife
 from scriptfleet.queues.load import Loads, QueueLoad
 from scriptfleet.queues.queue_control import QueueControl
-from scriptfleet.storage.engine import open_store
-from tests.results_service import Service, running
+from tests.results_service import Service
 
 
 @pytest.fixture
@@ -31,14 +30,6 @@ def broker(redis_client: redis.Redis, redis_url: str, tmp_path: Path) -> Iterato
 @pytest.fixture
 def client(broker: Broker) -> Client:
     return Client(settings=broker.settings)
-
-
-@pytest.fixture
-def service(sqlite_url: str) -> Iterator[Service]:
-    database = open_store(sqlite_url)
-    with running(database) as found:
-        yield found
-    database.close()
 
 
 def joined(

@@ -7,18 +7,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from scriptfleet.storage.engine import open_store
-from tests.results_service import Service, running
+from tests.results_service import Service
 
 Description = dict[str, Any]
-
-
-@pytest.fixture
-def service(sqlite_url: str) -> Iterator[Service]:
-    database = open_store(sqlite_url)
-    with running(database) as found:
-        yield found
-    database.close()
 
 
 @pytest.fixture

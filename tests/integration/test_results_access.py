@@ -20,14 +20,6 @@ COOKIE = "scriptfleet_session"
 PAGE = {"Accept": "text/html"}
 
 
-@pytest.fixture
-def service(sqlite_url: str) -> Iterator[Service]:
-    database = open_store(sqlite_url)
-    with running(database) as found:
-        yield found
-    database.close()
-
-
 def token(service: Service, role: Role = Role.ADMIN, name: str = "ann", seconds: float | None = None) -> str:
     """Give a token of the store, once the service asks for one."""
     secret = TokenStore(service.database).add(name, role, "test", None if seconds is None else time.time() + seconds)

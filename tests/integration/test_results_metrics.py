@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -15,14 +14,6 @@ from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.engine import open_store
 from tests import event_factory as make
 from tests.results_service import Service, running
-
-
-@pytest.fixture
-def service(sqlite_url: str) -> Iterator[Service]:
-    database = open_store(sqlite_url)
-    with running(database) as found:
-        yield found
-    database.close()
 
 
 def scrape(service: Service) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:

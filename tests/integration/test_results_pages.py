@@ -3,7 +3,6 @@
 import json
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from urllib.parse import quote
@@ -15,21 +14,12 @@ from scriptfleet.domain.process_tree import ProcessSeen, ProcessTree
 from scriptfleet.domain.run import Artifact, OutputTail
 from scriptfleet.domain.sample import Sample
 from scriptfleet.domain.state import State
-from scriptfleet.storage.engine import open_store
 from tests import event_factory as make
-from tests.results_service import Service, running
+from tests.results_service import Service
 
 TYPES = {"text/css", "text/javascript", "image/svg+xml"}
 JOB, RUN = "0a6e9f0e-5d83-4d0b-8f3c-0c2b9e2a7f10", "a" * 32
 HOSTILE = "</pre><script>alert(1)</script><img src=x onerror=alert(1)>\"'&\x1b[2J\x1b]0;owned\x07\u202eevil\x00"
-
-
-@pytest.fixture
-def service(sqlite_url: str) -> Iterator[Service]:
-    database = open_store(sqlite_url)
-    with running(database) as found:
-        yield found
-    database.close()
 
 
 class Page(HTMLParser):

@@ -10,19 +10,10 @@ import pytest
 
 from scriptfleet.domain.role import Role
 from scriptfleet.storage.audit_store import AuditEntry, AuditFilter, AuditStore
-from scriptfleet.storage.engine import open_store
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.token_store import TokenStore
 from tests.eventually import eventually
-from tests.results_service import Service, running
-
-
-@pytest.fixture
-def service(sqlite_url: str) -> Iterator[Service]:
-    database = open_store(sqlite_url)
-    with running(database) as found:
-        yield found
-    database.close()
+from tests.results_service import Service
 
 
 @contextmanager
