@@ -1,5 +1,6 @@
 """The worker's side of the broker: claim, renew, finish and tick, each one atomic script."""
 
+import logging
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -12,6 +13,8 @@ from scriptfleet.queues.marks import marks_in
 from scriptfleet.queues.message import template
 from scriptfleet.queues.scripts import Scripts
 from scriptfleet.queues.signing import seal_record
+
+_log = logging.getLogger("scriptfleet.claims")
 
 #: A young run's lease; it grows with the run's age, see lease_seconds.
 SHORTEST_LEASE_SECONDS: Final = 15.0
@@ -176,10 +179,12 @@ class Claims:
     def finish_and_claim(self, ending: Ending, queue: str, run_id: str) -> tuple[Finish, Claim | None]:
         """End a run, and take the queue's next job for the slot that is free now, in one step at the server.
 
-        The claim stands whatever became of the end.
+        The claim stands whatever became of the end, and the end whatever kept the next from being taken.
         """
         said = (*self._said_of(ending), *self._said_of_next(queue, run_id))
-        ended, taken = self._scripts.call_kept("finish_next", *said)
+        ended, taken, *faults = self._scripts.call_kept("finish_next", *said)
+        for fault in faults:
+            _log.warning("next_not_claimed queue=%s reason=%s", queue, fault.decode(errors="replace"))
         return Finish(ended.decode()), _claimed(run_id, taken)
 
     def _said_of(self, ending: Ending) -> tuple[str | int, ...]:

@@ -5,6 +5,8 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from scriptfleet import Client, State
 from scriptfleet.domain.event import EventType
 from scriptfleet.queues.claims import LOSSES_ALLOWED, Claim, Ending, Finish, Renewal
@@ -366,3 +368,18 @@ def test_a_run_that_is_given_back_too_often_is_lost_with_a_reason(client: Client
 
     assert job.result(1).outcome is State.LOST
     assert "too often" in (job.result(1).reason or "")
+
+
+def test_a_run_ends_also_where_the_next_job_cannot_be_taken_and_it_is_told_why(
+    client: Client, worker: FakeWorker, broker: Broker, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = client.submit_shell("true")
+    claim = worker.claim(job.id)
+    broker.redis.set(broker.keys("groups", "spoilt"), "no set")
+
+    ending = Ending(claim.job_id, claim.run_id, record(claim, State.SUCCEEDED), State.SUCCEEDED)
+
+    assert worker.claims.finish_and_claim(ending, "spoilt", "run-2") == (Finish.DONE, None)
+    assert job.state() is State.SUCCEEDED
+    assert "next_not_claimed queue=spoilt reason=" in caplog.text
+    assert "WRONGTYPE" in caplog.text
