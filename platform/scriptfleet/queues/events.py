@@ -15,6 +15,7 @@ import redis
 
 from scriptfleet.domain.event import EVENT_VERSION, EventType, StreamEvent
 from scriptfleet.queues.keys import Keys
+from scriptfleet.queues.scripts import Scripts
 from scriptfleet.queues.signing import is_fact_genuine, seal_output
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class EventReader:
         """
         self._key, self._quick_read = signing_key, quick_read
         self._client, self._stream, self._consumer = client, keys("events"), consumer
-        self._dead = keys("events", "dead")
+        self._dead, self._scripts = keys("events", "dead"), Scripts(client, keys)
         self._own_next: str | None = "0"
         self._next_look = 0.0
         self._is_group_made = False
@@ -108,10 +109,7 @@ class EventReader:
 
     def bury(self, entry_id: str, reason: str) -> None:
         """Set a fact aside that no store can take; it stays in the stream of the dead with the reason."""
-        found = self._client.xrange(self._stream, entry_id, entry_id)
-        for _, fields in found:
-            self._client.xadd(self._dead, {**fields, b"reason": reason.encode(), b"entry": entry_id.encode()})
-        self.done([entry_id])
+        self._scripts.call("bury", GROUP, entry_id, reason)
 
     def _make_group(self) -> None:
         if self._is_group_made:

@@ -13,10 +13,10 @@ from scriptfleet.queues.keys import Keys
 NAMES = (
     *("submit", "claim", "next", "reassert", "finish", "finish_next", "renew", "cancel", "tick", "show", "presence"),
     *("pause", "purge", "epoch", "restore", "hand_back", "stuck", "revive", "load"),
-    *("delayed", "due"),
+    *("delayed", "due", "bury"),
 )
 #: These read or write a key or two: they share the first part alone.
-_PLAIN: Final = frozenset({"show", "epoch", "revive", "load", "delayed"})
+_PLAIN: Final = frozenset({"show", "epoch", "revive", "bury", "load", "delayed"})
 #: What the others share, each part resting on those before it.
 _SHARED: Final = ("job", "lanes", "admission", *(_LAZY := ("gates", "placement", "line", "spent")), "moves")
 #: What some of them need beside it.
@@ -30,6 +30,7 @@ _MORE: Final = {
 _INSIDE: Final = {"finish_next": {"finish": "finish", "take_next": "next"}}
 
 
+@cache
 def source_of(name: str) -> str:
     """Give a script's whole text: its flags, the parts that it shares with others, its own part."""
     flags, _, own = _text(name).partition("\n")
@@ -39,6 +40,11 @@ def source_of(name: str) -> str:
     more = [_text(part) for part in _MORE.get(name, ())]
     inside = [_made_function(function, script) for function, script in _INSIDE.get(name, {}).items()]
     return "\n".join((flags, f"local {', '.join(_LAZY)}", *shared, *more, *inside, own))
+
+
+@cache
+def _digest_of(name: str) -> str:
+    return sha1(source_of(name).encode(), usedforsecurity=False).hexdigest()
 
 
 @cache
@@ -65,17 +71,14 @@ class Scripts:
 
     def __init__(self, client: redis.Redis, keys: Keys) -> None:
         self._client, self._prefix, self._kept = client, keys.prefix, KeptConnections(client)
-        self._sources = {name: source_of(name) for name in NAMES}
-        self._digests = {
-            name: sha1(text.encode(), usedforsecurity=False).hexdigest() for name, text in self._sources.items()
-        }
+        self._digests = {name: _digest_of(name) for name in NAMES}
 
     def call(self, name: str, *arguments: str | int | float | bytes) -> Any:
         """Run a script and give its answer."""
         try:
             return self._client.execute_command("EVALSHA", self._digests[name], 1, self._prefix, *arguments)
         except redis.exceptions.NoScriptError:
-            return self._client.eval(self._sources[name], 1, self._prefix, *arguments)
+            return self._client.eval(source_of(name), 1, self._prefix, *arguments)
 
     def call_kept(self, name: str, *arguments: str | int | float | bytes) -> Any:
         """Run a script that is called many hundred times a second, by a connection kept for that, and give its answer.
@@ -98,7 +101,7 @@ class Scripts:
         try:
             return self._confirmed(replicas, within_ms, "EVALSHA", digest, 1, self._prefix, *arguments)
         except redis.exceptions.NoScriptError:
-            return self._confirmed(replicas, within_ms, "EVAL", self._sources[name], 1, self._prefix, *arguments)
+            return self._confirmed(replicas, within_ms, "EVAL", source_of(name), 1, self._prefix, *arguments)
 
     def _confirmed(self, replicas: int, within_ms: int, *command: str | int | float | bytes) -> Any:
         with self._client.pipeline(transaction=False) as pipeline:
