@@ -16,7 +16,7 @@ from scriptfleet.storage.run_store import RunFilter
 from scriptfleet.storage.segment_making import drop_all, make_segments
 from scriptfleet.storage.segments import Segment, SegmentState
 from scriptfleet.storage.series import counts
-from scriptfleet.storage.tables import segment_columns, segments
+from scriptfleet.storage.tables import labels, segment_columns, segments
 from tests.segment_parts import NOW, run_row, small_segments, states, store
 
 __all__ = ["small_segments"]
@@ -100,3 +100,24 @@ def test_who_drops_all_segments_leaves_nothing_of_one_that_is_made_meanwhile(pos
     with database.reading() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(segment_columns)) == 0
     database.close()
+
+
+def test_a_label_that_comes_changes_or_goes_marks_the_segments_of_its_job(database: Database) -> None:
+    store(database, *(run_row(at, 1000.0 + at) for at in range(8)), run_row(20, 1000.0, "b.py", job_id="job-3"))
+    store(database, *(run_row(30 + at, 1000.0 + at, "c.py") for at in range(8)))
+    labelled = {"job_id": "job-3", "name": "team", "value": "x"}
+    of_it = labels.c.job_id == "job-3"
+    for change in (sa.insert(labels).values(labelled), sa.update(labels).where(of_it).values(value="y")):
+        make_segments(database, NOW)
+        assert states(database) == [SegmentState.WHOLE] * 2
+        with database.writing() as connection:
+            connection.execute(change)
+        assert sorted(states(database)) == [SegmentState.CHANGED, SegmentState.WHOLE]
+    make_segments(database, NOW)
+    with database.writing() as connection:
+        connection.execute(sa.insert(labels), [labelled | {"job_id": f"of-no-run-{at}"} for at in range(3)])
+        connection.execute(sa.delete(labels).where(~of_it))
+    assert states(database) == [SegmentState.WHOLE] * 2
+    with database.writing() as connection:
+        connection.execute(sa.delete(labels))
+    assert sorted(states(database)) == [SegmentState.CHANGED, SegmentState.WHOLE]

@@ -9,7 +9,7 @@ _OLD_RUNS: Final = f"SELECT run_id FROM runs WHERE job_id IN ({_OLD_JOBS})"  # n
 #: seconds since the epoch. Jobs that have not ended have no ``finished_at``, so they stay.
 FORGET: Final = (
     *(f"DELETE FROM {part} WHERE run_id IN ({_OLD_RUNS})" for part in ("outputs", "tails", "curves", "run_alerts")),  # noqa: S608
-    f"DELETE FROM labels WHERE job_id IN ({_OLD_JOBS})",  # noqa: S608
     f"DELETE FROM runs WHERE job_id IN ({_OLD_JOBS})",  # noqa: S608
+    f"DELETE FROM labels WHERE job_id IN ({_OLD_JOBS})",  # noqa: S608
     "DELETE FROM jobs WHERE finished_at < :before",
 )
