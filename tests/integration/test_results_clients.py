@@ -14,7 +14,6 @@ from scriptfleet.config import Settings
 from scriptfleet.errors import InvalidValue
 from scriptfleet.results.app import create_app
 from scriptfleet.results.bounded_body import BoundedBody, most_body_bytes
-from scriptfleet.results.pages.rendering import Renderer
 from scriptfleet.results.web_server import PatientProtocol, web_server
 from scriptfleet.storage.engine import Database, open_store
 from tests.eventually import eventually
@@ -39,7 +38,7 @@ def impatient(database: Database, monkeypatch: pytest.MonkeyPatch, token: str = 
     monkeypatch.setattr(PatientProtocol, "head_seconds", 1.0)
     parts = parts_of(database, ScriptedFleet(), ScriptedIngest())
     app = create_app(Settings(Path("/nowhere"), api_token=token), parts)
-    app = BoundedBody(app, 100_000, Renderer().problem, patience_seconds=1.0)
+    app = BoundedBody(app, 100_000, patience_seconds=1.0)
     with serving(app) as url:
         yield url.host, url.port or 80
 

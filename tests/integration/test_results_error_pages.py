@@ -66,6 +66,7 @@ def test_each_problem_has_a_page_in_the_same_frame_with_its_number_in_the_log(
         assert "already ended: succeeded" in checked(ended, 409, "job_ended", caplog.text)
         large = ask.post("/submit", content=b"x" * 1_500_000, headers=PAGE)
         assert "smaller script" in checked(large, 413, "body_too_large", caplog.text)
+        assert 'href="/account"' in large.text
         with store.writing() as connection:
             connection.execute(sa.text("UPDATE runs SET outcome = 'nonsense'"))
         failed = ask.get(f"/runs/{RUN}", headers=PAGE)

@@ -63,7 +63,7 @@ def create_app(settings: Settings, parts: Parts) -> ASGIApp:
     page = Renderer().problem
     guarded = Access(app, keyring, AuditStore(parts.database).add, open_paths, page)
     # Around all of it, since the answer to a fault of ours has the headers too.
-    return SafeHeaders(BoundedBody(guarded, most_body_bytes(settings.blob_max_bytes), page))
+    return SafeHeaders(BoundedBody(guarded, most_body_bytes(settings.blob_max_bytes)))
 
 
 def keyring_of(settings: Settings, database: Database) -> Keyring:

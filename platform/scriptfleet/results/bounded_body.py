@@ -7,11 +7,11 @@ from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from scriptfleet.results import errors
-
 #: A body's first half minute is free; after that it must have come at this rate or faster.
 PATIENCE_SECONDS = 30.0
 _BYTES_A_SECOND = 16 * 1024
+#: Where a request's state has why it is refused, whoever sent it.
+REFUSED = "refused"
 _ROOM_AROUND_A_SCRIPT = 1024 * 1024
 
 
@@ -22,21 +22,22 @@ def most_body_bytes(blob_max_bytes: int) -> int:
 
 
 class BoundedBody:
-    """Middleware that answers 413 to a body that is too large and 408 to one that comes too slowly."""
+    """Middleware that has a body that is too large refused with 413 and one that comes too slowly with 408.
 
-    def __init__(
-        self, app: ASGIApp, most_bytes: int, page: errors.PageOfProblem, patience_seconds: float = PATIENCE_SECONDS
-    ) -> None:
-        self._app, self._most_bytes, self._page, self._patience_seconds = app, most_bytes, page, patience_seconds
+    One that says that it is too large is refused by the guard within, which knows by then who asks, before it is read.
+    """
+
+    def __init__(self, app: ASGIApp, most_bytes: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        self._app, self._most_bytes, self._patience_seconds = app, most_bytes, patience_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, its body bounded."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-        elif int(Headers(scope=scope).get("content-length", "0")) > self._most_bytes:
-            await errors.told_http(self._page, scope, self._too_large())(scope, receive, send)
-        else:
-            await self._app(scope, self._bounded(receive), send)
+            return
+        if int(Headers(scope=scope).get("content-length", "0")) > self._most_bytes:
+            scope.setdefault("state", {})[REFUSED] = self._too_large()
+        await self._app(scope, self._bounded(receive), send)
 
     def _bounded(self, receive: Receive) -> Receive:
         # Only the client's time counts, not what the service does before it reads on.

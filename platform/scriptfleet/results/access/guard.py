@@ -27,6 +27,7 @@ from scriptfleet.results.access import audit, cross_site
 from scriptfleet.results.access.bind import names_loopback
 from scriptfleet.results.access.cookie import cookie_name
 from scriptfleet.results.access.keyring import LOCAL, Keyring
+from scriptfleet.results.bounded_body import REFUSED
 from scriptfleet.storage.token_store import PREFIX
 
 _log = logging.getLogger(__name__)
@@ -99,6 +100,8 @@ class Access:
             state |= {"actor": asker.actor, "session": asker.session}
             state["csrf_token"] = cross_site.csrf_token_of(asker.session) if asker.session else ""
             refused = self._refusal(scope, headers, asker)
+            if refused is None and REFUSED in state:
+                raise state[REFUSED]
             if refused is None and asker.session and _changes(scope) and scope["path"] != LOGIN:
                 given, receive = await cross_site.given_token(headers, receive)
                 refused = None if cross_site.is_right(given, asker.session) else _no_csrf_token()
