@@ -45,6 +45,7 @@ GET       /dead
 GET       /definitions
 GET       /definitions/{name}
 GET       /fleet
+GET       /fleet/events
 GET       /jobs/{job_id}
 GET       /jobs/{job_id}/events
 POST      /logout

@@ -131,20 +131,25 @@ def test_the_overview_moves_by_itself(page: Page, service: tuple[Fleet, Server])
     expect(page.get_by_text("No job is dead.")).to_be_visible()
 
 
-def test_a_queue_is_paused_and_resumed_and_a_worker_cordoned_by_keyboard(page: Page) -> None:
+def test_a_queue_is_paused_and_resumed_and_a_worker_cordoned_by_keyboard_and_the_page_shows_it_by_itself(
+    page: Page, service: tuple[Fleet, Server]
+) -> None:
     page.goto("/fleet")
     change(page, page.get_by_role("button", name="Pause queue default"))
     change(page, page.get_by_role("button", name="Resume queue default"))
     expect(page.get_by_role("button", name="Pause queue default")).to_be_visible()
     change(page, page.get_by_role("button", name=re.compile("^Cordon")))
-
-    def is_cordoned() -> bool:
-        page.reload()
-        return page.get_by_role("button", name=re.compile("^Uncordon")).count() == 1
-
-    eventually(is_cordoned, within=60)
+    expect(page.get_by_role("button", name=re.compile("^Uncordon"))).to_be_visible()
+    expect(page.locator("[data-live-state]")).to_have_text("live")
+    page.get_by_role("button", name="Pause queue default").focus()
+    job = service[0].client().submit_shell("true", name="waits.sh")
+    waiting = page.get_by_role("region", name="Queues").get_by_role("cell").nth(1)
+    expect(waiting).to_have_text("1")
+    expect(page.get_by_role("button", name="Pause queue default")).to_be_focused()
     change(page, page.get_by_role("button", name=re.compile("^Uncordon")))
-    eventually(lambda: not is_cordoned(), within=60)
+    expect(page.get_by_role("button", name=re.compile("^Cordon"))).to_be_visible()
+    expect(waiting).to_have_text("0")
+    job.result(30)
 
 
 @pytest.fixture(scope="module")

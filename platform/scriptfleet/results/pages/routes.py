@@ -31,7 +31,7 @@ def page_routes(sources: Sources) -> APIRouter:
     router.include_router(runs_routes(sources))
     router.include_router(compare_routes(sources))
     router.include_router(script_routes(sources))
-    router.include_router(fleet_routes(sources))
+    router.include_router(fleet_routes(sources, seats))
     router.include_router(action_routes(sources))
     router.include_router(definition_page_routes(sources))
     router.include_router(token_routes(sources))
