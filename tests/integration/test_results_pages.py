@@ -98,6 +98,17 @@ def test_a_run_shows_every_measure_its_output_and_the_other_attempts(service: Se
     assert ("href", f"/api/v1/runs/{RUN}/output?stream=stdout") in found.attributes
 
 
+def test_a_run_shows_what_its_function_returned_as_text(service: Service) -> None:
+    made = make.record(JOB, RUN, output_data={"rows": 3, "note": HOSTILE})
+    service.store.apply([make.submitted(JOB), make.finished(made)])
+
+    found = page(service, f"/runs/{RUN}")
+
+    assert '"rows": 3' in found.text
+    assert "<U+202E>evil" in found.text
+    assert "img" not in found.tags
+
+
 def test_a_run_that_took_longer_than_is_usual_says_where(service: Service) -> None:
     for at in range(4):
         service.store.apply(make.whole_job(at_ms=make.START_MS + at * 60_000, io_stalled_seconds=0.1))

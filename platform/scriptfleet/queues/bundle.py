@@ -6,7 +6,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import IO, Final
 
 from scriptfleet.errors import InvalidValue
 
@@ -47,6 +47,20 @@ def unpack(content: bytes, folder: Path) -> None:
         raise InvalidValue("bundle", f"{len(content):,} bytes", f"a whole archive of plain files ({fault})") from fault
 
 
+def start_of(content: bytes, name: str, most_bytes: int) -> bytes | None:
+    """Give the beginning of one file of an archive; None where there is no plain file of this name, or no archive."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+            for member in archive:
+                if (found := _content(archive, member)) is None:
+                    return None
+                if member.name == name:
+                    return found.read(most_bytes)
+    except tarfile.TarError:
+        return None
+    return None
+
+
 def _files(folder: Path) -> list[Path]:
     found: list[Path] = []
     for parent, folders, names in os.walk(folder, onerror=_refuse):
@@ -85,12 +99,17 @@ def _entry(folder: Path, path: Path) -> tuple[tarfile.TarInfo, Path]:
 def _write(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
     # Elsewhere a backslash parts names too.
     path = PurePosixPath(member.name.replace("\\", "/"))
-    # A sparse file of a few bytes may unpack to any size.
-    content = archive.extractfile(member) if member.isreg() and not member.issparse() else None
-    # Of a size below zero the next entry is this one again, without end, in Pythons that do not know better.
-    if content is None or member.size < 0 or not path.parts or path.is_absolute() or ".." in path.parts:
+    content = _content(archive, member)
+    if content is None or not path.parts or path.is_absolute() or ".." in path.parts:
         raise InvalidValue("bundle entry", member.name, "a plain file inside the bundle")
     target = folder / member.name
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(content.read())
     target.chmod(0o755 if member.mode & 0o100 else 0o644)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes] | None:
+    # A sparse file of a few bytes may unpack to any size; of a size below zero the next entry is this one again,
+    # without end, in Pythons that do not know better.
+    is_plain = member.isreg() and not member.issparse() and member.size >= 0
+    return archive.extractfile(member) if is_plain else None

@@ -21,7 +21,9 @@ from scriptfleet.results.pages.limit_rows import limit_rows
 from scriptfleet.results.pages.live_line import live_line
 from scriptfleet.results.pages.process_rows import tree_rows
 from scriptfleet.results.pages.run_events import JobEvents, RunEvents
+from scriptfleet.results.pages.source_view import source_name, source_view
 from scriptfleet.results.pages.sources import Sources
+from scriptfleet.results.pages.what_rows import what_rows
 from scriptfleet.results.rest.seats import Seats
 from scriptfleet.storage.job_store import JobRow
 from scriptfleet.storage.paging import PageRequest
@@ -62,7 +64,9 @@ class RunPage:
             measures=shown.measure_rows(run.usage),
             reasons=reasons(run.usage),
             bounds=limit_rows(spec, run.usage),
-            what=_what(spec),
+            what=what_rows(spec),
+            source=source_name(spec),
+            returned=_returned(run.output_data),
             outputs=[(stream, *self._output(run, stream)) for stream in STREAMS],
         )
 
@@ -111,7 +115,8 @@ class JobPage:
             "runs": found,
             "facts": facts,
             "bounds": bounds,
-            "what": _what(spec),
+            "what": what_rows(spec),
+            "source": source_view(self._sources.client.broker, spec),
         }
         return self._sources.renderer.page(request, "job.html", **around)
 
@@ -162,18 +167,12 @@ def spec_of(sources: Sources, job_id: str) -> dict[str, Any]:
     return shown_spec(json.loads(text), sources.client.broker.settings.secret_prefixes) if text else {}
 
 
-def _what(spec: dict[str, Any]) -> list[tuple[str, str]]:
-    """Give what is run, as far as the spec itself says it."""
-    config = spec.get("config") or {}
-    said = {
-        "Command": config.get("command"),
-        "Function": config.get("function"),
-        "URL": config.get("url"),
-        "Entry": config.get("entry"),
-        "Arguments": " ".join(spec.get("args") or ()),
-        "Folder": spec.get("working_dir"),
-    }
-    return [(name, shown.printable(str(value))) for name, value in said.items() if value]
+def _returned(output_data: object) -> str | None:
+    """Give what a function returned, or a request was answered with, as far as a page shows it."""
+    if output_data is None:
+        return None
+    text = json.dumps(output_data, ensure_ascii=False, indent=2)
+    return shown.printable(text[:OUTPUT_SHOWN_BYTES])
 
 
 def _facts(job: JobRow) -> list[tuple[str, str]]:
