@@ -71,6 +71,19 @@ def test_the_samples_of_a_run_that_goes_on_are_its_curve_so_far_and_asking_has_i
     assert live.client.get(address).json()["is_live"] is False
 
 
+def test_the_overview_shows_what_each_run_that_goes_on_takes_just_now(live: Service, redis_client: redis.Redis) -> None:
+    keys = Keys(Settings(Path("/nowhere")).namespace)
+    hostile = "<img src=x>\u202eloading"
+    said = {"cpu_percent": 187.4, "memory_mb": 1234.5, "progress": 0.4, "message": hostile}
+    redis_client.hset(keys("live"), JOB, json.dumps(said))
+
+    found = live.client.get("/").text
+
+    for text in ("187 %", "1,234.5 MiB", "40 % · &lt;img src=x&gt;&lt;U+202E&gt;loading"):
+        assert text in found
+    assert " so far</span>" in live.client.get("/runs").text
+
+
 def test_a_job_that_the_store_alone_knows_is_told_as_it_stands_by_each_order_about_it(live: Service) -> None:
     form = {"Accept": "text/html"}
 

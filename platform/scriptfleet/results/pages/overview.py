@@ -12,6 +12,7 @@ from scriptfleet.domain.state import FINAL, State
 from scriptfleet.errors import BrokerUnreachable
 from scriptfleet.queues.connection import told_plainly
 from scriptfleet.results.pages.live_line import PageEvent, live_line
+from scriptfleet.results.pages.running_rows import running_rows
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.rest.seats import Seats
 from scriptfleet.storage.activity import activity
@@ -58,7 +59,7 @@ class Overview:
         counts = runs.counts(RunFilter(since=now - _DAY_SECONDS))
         return {
             "now": now,
-            "running": running,
+            "running": running_rows(self._sources.client.broker, running),
             "running_count": runs.counts(RunFilter(outcome=State.RUNNING)).get(State.RUNNING, 0),
             "failed": self._failed(now),
             "succeeded_count": counts.get(State.SUCCEEDED, 0),

@@ -1,5 +1,6 @@
 """Makes HTML of templates. All that varies is escaped; nothing of a page is a script of its own."""
 
+import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -41,7 +42,7 @@ class Renderer:
         self._templates.filters.update({one.__name__: one for one in _FILTERS})
         #: What the pages load.
         self.files = StaticFiles()
-        self._templates.globals |= {"NOTHING": shown.NOTHING, "static": self.files.address}
+        self._templates.globals |= {"NOTHING": shown.NOTHING, "static": self.files.address, "clock": time.time}
 
     def page(self, request: Request, name: str, **values: object) -> HTMLResponse:
         """Render a page for who asks."""
