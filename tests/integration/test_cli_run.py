@@ -176,3 +176,12 @@ def test_whoever_starts_it_may_ignore_the_ends_of_children(
 
     assert "Traceback" not in done.stderr
     assert (done.returncode, done.stdout) == (code, out)
+
+
+@pytest.mark.parametrize("options", [["--quiet"], ["--log-level", "ERROR"]])
+def test_a_script_that_could_not_start_is_told_also_where_no_cost_is_shown(options: list[str], tmp_path: Path) -> None:
+    result = scriptfleet("run", *options, "--working-dir", str(tmp_path / "none"), "--shell", "true", home=tmp_path)
+
+    assert result.returncode == 1
+    assert "working folder" in result.stderr
+    assert scriptfleet("run", *options, "--shell", "exit 3", home=tmp_path).stderr == ""

@@ -99,7 +99,8 @@ def _tell(chosen: Namespace, name: str, end: JobEnd, code: int, is_cost_shown: b
     usage = end.record.usage
     if chosen.as_json:
         print_json(_plain(name, end, code))
-    elif not chosen.quiet and is_cost_shown:
+    elif (not chosen.quiet and is_cost_shown) or (usage.exit_code is None and usage.error_message):
+        # Of a script that never started nothing else is heard.
         note(cost_lines(name, end.state, usage))
     kept, fault = _kept(chosen.json_output, usage)
     if chosen.after is not None:
