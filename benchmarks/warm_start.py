@@ -48,12 +48,37 @@ def _of_modules(modules: tuple[str, ...], folder: Path, effort: Effort) -> list[
         engine.close()
     alone = _taken(_alone(script), cold_runs)
     peer, middle = "python alone", percentile(alone, 50)
+    commands = _of_commands(script, modules, folder, cold_runs)
     detail = {"runs": len(warm), "cold_runs": len(cold), "max_ms": max(warm)}
     return [
         Figure(f"{name}: warm, p50", percentile(warm, 50), "ms", _BUDGET, peer, middle, detail),
         Figure(f"{name}: warm, p99", percentile(warm, 99), "ms", None, peer, percentile(alone, 99)),
         Figure(f"{name}: cold, p50", percentile(cold, 50), "ms", None, peer, middle),
+        *(
+            Figure(f"{name}: {how}, whole, p50", taken, "ms", None, "python, whole", whole)
+            for how, taken, whole in commands
+        ),
     ]
+
+
+def _of_commands(script: Path, modules: tuple[str, ...], folder: Path, runs: int) -> list[tuple[str, float, float]]:
+    """Take whole commands, in turn: a second call of ``run --warm``, a cold ``run``, and python alone."""
+    run = [sys.executable, "-m", "scriptfleet", "run", "--quiet", "--disable-history"]
+    warm = [*run, "--warm", "--preload", ",".join(modules), str(script)]
+    env = _environment() | {"SCRIPTFLEET_HOME": str(folder)}
+    samples: dict[str, list[float]] = {"run --warm": [], "run": [], "python": []}
+    try:
+        for number in range(1 + runs):
+            for how, command in zip(samples, (warm, [*run, str(script)], [sys.executable, str(script)]), strict=True):
+                began = time.monotonic()
+                subprocess.run(command, env=env, capture_output=True, check=True, timeout=_LIMIT_SECONDS)
+                if number:
+                    samples[how].append((time.monotonic() - began) * 1000)
+    finally:
+        stop = [sys.executable, "-m", "scriptfleet", "warm", "stop", "--all"]
+        subprocess.run(stop, env=env, capture_output=True, check=True, timeout=_LIMIT_SECONDS)
+    alone = percentile(samples.pop("python"), 50)
+    return [(how, percentile(taken, 50), alone) for how, taken in samples.items()]
 
 
 def _taken(first_line: Callable[[], int], runs: int) -> list[float]:

@@ -29,6 +29,8 @@ _SIGNATURE_HOURS = 7 * 24.0
 _DRAIN_SECONDS = 20.0
 #: Longer than the 30 s after which Celery tries again, at the latest, to reach a broker that is back.
 _DEAF_SECONDS = 60.0
+#: Of a person at work on a script.
+_WARM_IDLE_SECONDS = 600.0
 _MOST_PORT = 65_535
 #: What a secret for jobs begins with in a worker's environment; the setting beside it is none.
 SECRET = "SCRIPTFLEET_SECRET_"  # noqa: S105
@@ -93,6 +95,8 @@ class Settings(NamedTuple):
     metrics_scripts: int = _METRICS_SCRIPTS
     #: What a worker's Python jobs find imported; () is an interpreter that is merely running; None means cold starts.
     warm_preload: tuple[str, ...] | None = None
+    #: Seconds after which an interpreter ends that `scriptfleet run --warm` has left for later runs and none has used.
+    warm_idle_seconds: float = _WARM_IDLE_SECONDS
     #: A worker takes no new job while its host's CPU or memory is above this, percent; None means it always does.
     max_cpu_percent: float | None = None
     max_memory_percent: float | None = None
@@ -174,6 +178,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         file_roots=_folders(given, "SCRIPTFLEET_FILE_ROOTS"),
         monitor=given.get("SCRIPTFLEET_MONITOR") or "auto",
         allow_loader_env=_flag(given, "SCRIPTFLEET_ALLOW_LOADER_ENV"),
+        warm_idle_seconds=_number(given, "SCRIPTFLEET_WARM_IDLE_SECONDS", _WARM_IDLE_SECONDS, 7 * 86_400),
         warm_preload=_modules(given.get("SCRIPTFLEET_WARM_PRELOAD")),
         max_cpu_percent=_percent(given, "SCRIPTFLEET_MAX_CPU_PERCENT"),
         max_memory_percent=_percent(given, "SCRIPTFLEET_MAX_MEMORY_PERCENT"),

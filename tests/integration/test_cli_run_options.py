@@ -128,8 +128,6 @@ def test_readings_are_as_dense_as_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--warm", "x.py"], "`scriptfleet submit --warm`"),
-        (["--preload", "numpy", "x.py"], "`scriptfleet submit --warm`"),
         (["--config", "none.yaml", "x.py"], "a file that can be read"),
         (["--history-db", "/no/such/folder/h.db", "--shell", "true"], "a folder that exists"),
         (["--history-db", "h.db", "--disable-history", "--shell", "true"], "not allowed with"),

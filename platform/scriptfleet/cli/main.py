@@ -33,7 +33,9 @@ def _with_launcher(words: list[str]) -> int:
     from scriptfleet.cli import early  # noqa: PLC0415
 
     try:
-        early.start()
+        # Also where that is a word of the script's own: then its launcher is started a little later.
+        if "--warm" not in words:
+            early.start()
         return _answer(words)
     finally:
         early.drop()

@@ -11,8 +11,9 @@ from scriptfleet.cli.fleet_options import add_json
 from scriptfleet.cli.job_options import add_job
 from scriptfleet.cli.loading import loading
 from scriptfleet.cli.past_options import add_past, asks_past
-from scriptfleet.cli.plain_words import HIDDEN, Namespace
+from scriptfleet.cli.plain_words import Namespace
 from scriptfleet.cli.run_wishes import RunWishes, add_history, add_watching, check_can_write, wishes_of
+from scriptfleet.cli.surroundings_options import add_warm, check_preload
 from scriptfleet.cli.tool_log import listen
 from scriptfleet.config import Settings, load_settings
 from scriptfleet.errors import InvalidValue
@@ -20,6 +21,7 @@ from scriptfleet.errors import InvalidValue
 if TYPE_CHECKING:
     from scriptfleet.cli.verb_parser import VerbParser
     from scriptfleet.execution.engine import Engine
+    from scriptfleet.execution.kept.keep import Keep
 
 _DEFAULT_DAYS, _DEFAULT_LIMIT = 30, 50
 
@@ -27,6 +29,7 @@ _DEFAULT_DAYS, _DEFAULT_LIMIT = 30, 50
 def build(parser: "VerbParser") -> None:
     """Add the arguments."""
     add_job(parser)
+    add_warm(parser)
     add_definition(parser)
     parser.add_argument("--database", metavar="URL", help="where definitions are kept (else as for submit)")
     add_watching(parser)
@@ -36,9 +39,6 @@ def build(parser: "VerbParser") -> None:
     parser.add_argument("--quiet", action="store_true", help="do not print the cost")
     parser.add_argument("--json-output", metavar="FILE", type=Path, help="write the measures to this file as JSON")
     add_json(parser)
-    # Of submit: known here, so that a call that was copied is told where they belong.
-    parser.add_argument("--warm", action="store_true", help=HIDDEN)
-    parser.add_argument("--preload", help=HIDDEN)
     parser.show_examples(
         "scriptfleet run train.py --epochs 3",
         "scriptfleet run --timeout 10m --memory 2G --json-output cost.json report.py",
@@ -46,6 +46,7 @@ def build(parser: "VerbParser") -> None:
         "scriptfleet run --retry 3 --retry-delay 10s --skip-on-errors KeyError load.py",
         "scriptfleet run --before ./get.sh --after 'echo $SCRIPTFLEET_OUTCOME' load.py",
         "scriptfleet run --no-network --read-only /srv --user nobody untrusted.py",
+        "scriptfleet run --warm --preload numpy,pandas model.py",
         "scriptfleet run --definition report -P day=2026-03-01",
         "scriptfleet run --show-history --history-days 7 train.py",
     )
@@ -59,7 +60,7 @@ def execute(chosen: Namespace) -> int:
         return _look_back(chosen, wishes)
     _check(chosen)
     settings = load_settings()
-    with _engine_on_its_way(settings, wishes, is_interactive=not chosen.as_json) as engine:
+    with _engine_on_its_way(chosen, settings, wishes) as engine:
         with loading():
             # This takes as long as the launcher needs to start.
             from scriptfleet.cli.one_run import run_here  # noqa: PLC0415
@@ -68,25 +69,33 @@ def execute(chosen: Namespace) -> int:
 
 
 @contextmanager
-def _engine_on_its_way(settings: Settings, wishes: RunWishes, is_interactive: bool) -> Iterator["Engine"]:
+def _engine_on_its_way(chosen: Namespace, settings: Settings, wishes: RunWishes) -> Iterator["Engine"]:
     with loading():
         # Neither help nor looking back needs it.
         from scriptfleet.execution.cgroups.method import Method  # noqa: PLC0415
         from scriptfleet.execution.engine import Engine  # noqa: PLC0415
 
-    engine = Engine(wishes.interval_seconds, is_interactive, Method(settings.monitor))
+    keep = _keep(chosen, settings)
+    engine = Engine(wishes.interval_seconds, not chosen.as_json, Method(settings.monitor), keep=keep)
     try:
-        engine.start_ahead(early.taken())
+        engine.start_ahead(early.taken(), (chosen.preload or ()) if chosen.warm else None)
         yield engine
     finally:
         engine.close()
 
 
+def _keep(chosen: Namespace, settings: Settings) -> "Keep | None":
+    if not chosen.warm and chosen.definition is None:
+        return None
+    # Most runs are cold.
+    from scriptfleet.cli.keeping import keep_of  # noqa: PLC0415
+
+    return keep_of(chosen, settings)
+
+
 def _check(chosen: Namespace) -> None:
     check_can_write("--json-output", chosen.json_output)
-    if chosen.warm or chosen.preload is not None:
-        where = "a worker, which keeps interpreters running: `scriptfleet submit --warm`, `scriptfleet worker --warm`"
-        raise InvalidValue("option", "--warm" if chosen.warm else "--preload", where)
+    check_preload(chosen)
     if chosen.database is not None and chosen.definition is None:
         raise InvalidValue("option", "--database", "--definition NAME beside it (the history is at --history-db)")
     if chosen.oom_queue is not None:

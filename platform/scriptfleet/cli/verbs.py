@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 VERBS: Final = {
     "run": "run a script here, with no server, and tell what it cost",
+    "warm": "interpreters that `run --warm` keeps for later runs: ls, stop",
     "submit": "send a script, a folder, a command line or code to the fleet",
     "ps": "list jobs, the newest first",
     "status": "show one job, or the workers and queues",

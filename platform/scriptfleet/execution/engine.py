@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,13 +11,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from scriptfleet.domain.limits import Limits
+from scriptfleet.domain.value import replace
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution.cgroups.method import Method, lists_children
-from scriptfleet.execution.launcher import Line
+from scriptfleet.execution.launcher import Line, Unkept
 from scriptfleet.execution.launching import Started
 from scriptfleet.execution.plan import Plan
 from scriptfleet.execution.reports import VARIABLE
-from scriptfleet.execution.shelf import Preload, Shelves
+from scriptfleet.execution.shelf import Preload, Shelf, Shelves
 from scriptfleet.late_log import late_log
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from scriptfleet.execution.cgroups.find import Found
     from scriptfleet.execution.cgroups.group import RunGroup
     from scriptfleet.execution.ended import Ended
+    from scriptfleet.execution.kept.keep import Keep
     from scriptfleet.execution.monitor.sampler import Sampler
     from scriptfleet.execution.monitor.watched import Watched
 
@@ -109,11 +112,12 @@ class Engine:
         method: Method = Method.AUTO,
         warm_env: Mapping[str, str] | None = None,
         is_for_many: bool = False,
+        keep: "Keep | None" = None,
     ) -> None:
         """Sample every ``interval_seconds``; None means densely at first, then once a second.
 
         Warm interpreters import what they preload in the environment ``warm_env``. With ``is_for_many`` the start takes
-        some 20 ms more, and each shim less memory of its own.
+        some 20 ms more, and each shim less memory of its own. With ``keep`` warm interpreters stay for other processes.
         Raises EngineFailed when a ``method`` that is asked for by name is not to be had here.
         """
         self._method = method
@@ -121,7 +125,7 @@ class Engine:
         # On most machines that much is known at a glance; looking for control groups can wait for who needs one.
         is_usual = method is Method.AUTO and lists_children()
         self._is_portable = not is_usual and self.accounting.method is Method.SAMPLED
-        self._shelves = Shelves(inherit_stdio, dict(warm_env or {}), self._is_portable, is_for_many)
+        self._shelves = Shelves(inherit_stdio, dict(warm_env or {}), self._is_portable, is_for_many, keep)
         self._interval_seconds = interval_seconds
         self._guard = threading.Lock()
         self._made_sampler: Sampler | None = None
@@ -138,9 +142,16 @@ class Engine:
 
         return find_hierarchy(self._method)
 
-    def start_ahead(self, started: Started | None = None) -> None:
-        """Start the launcher, or use one that was ``started``; do not wait until it is ready, as the first run may."""
-        self._shelves.cold.start_ahead(started)
+    def start_ahead(self, started: Started | None = None, preload: Preload = None) -> None:
+        """Start the launcher, or use one that was ``started``; do not wait until it is ready, as the first run may.
+
+        With ``preload`` an interpreter that is kept and has these modules is asked for the first shim.
+        """
+        self._shelves.of(preload).start_ahead(started)
+
+    def prepare(self, preload: Preload) -> None:
+        """Wait until the first run can start, as long as modules take to import; what is wrong is told by that run."""
+        self._shelves.of(preload).prepare()
 
     def warm_up(self, count: int, preload: Preload = None) -> None:
         """Have this many shims ready before the first run, cold or with modules preloaded. Raises EngineFailed."""
@@ -157,8 +168,7 @@ class Engine:
         Raises CouldNotStart when the program cannot be executed, LeaseOver when its lease is, Supervisor when the shim
         was killed.
         """
-        shelf = self._shelves.of(plan.preload)
-        line = shelf.take()
+        shelf, line, plan = self._taken(plan)
         is_sound = False
         try:
             outcome = self._run_on(line, plan, on_start)
@@ -177,6 +187,16 @@ class Engine:
             if self._made_sampler is not None:
                 self._made_sampler.close()
         self._shelves.close()
+
+    def _taken(self, plan: Plan) -> tuple[Shelf, Line, Plan]:
+        """Take a shim for a plan, and the plan for it: a cold one where no warm interpreter can be kept."""
+        shelf = self._shelves.of(plan.preload)
+        try:
+            return shelf, shelf.take(), plan
+        except Unkept as fault:
+            log.warning("started_cold reason=%s", fault)
+        cold = self._shelves.cold
+        return cold, cold.take(), replace(plan, argv=[sys.executable, *plan.argv], preload=None)
 
     def _sampler(self) -> "Sampler":
         """Give what watches the runs; made for the first one."""

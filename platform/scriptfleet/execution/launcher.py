@@ -15,8 +15,13 @@ from scriptfleet.execution import launching
 from scriptfleet.execution.shim import wire
 
 _READY_SECONDS: Final = 10.0
-_IMPORT_SECONDS: Final = 120.0
+#: Until an interpreter has imported what it is to have.
+IMPORT_SECONDS: Final = 120.0
 _FD_BYTES: Final = 4
+
+
+class Unkept(EngineFailed):
+    """No interpreter can be kept between commands here, or the one that is cannot be reached: a run starts cold."""
 
 
 class _NeverReady(EngineFailed):
@@ -132,6 +137,9 @@ class Launcher:
             started.end()
         self._ahead = self._asked()
 
+    def prepare(self) -> None:
+        """Go on: what is needed for the first shim is done when that is wanted, in some ms or while modules load."""
+
     def close(self) -> None:
         """End the launcher; shims end with their own lines."""
         with self._starting:
@@ -145,7 +153,7 @@ class Launcher:
             ahead, self._ahead = self._ahead, None
         line = ahead or self._asked()
         try:
-            line.shim_pid = _greeted(line)
+            line.shim_pid = greeted(line, _READY_SECONDS)
         except EngineFailed:
             line.close()
             raise
@@ -197,9 +205,9 @@ class Launcher:
             self._process = None
 
 
-def _greeted(line: Line) -> int:
+def greeted(line: Line, within_seconds: float) -> int:
     """Wait for a new shim's first word; give its pid. Raises EngineFailed."""
-    hello = line.receive(_READY_SECONDS)
+    hello = line.receive(within_seconds)
     if hello is None:
         raise _NeverReady("a shim died before it was ready")
     pid: int = hello["pid"]
@@ -207,7 +215,7 @@ def _greeted(line: Line) -> int:
 
 
 def _await_imports(line: socket) -> None:
-    ready = Line(line).receive(_IMPORT_SECONDS)
+    ready = Line(line).receive(IMPORT_SECONDS)
     trouble = "the interpreter died" if ready is None else ready["trouble"]
     if trouble:
         raise EngineFailed(trouble)

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    _Action = tuple[int, ...] | tuple[int, int, str, int, int]
+    Action = tuple[int, ...] | tuple[int, int, str, int, int]
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _PROGRAM = (
@@ -70,12 +70,12 @@ def start(
     ours, theirs = socketpair()
     # Another number than here, so that it is open there, and in nothing that another thread starts meanwhile.
     fd = _FIRST_OWN_DESCRIPTOR + (theirs.fileno() == _FIRST_OWN_DESCRIPTOR)
-    actions: list[_Action] = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), fd)]
+    actions: list[Action] = [(os.POSIX_SPAWN_DUP2, theirs.fileno(), fd)]
     if not inherit_stdio:
         actions.append((os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0))
     words = [sys.executable, *_options(way, preload), _ROOT, str(fd), way, *(preload or ())]
     try:
-        pid = _spawned(words, env or {}, actions)
+        pid = spawned(words, env or {}, actions)
     except OSError:
         ours.close()
         raise
@@ -84,7 +84,8 @@ def start(
     return Started(pid, ours)
 
 
-def _spawned(words: list[str], env: Mapping[str, str], actions: Sequence[_Action]) -> int:
+def spawned(words: list[str], env: Mapping[str, str], actions: Sequence[Action]) -> int:
+    """Start a process that leads a session of its own; give its pid. Raises OSError."""
     if sys.platform in _STARTING_SESSIONS:
         try:
             return os.posix_spawn(words[0], words, env, file_actions=actions, setsid=True, setsigdef=_TO_DEFAULT)
@@ -92,6 +93,11 @@ def _spawned(words: list[str], env: Mapping[str, str], actions: Sequence[_Action
             # A Python that is built for old systems too does without, also on a new one: the launcher does it itself.
             pass
     return os.posix_spawn(words[0], words, env, file_actions=actions, setsigdef=_TO_DEFAULT)
+
+
+def preloading(program: str, words: Sequence[str]) -> list[str]:
+    """Give the command of an interpreter that has all that a script would have, and imports modules ahead of it."""
+    return [sys.executable, "-P", "-c", program, _ROOT, *words]
 
 
 def _options(way: str, preload: Sequence[str] | None) -> list[str]:

@@ -23,6 +23,9 @@ from scriptfleet.execution.program import HostRules, Place, Program
 from scriptfleet.execution.secret import SecretChain
 from scriptfleet.execution.shelf import Preload
 from scriptfleet.execution.workspace import SourceCache, Workspace
+from scriptfleet.late_log import late_log
+
+log = late_log("scriptfleet.engine")
 
 if TYPE_CHECKING:
     from scriptfleet.domain.run import RunRecord
@@ -194,6 +197,8 @@ def _own_folders(run: Assignment) -> list[Path]:
 def _preload(around: Surroundings, spec: JobSpec, program: Program) -> Preload:
     """Tell which warm interpreter fits: one for this very interpreter that runs a file, or none."""
     if spec.kind not in PYTHON_KINDS or spec.interpreter or program.argv[0] != sys.executable or spec.isolation:
+        if spec.warm:
+            log.warning("started_cold job=%s reason=%s runs it", spec.name, program.argv[0])
         return None
     # A job that names no modules is content with any interpreter that is warm: best the one that the worker keeps.
     return spec.preload or around.preload or () if spec.warm else around.preload

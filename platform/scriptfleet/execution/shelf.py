@@ -4,10 +4,13 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from scriptfleet.execution.launcher import Launcher, Line
 from scriptfleet.execution.launching import Started
+
+if TYPE_CHECKING:
+    from scriptfleet.execution.kept.keep import Keep
 
 #: A warm interpreter serves so many runs: what scripts leave in memory shared with it does not add up.
 RUNS_PER_WARM_SHIM: Final = 100
@@ -20,10 +23,26 @@ _MOST_IDLE: Final = max(8, 2 * (os.cpu_count() or 1))
 Preload = tuple[str, ...] | None
 
 
+class Source(Protocol):
+    """Where shims come from: a launcher of this process, or an interpreter that is kept between commands."""
+
+    def new_shim(self) -> Line:
+        """Have a shim forked and give the line to it. Raises EngineFailed."""
+
+    def start_ahead(self, started: Started | None = None) -> None:
+        """Have the first shim come, and go on meanwhile; a launcher that was ``started`` is used or ended."""
+
+    def prepare(self) -> None:
+        """Wait until the first shim is ready; what is wrong is told when it is wanted."""
+
+    def close(self) -> None:
+        """Need no more shims."""
+
+
 class Shelf:
     """Shims of one launcher: one for each run, and some idle ones."""
 
-    def __init__(self, launcher: Launcher, runs_per_shim: int | None = None) -> None:
+    def __init__(self, launcher: Source, runs_per_shim: int | None = None) -> None:
         self._launcher, self._runs_per_shim = launcher, runs_per_shim
         self._guard = threading.Lock()
         self._idle: list[Line] = []
@@ -40,6 +59,10 @@ class Shelf:
     def start_ahead(self, started: Started | None = None) -> None:
         """Start the launcher, or use one that was ``started``, without waiting until it is ready."""
         self._launcher.start_ahead(started)
+
+    def prepare(self) -> None:
+        """Wait until the first shim is ready."""
+        self._launcher.prepare()
 
     def give_back(self, line: Line, is_sound: bool) -> None:
         """Put a shim back; one that is broken, has served its time or is one too many is let go."""
@@ -88,13 +111,19 @@ class Shelves:
     """The cold shelf, and warm ones by what they have preloaded; replaced when installed packages change."""
 
     def __init__(
-        self, inherit_stdio: bool, env: dict[str, str], is_portable: bool = False, is_for_many: bool = False
+        self,
+        inherit_stdio: bool,
+        env: dict[str, str],
+        is_portable: bool = False,
+        is_for_many: bool = False,
+        keep: "Keep | None" = None,
     ) -> None:
         """``env`` is the environment in which warm interpreters import their modules.
 
+        With ``keep`` they stay when this process ends, and are used by the next.
         With ``is_portable`` shims do without what only Linux offers; with ``is_for_many`` cold ones share more memory.
         """
-        self._inherit, self._env, self._is_portable = inherit_stdio, env, is_portable
+        self._inherit, self._env, self._is_portable, self._keep = inherit_stdio, env, is_portable, keep
         self.cold = Shelf(Launcher(inherit_stdio, is_portable=is_portable, is_for_many=is_for_many))
         self._guard = threading.Lock()
         self._warm: dict[tuple[str, ...], Shelf] = {}
@@ -107,11 +136,12 @@ class Shelves:
         if preload is None:
             return self.cold
         with self._guard:
-            self._replace_if_changed()
+            if self._keep is None:
+                # One that is kept looks for itself.
+                self._replace_if_changed()
             if preload not in self._warm:
                 self._make_room()
-                launcher = Launcher(self._inherit, preload, self._env, self._is_portable)
-                self._warm[preload] = Shelf(launcher, RUNS_PER_WARM_SHIM)
+                self._warm[preload] = Shelf(self._warm_source(preload), RUNS_PER_WARM_SHIM)
             return self._warm[preload]
 
     def close(self) -> None:
@@ -119,6 +149,14 @@ class Shelves:
         with self._guard:
             for shelf in (self.cold, *self._warm.values()):
                 shelf.close()
+
+    def _warm_source(self, preload: tuple[str, ...]) -> Source:
+        if self._keep is None:
+            return Launcher(self._inherit, preload, self._env, self._is_portable)
+        # Few runs are warm.
+        from scriptfleet.execution.kept.launcher import KeptLauncher  # noqa: PLC0415
+
+        return KeptLauncher(preload, self._keep, self._is_portable)
 
     def _make_room(self) -> None:
         if len(self._warm) >= _MOST_WARM_SHELVES:

@@ -95,7 +95,19 @@ def test_completion_covers_every_verb(shell: str, capsys: pytest.CaptureFixture[
     "verb",
     sorted(
         set(VERBS)
-        - {"run", "completion", "schedule", "db", "definition", "workers", "dead", "queues", "token", *OF_HISTORY}
+        - {
+            "run",
+            "warm",
+            "completion",
+            "schedule",
+            "db",
+            "definition",
+            "workers",
+            "dead",
+            "queues",
+            "token",
+            *OF_HISTORY,
+        }
     ),
 )
 def test_every_verb_that_talks_to_the_fleet_takes_its_addresses(verb: str) -> None:

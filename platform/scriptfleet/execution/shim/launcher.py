@@ -37,18 +37,18 @@ def main(line_fd: int, way: str, modules: Sequence[str] = ()) -> NoReturn:
     is_portable = way == "portable"
     line = socket(AF_UNIX, SOCK_STREAM, 0, line_fd)
     os.set_inheritable(line_fd, False)
-    _close_others(line_fd)
-    _lead_session()
+    close_others({line_fd})
+    lead_session()
     os.chdir("/")
     if not is_portable:
         become_subreaper()
-    _ignore_terminal_signals()
+    ignore_terminal_signals()
     if not sys.flags.isolated:
         _import_and_tell(line, modules)
-    ends = _ends_of_children(is_portable)
+    ends = ends_of_children(is_portable)
     if way == "many":
         _rehearse(ends)
-    wake_read = _wake_on_child()
+    wake_read = wake_on_child()
     shims: set[int] = set()
     poller = select.poll()
     poller.register(line_fd, select.POLLIN)
@@ -57,7 +57,7 @@ def main(line_fd: int, way: str, modules: Sequence[str] = ()) -> NoReturn:
         ready = {fd for fd, _ in poller.poll()}
         if wake_read in ready:
             os.read(wake_read, 4096)
-            _reap(shims)
+            reap(shims)
         if line_fd in ready:
             fd = _next_descriptor(line)
             if fd is None:
@@ -66,13 +66,13 @@ def main(line_fd: int, way: str, modules: Sequence[str] = ()) -> NoReturn:
             shims.add(_fork_shim(fd, line, ends, is_portable))
 
 
-def _close_others(line_fd: int) -> None:
+def close_others(kept: set[int]) -> None:
     """Close what whoever started the worker left open: it is neither ours nor the scripts'."""
     try:
         there = {int(name) for name in os.listdir("/dev/fd")}
     except OSError:
         there = set(range(os.sysconf("SC_OPEN_MAX")))
-    for fd in there - {*_STANDARD_DESCRIPTORS, line_fd}:
+    for fd in there - {*_STANDARD_DESCRIPTORS, *kept}:
         try:
             os.close(fd)
         except OSError:
@@ -80,7 +80,8 @@ def _close_others(line_fd: int) -> None:
             continue
 
 
-def _lead_session() -> None:
+def lead_session() -> None:
+    """Leave the session, and so the terminal, of who started this process."""
     # Done already where the system starts processes so.
     if os.getsid(0) != os.getpid():
         os.setsid()
@@ -114,7 +115,7 @@ def _be_shim(fd: int, line: socket, ends: Ends, is_portable: bool) -> NoReturn:
         os._exit(code)
 
 
-def _reap(shims: set[int]) -> None:
+def reap(shims: set[int]) -> None:
     """Collect shims that ended. When one died by violence its run comes to us, and is ended here."""
     while True:
         try:
@@ -147,7 +148,8 @@ def _rehearse(ends: Ends) -> None:
     gc.freeze()
 
 
-def _ends_of_children(is_portable: bool) -> Ends:
+def ends_of_children(is_portable: bool) -> Ends:
+    """Give what tells shims, which are forked from here, of their ends."""
     # A Python-level handler, which shims inherit, is what makes the kernel's signal write to the wake-up pipe.
     signals.signal(signals.SIGCHLD, lambda *_: None)
     # Who started the worker, or a module that was preloaded, may have blocked it.
@@ -155,14 +157,15 @@ def _ends_of_children(is_portable: bool) -> Ends:
     return ends_below(is_portable)
 
 
-def _wake_on_child() -> int:
+def wake_on_child() -> int:
+    """Give a descriptor that can be read once a child of this process has ended."""
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signals.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
     return wake_read
 
 
-def _ignore_terminal_signals() -> None:
-    # Ctrl-C goes to the worker or the command line, which decide; the line's end tells this process.
+def ignore_terminal_signals() -> None:
+    """Leave Ctrl-C to the worker or the command line, which decide; the line's end tells this process."""
     signals.signal(signals.SIGINT, signals.SIG_IGN)
     signals.signal(signals.SIGQUIT, signals.SIG_IGN)

@@ -95,6 +95,7 @@ def _shut_down(code: int) -> int:
 
 
 def _put_back(argv: Sequence[str], env: dict[str, str]) -> None:
+    _new_path(os.path.dirname(argv[0]), dict(os.environ), env)
     os.environ.clear()
     os.environ.update(env)
     signal.set_wakeup_fd(-1)
@@ -104,27 +105,49 @@ def _put_back(argv: Sequence[str], env: dict[str, str]) -> None:
     for signum in _IGNORED:
         signal.signal(signum, signal.SIG_IGN)
     sys.argv = list(argv)
-    sys.path[:0] = [os.path.dirname(argv[0]), *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
     _new_streams(bool(env.get("PYTHONUNBUFFERED")))
     _new_random_state()
+
+
+def _new_path(folder: str, before: dict[str, str], env: dict[str, str]) -> None:
+    """Have modules sought where a fresh interpreter would; ``before`` is the environment that this one began in."""
+    path, own, was_said = list(sys.path), sys.argv[1], set(_said_path(before))
+    if own in path:
+        # Where this package lies was added last, by our own words.
+        del path[len(path) - 1 - path[::-1].index(own)]
+    path = [one for one in path if one not in was_said]
+    is_safe = bool(env.get("PYTHONSAFEPATH"))
+    sys.path[:] = [*([] if is_safe else [folder]), *dict.fromkeys([*_said_path(env), *path])]
+
+
+def _said_path(env: dict[str, str]) -> list[str]:
+    said = env.get("PYTHONPATH", "")
+    # An empty part is the working folder.
+    return [os.path.abspath(part) for part in said.split(os.pathsep)] if said else []
 
 
 def _new_streams(is_unbuffered: bool) -> None:
     """Open the standard streams anew, as the interpreter does at its start: see PYTHONUNBUFFERED."""
     size = 0 if is_unbuffered else -1
+    # As this interpreter found them for its own, by locale and PYTHONIOENCODING; one without its own streams has none.
+    (encoding, errors), (told, _) = _text_of(sys.__stdout__), _text_of(sys.__stderr__)
     made = {
-        "stdin": io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), "utf-8"),
-        "stdout": _writer(1, size, "strict", is_unbuffered),
-        "stderr": _writer(2, size, "backslashreplace", True),
+        "stdin": io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding, errors),
+        "stdout": _writer(1, size, encoding, errors, is_unbuffered),
+        "stderr": _writer(2, size, told, "backslashreplace", True),
     }
     for name, stream in made.items():
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 
 
-def _writer(fd: int, size: int, errors: str, is_direct: bool) -> io.TextIOWrapper:
+def _text_of(stream: Any) -> tuple[str, str]:
+    return ("utf-8", "strict") if stream is None else (stream.encoding, stream.errors)
+
+
+def _writer(fd: int, size: int, encoding: str, errors: str, is_direct: bool) -> io.TextIOWrapper:
     raw: Any = io.FileIO(fd, "w", closefd=False)
-    return io.TextIOWrapper(raw if size == 0 else io.BufferedWriter(raw), "utf-8", errors, write_through=is_direct)
+    return io.TextIOWrapper(raw if size == 0 else io.BufferedWriter(raw), encoding, errors, write_through=is_direct)
 
 
 def _new_random_state() -> None:

@@ -1,0 +1,1 @@
+"""Warm interpreters that stay between commands: their folder and names; finding, starting, showing, ending them."""
