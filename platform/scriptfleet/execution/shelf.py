@@ -4,13 +4,31 @@ import os
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from scriptfleet.execution.launcher import Launcher, Line
 from scriptfleet.execution.launching import Started
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from scriptfleet.execution.kept.keep import Keep
+
+    class Source(Protocol):
+        """Where shims come from: a launcher of this process, or an interpreter that is kept between commands."""
+
+        def new_shim(self) -> Line:
+            """Have a shim forked and give the line to it. Raises EngineFailed."""
+
+        def start_ahead(self, started: Started | None = None) -> None:
+            """Have the first shim come, and go on meanwhile; a launcher that was ``started`` is used or ended."""
+
+        def prepare(self) -> None:
+            """Wait until the first shim is ready; what is wrong is told when it is wanted."""
+
+        def close(self) -> None:
+            """Need no more shims."""
+
 
 #: A warm interpreter serves so many runs: what scripts leave in memory shared with it does not add up.
 RUNS_PER_WARM_SHIM: Final = 100
@@ -23,26 +41,10 @@ _MOST_IDLE: Final = max(8, 2 * (os.cpu_count() or 1))
 Preload = tuple[str, ...] | None
 
 
-class Source(Protocol):
-    """Where shims come from: a launcher of this process, or an interpreter that is kept between commands."""
-
-    def new_shim(self) -> Line:
-        """Have a shim forked and give the line to it. Raises EngineFailed."""
-
-    def start_ahead(self, started: Started | None = None) -> None:
-        """Have the first shim come, and go on meanwhile; a launcher that was ``started`` is used or ended."""
-
-    def prepare(self) -> None:
-        """Wait until the first shim is ready; what is wrong is told when it is wanted."""
-
-    def close(self) -> None:
-        """Need no more shims."""
-
-
 class Shelf:
     """Shims of one launcher: one for each run, and some idle ones."""
 
-    def __init__(self, launcher: Source, runs_per_shim: int | None = None) -> None:
+    def __init__(self, launcher: "Source", runs_per_shim: int | None = None) -> None:
         self._launcher, self._runs_per_shim = launcher, runs_per_shim
         self._guard = threading.Lock()
         self._idle: list[Line] = []
@@ -150,7 +152,7 @@ class Shelves:
             for shelf in (self.cold, *self._warm.values()):
                 shelf.close()
 
-    def _warm_source(self, preload: tuple[str, ...]) -> Source:
+    def _warm_source(self, preload: tuple[str, ...]) -> "Source":
         if self._keep is None:
             return Launcher(self._inherit, preload, self._env, self._is_portable)
         # Few runs are warm.
