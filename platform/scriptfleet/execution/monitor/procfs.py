@@ -15,10 +15,14 @@ from scriptfleet.execution.monitor.tree import IoBytes, ProcessFacts, Reading
 
 #: Where there are clocks as well.
 PROC: Final = "/proc"
+#: CPUCLOCK_SCHED of a process: its number inverted, shifted by three, plus two.
+_PROCESS_CLOCK: Final = 2
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 #: What a look at those that moved can miss: one that got its number before the look and its place after it, an orphan
 #: that came to one which sleeps, memory that the kernel takes from or gives to one that sleeps.
 _WALK_EVERY: Final = 20
+#: Most files are shorter than this, for which Python has memory at hand.
+_AT_FIRST: Final = 448
 _AT_ONCE: Final = 65_536
 _TICK_SECONDS: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 #: Fields of /proc/<pid>/stat, counted after the command's closing parenthesis (proc(5) numbers them from 1, less 3).
@@ -36,8 +40,7 @@ class ProcessReader:
     def __init__(self, pid: int, proc: str = PROC) -> None:
         self.pid = pid
         self._folder = f"{proc}/{pid}"
-        # CPUCLOCK_SCHED of a process: its number inverted, shifted by three, plus two.
-        self._clock = (~pid << 3) | 2 if proc == PROC else None
+        self._clock = (~pid << 3) | _PROCESS_CLOCK if proc == PROC else None
         self._children: KeptListing | None = None
         self._io: KeptFile | None = None
         self._io_said = b""
@@ -61,7 +64,7 @@ class ProcessReader:
         # Before all else: what the process does from here on, it does at a later time of this clock.
         cpu = self.cpu_seconds()
         try:
-            fields = os.pread(self._stat, 2048, 0).rsplit(b")", 1)[1].split()
+            fields = os.pread(self._stat, _AT_FIRST, 0).rpartition(b")")[2].split(None, _THREADS + 1)
             resident = self._resident_bytes()
         except (OSError, IndexError):
             return None
@@ -85,7 +88,7 @@ class ProcessReader:
     def facts(self) -> ProcessFacts | None:
         """Give what is told of it, or None when the process is gone."""
         try:
-            head, _, rest = os.pread(self._stat, 2048, 0).rpartition(b")")
+            head, _, rest = os.pread(self._stat, _AT_FIRST, 0).rpartition(b")")
             fields = rest.split()
             age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[_BEGAN]) * _TICK_SECONDS
             arguments = _beginning(f"{self._folder}/cmdline")
@@ -235,10 +238,11 @@ def _beginning(path: str) -> bytes:
 
 def read_whole(fd: int) -> bytes:
     """Give a file's content through a descriptor that was opened once."""
-    content = os.pread(fd, _AT_ONCE, 0)
-    # The kernel gives about a page at a time: less than half of one was all.
-    while len(content) > _PAGE_BYTES // 2 and (more := os.pread(fd, _AT_ONCE, len(content))):
-        content += more
+    content = os.pread(fd, _AT_FIRST, 0)
+    if len(content) == _AT_FIRST:
+        # The kernel gives about a page at a time.
+        while more := os.pread(fd, _AT_ONCE, len(content)):
+            content += more
     return content
 
 
@@ -263,15 +267,12 @@ class TreeReader:
         A process whose CPU clock stands still has done nothing: it has started no other, taken no memory, waited for
         none. Its last reading holds. Of those that moved, while nothing was started on this machine, memory alone is
         read. Now and then, and when one is gone, all are walked: memory may also be taken from one that sleeps.
+        As long as nothing has changed the very same readings are given.
         """
         self._unwalked += 1
-        if self._unwalked > _WALK_EVERY or not self._last or not self._read_moved():
-            self._unwalked = 0
-            self._newest = self._machine.read()
-            self._last = self._walk(self._top.read())
-            for gone in self._readers.keys() - self._last.keys():
-                self._forget(gone)
-            self._look_at_ended()
+        moved = self._moved() if self._last and self._unwalked <= _WALK_EVERY else None
+        if moved is None or (moved and not self._read_moved(moved)):
+            self._read_all()
         return self._last
 
     def ended_io(self) -> IoBytes | None:
@@ -304,14 +305,22 @@ class TreeReader:
         else:
             self._ended.look()
 
-    def _read_moved(self) -> bool:
-        """Read anew the processes that have run since the last reading; give False when one is gone."""
-        clocks = {pid: self._readers[pid].cpu_seconds() for pid in self._last}
-        if self._has_clocks and None in clocks.values():
-            return False
-        moved = {pid: cpu for pid, cpu in clocks.items() if cpu is None or cpu != self._last[pid].cpu_seconds}
-        if not moved:
-            return True
+    def _moved(self) -> dict[int, float | None] | None:
+        """Give the processes that have run since the last reading, with their CPU time; None when one is gone."""
+        if not self._has_clocks:
+            return dict.fromkeys(self._last)
+        moved: dict[int, float | None] = {}
+        try:
+            for pid, last in self._last.items():
+                cpu = time.clock_gettime((~pid << 3) | _PROCESS_CLOCK)
+                if cpu != last.cpu_seconds:
+                    moved[pid] = cpu
+        except OSError:
+            return None
+        return moved
+
+    def _read_moved(self, moved: Mapping[int, float | None]) -> bool:
+        """Read processes anew; give False when one is gone."""
         newest = self._machine.read()
         if not newest or newest != self._newest:
             self._newest = newest
@@ -319,6 +328,16 @@ class TreeReader:
         readings = {pid: self._readers[pid].read_again(self._last[pid], cpu) for pid, cpu in moved.items()}
         self._last = {**self._last, **{pid: reading for pid, reading in readings.items() if reading is not None}}
         return None not in readings.values()
+
+    def _read_all(self) -> None:
+        self._unwalked = 0
+        self._newest = self._machine.read()
+        found, ended_before = self._walk(self._top.read()), self.ended_io()
+        for gone in self._readers.keys() - found.keys():
+            self._forget(gone)
+        self._look_at_ended()
+        if found != self._last or self.ended_io() != ended_before:
+            self._last = found
 
     def _follow(self, moved: Iterable[int]) -> bool:
         """Read processes that may have started others, and those; give False when one is gone."""

@@ -60,6 +60,8 @@ class Sampler:
         with self._guard:
             self._live.add(id(watched))
             self._push(watched, run.started_at, time.monotonic())
+            if self._due[0].watched is watched:
+                self._tell()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._loop, name="sampler", daemon=True)
                 self._thread.start()
@@ -82,8 +84,6 @@ class Sampler:
         interval = self._interval_at(now - started_at)
         due = _Due(now + interval, next(self._numbers), now + interval * (1 - _EARLY), watched, started_at)
         heapq.heappush(self._due, due)
-        if self._due[0].watched is watched:
-            self._tell()
 
     def _interval_at(self, age: float) -> float:
         usual = self._interval

@@ -21,19 +21,23 @@ class Snapshots:
         self._run, self._tree = run, tree
         #: The largest so far, the latest of equal ones.
         self.kept: ProcessTree | None = None
+        self._kept_of: Mapping[int, Reading] | None = None
         #: What commands were shown as last time, by their process.
         self._commands: dict[int, tuple[ProcessFacts, str]] = {}
 
     def consider(self, seconds: float, readings: Mapping[int, Reading]) -> None:
         """Take one to keep when it is due."""
-        count = len(readings)
+        if self.is_due(seconds, readings):
+            self.kept, self._kept_of = self.take(seconds, readings), readings
+
+    def is_due(self, seconds: float, readings: Mapping[int, Reading]) -> bool:
+        """Tell whether one is to be kept. Of processes that have not run since it would show no more than their age."""
         if self.kept is None:
-            is_due = seconds >= _FIRST_SECONDS
-        else:
-            wait = _GROWN_SECONDS if count > self.kept.count else _SAME_SECONDS
-            is_due = count >= self.kept.count and seconds - self.kept.seconds >= wait
-        if is_due:
-            self.kept = self.take(seconds, readings)
+            return seconds >= _FIRST_SECONDS
+        count = len(readings)
+        if readings is self._kept_of or count < self.kept.count:
+            return False
+        return seconds - self.kept.seconds >= (_GROWN_SECONDS if count > self.kept.count else _SAME_SECONDS)
 
     def take(self, seconds: float, readings: Mapping[int, Reading]) -> ProcessTree:
         """Take one: of many processes the largest. ``seconds`` are since the start of the run."""

@@ -20,11 +20,14 @@ _MIB: Final = 1024 * 1024
 _FILES_EVERY: Final = 10
 _SHORTEST_INTERVAL: Final = 0.02
 _NOTHING_REFUSED: Final = Refusals()
+#: Readings at which nothing had run are counted when so many have come: what is done at once costs a tenth.
+_MOST_STILL: Final = 50
 
 
 class _Sums(NamedTuple):
     """Readings of all processes added up."""
 
+    processes: int
     resident: int
     threads: int
     cpu_seconds: float
@@ -41,10 +44,16 @@ class Watched:
         self._last_at, self._last_cpu = run.started_at, 0.0
         self._pids: set[int] = set()
         self._io: IoBytes | None = None
-        self._readings_summed: Mapping[int, Reading] | None = None
-        self._sums = _Sums(0, 0, 0.0, None)
+        #: The newest readings, their sums, and the moments since at which they were still the same.
+        self._last: Mapping[int, Reading] | None = None
+        self._sums = _Sums(0, 0, 0, 0.0, None)
+        self._still: list[float] = []
+        #: Those after which open files were counted last.
+        self._files_of: Mapping[int, Reading] | None = None
+        #: Whether more than its processes tells of the run: then no reading is like the one before.
+        self._has_others = run.group is not None or gpus is not None
         self.snapshots = Snapshots(run, tree)
-        self.curve = Curve()
+        self._curve = Curve()
         self.cpu_max: float | None = None
         self.cpu_min: float | None = None
         self.rss_max_bytes: int | None = None
@@ -53,6 +62,13 @@ class Watched:
         self.processes = self.threads = self.files = 0
         self._first = first
         self.gpu = GpuPeak(gpus)
+
+    @property
+    def curve(self) -> Curve:
+        """What was read so far. From any thread."""
+        with self._lock:
+            self._catch_up()
+        return self._curve
 
     @property
     def rss_avg_bytes(self) -> float | None:
@@ -105,31 +121,61 @@ class Watched:
         """Take no more readings. Ending what strayed may last: whoever is about to read need not wait for that."""
         with self._lock:
             was_open, self._is_open = self._is_open, False
+            self._catch_up()
         if was_open:
             self._tree.close()
 
     def _read(self) -> None:
-        group = self._run.group
         before = time.monotonic()
         readings = self._tree.read()
-        now = (before + time.monotonic()) / 2
-        # The very same readings as last time say that nothing has moved.
-        if readings is not self._readings_summed:
-            self._readings_summed, self._sums = readings, self._sums_of(readings)
-        resident, threads, of_readings, io = self._sums
-        # What has ended and was not waited for yet holds no memory: a reading of that alone is none.
-        if not resident:
+        if self._is_as_before(before, readings):
+            self._still.append(before)
+            if len(self._still) >= _MOST_STILL:
+                self._catch_up()
             return
+        self._catch_up()
+        now = (before + time.monotonic()) / 2
+        if readings is not self._last:
+            self._last, self._sums = readings, self._sums_of(readings)
+        # What has ended and was not waited for yet holds no memory: a reading of that alone is none.
+        if self._sums.resident:
+            self._take(now, readings)
+
+    def _is_as_before(self, now: float, readings: Mapping[int, Reading]) -> bool:
+        """Tell whether nothing has run since the last reading, and nothing but the same numbers is due."""
+        if readings is not self._last or self._has_others or not self._sums.resident:
+            return False
+        is_counting = readings is not self._files_of and self._is_counting_files(len(self._still))
+        return not is_counting and not self.snapshots.is_due(now - self._run.started_at, readings)
+
+    def _catch_up(self) -> None:
+        """Count the readings at which nothing had run."""
+        still, self._still = self._still, []
+        for now in still:
+            self._note(now, self._sums.cpu_seconds)
+
+    def _take(self, now: float, readings: Mapping[int, Reading]) -> None:
+        group = self._run.group
         cpu = group.cpu_seconds() if group else None
         if cpu is None:
-            cpu = of_readings
-        percent = self._interval(now, cpu)
-        self._add(resident, len(readings), threads)
+            cpu = self._sums.cpu_seconds
+        if self._is_counting_files():
+            self.files, self._files_of = max(self.files, self._tree.open_files()), readings
+        self._note(now, cpu)
         self.gpu.add(readings.keys())
+        self.snapshots.consider(round(now - self._run.started_at, 3), readings)
+        self._enforce(cpu, self._refusals(group, readings))
+
+    def _note(self, now: float, cpu: float) -> None:
+        """Count one reading."""
+        processes, resident, threads, _, io = self._sums
+        percent = self._interval(now, cpu)
+        self._add(resident, processes, threads)
         seconds = round(now - self._run.started_at, 3)
-        self.curve.add(Sample(seconds, round(percent, 1), round(resident / _MIB, 2), len(readings), *(io or ())))
-        self.snapshots.consider(seconds, readings)
-        self._enforce(cpu, resident, len(readings), self._refusals(group, readings))
+        self._curve.add(Sample(seconds, round(percent, 1), round(resident / _MIB, 2), processes, *(io or ())))
+
+    def _is_counting_files(self, uncounted: int = 0) -> bool:
+        return (self._readings + uncounted) % _FILES_EVERY == 0
 
     def _sums_of(self, readings: Mapping[int, Reading]) -> _Sums:
         resident, threads, cpu = 0, 0, 0.0
@@ -137,7 +183,7 @@ class Watched:
             resident += one.rss_bytes
             threads += one.threads
             cpu += one.cpu_seconds + one.reaped_seconds
-        return _Sums(resident, threads, cpu, self._io_so_far(readings))
+        return _Sums(len(readings), resident, threads, cpu, self._io_so_far(readings))
 
     def _io_so_far(self, readings: Mapping[int, Reading]) -> IoBytes | None:
         """Add up what was read and written; None where that of any part may not be seen."""
@@ -175,8 +221,6 @@ class Watched:
         self.rss_min_bytes = resident if self.rss_min_bytes is None else min(self.rss_min_bytes, resident)
         self.processes = max(self.processes, processes)
         self.threads = max(self.threads, threads)
-        if self._readings % _FILES_EVERY == 1:
-            self.files = max(self.files, self._tree.open_files())
 
     def _refusals(self, group: RunGroup | None, readings: Mapping[int, Reading]) -> Refusals:
         """Ask the kernel what it refused. A run without limits may meet those of others: then one of it is gone."""
@@ -187,8 +231,8 @@ class Watched:
         is_limited = limits.memory_mb is not None or limits.processes is not None
         return group.refusals() if is_limited or gone else _NOTHING_REFUSED
 
-    def _enforce(self, cpu: float, resident: int, processes: int, refused: Refusals) -> None:
-        limits = self._run.limits
+    def _enforce(self, cpu: float, refused: Refusals) -> None:
+        limits, processes, resident = self._run.limits, self._sums.processes, self._sums.resident
         if refused.oom_kills or (limits.memory_mb is not None and resident > limits.memory_mb * _MIB):
             self._run.stop(StopReason.MEMORY, 0.0)
         elif limits.cpu_seconds is not None and cpu > limits.cpu_seconds:
