@@ -17,6 +17,8 @@ from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.run_store import RunFilter, RunRow
 
 _OFFERED: Final = 20
+#: Changes are shown from here on, and from there on without a decimal place.
+_SHOWN_PERCENT, _WHOLE_PERCENT = 0.05, 10
 _Id = Annotated[str, Query(max_length=64)]
 
 
@@ -62,13 +64,18 @@ def _row(found: Difference) -> dict[str, Any]:
     relative = found.relative
     is_measure = found.name in MEASURES
     values = [shown.value_text(value) for value in (found.left, found.right)]
-    change = "" if relative is None else f"{relative * 100:+.0f} %"
     return {
         "name": shown.printable(found.name),
         "left": values[0],
         "right": values[1],
         "unit": shown.unit_of(found.name) if is_measure else "",
-        "change": change,
+        "change": "" if relative is None else _percent(100 * relative),
         "direction": "" if not relative else "more" if relative > 0 else "less",
         "size": abs(relative or 0.0),
     }
+
+
+def _percent(change: float) -> str:
+    if abs(change) < _SHOWN_PERCENT:
+        return "0 %"
+    return f"{change:+.0f} %" if abs(change) >= _WHOLE_PERCENT else f"{change:+.1f} %"

@@ -1,5 +1,6 @@
 // Draws curves: each element with data-curve holds seconds, then a list for each series.
 "use strict";
+const HEIGHT = 190;
 const seriesOf = (element) => element.dataset.names ? JSON.parse(element.dataset.names) : null;
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 // The service says below zero where a line is broken, and null where it has no point: the chart calls these null and undefined.
@@ -20,6 +21,15 @@ const drawMarks = (chart, marks) => {
 const axis = (label) => ({
   stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 },
   label, labelSize: 18, size: 58, font: "12px system-ui", labelFont: "12px system-ui",
+});
+// Moments as all pages write them, in UTC; a day is said where it begins.
+const moment = (seconds) => new Date(seconds * 1000).toISOString().replace("T", " ");
+const stamps = (chart, moments, at, space, step) => moments.map((seconds, place) => {
+  const text = moment(seconds);
+  if (step >= 86400) return text.slice(0, 10);
+  const clock = text.slice(11, step < 60 ? 19 : 16);
+  const isNewDay = !place || text.slice(0, 10) !== moment(moments[place - 1]).slice(0, 10);
+  return isNewDay ? `${clock}\n${text.slice(0, 10)}` : clock;
 });
 
 class Curves {
@@ -79,12 +89,12 @@ class Curves {
         value: (chart, value) => (value === null || value === undefined ? "–" : value.toLocaleString()),
       }));
       const options = {
-        width: this.width(place), height: 190, series: [isTrend ? { label: "From" } : { label: "Seconds", value: (chart, value) => (value === null ? "–" : value.toFixed(2)) }, ...series],
+        width: this.width(place), height: HEIGHT, series: [isTrend ? { label: "From (UTC)", value: (chart, value) => (value === null ? "–" : moment(value).slice(0, 19)) } : { label: "Seconds", value: (chart, value) => (value === null ? "–" : value.toFixed(2)) }, ...series],
         hooks: { draw: [(chart) => drawMarks(chart, marks)] },
         bands: isTrend ? [{ series: [2, 1], fill: colour("--second") + "22" }] : [],
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
         scales: { x: { time: isTrend }, y: { range: (chart, low, high) => [0, isTrend ? high * 1.1 || 1 : Math.max(1, high * 1.1)] } },
-        axes: [{ ...axis(isTrend ? "" : "seconds"), size: 34 }, axis(label)], cursor: { drag: { x: true, y: false } },
+        axes: [{ ...axis(isTrend ? "UTC" : "seconds"), ...(isTrend ? { size: 46, space: 84, values: stamps } : { size: 34 }) }, axis(label)], cursor: { drag: { x: true, y: false } },
       };
       this.charts.push(new uPlot(options, this.values(lines), place));
     }
@@ -95,7 +105,7 @@ class Curves {
   resize() {
     for (const chart of this.charts) {
       const width = this.width(chart.root.parentElement);
-      if (Math.abs(chart.width - width) > 1) chart.setSize({ width, height: 190 });
+      if (Math.abs(chart.width - width) > 1) chart.setSize({ width, height: HEIGHT });
     }
   }
   clear() { for (const chart of this.charts) chart.destroy(); this.charts = []; this.element.replaceChildren(); }
