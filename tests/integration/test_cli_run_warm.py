@@ -74,18 +74,32 @@ def _another_posture() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
-@pytest.mark.parametrize("env", [{}, {"PYTHONPATH": "../lib:", "PYTHONSAFEPATH": "1"}, {"PYTHONIOENCODING": "latin-1"}])
-def test_a_warm_script_finds_what_a_cold_one_of_the_same_command_finds(home: Home, env: dict[str, str]) -> None:
+def test_a_warm_script_finds_what_a_cold_one_of_the_same_command_finds(home: Home) -> None:
     for posture in (None, _another_posture):
-        cold = _facts(home, posture=posture, **env)
-        first, second = (_facts(home, "--warm", posture=posture, **env) for _ in range(2))
-        assert first == cold
-        assert second == cold
+        cold = _facts(home, posture=posture)
+        assert [_facts(home, "--warm", posture=posture) for _ in range(2)] == [cold, cold]
     # A command that would hand down something else finds none of another's.
     assert sorted(one["runs"] for one in home.kept()) == [2, 2]
 
 
-@pytest.mark.parametrize("options", [["--env", "WANTED=1"], ["--clean-env"], ["--exclude-env", "OTHER"]])
+def test_what_the_environment_says_to_an_interpreter_holds_for_a_warm_one(home: Home) -> None:
+    env = {"PYTHONPATH": "../lib:", "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "latin-1"}
+
+    assert _facts(home, "--warm", **env) == _facts(home, **env)
+
+
+def test_a_folder_of_modules_that_came_later_is_found(home: Home) -> None:
+    later = home.path / "later"
+    code = "import found_later; print('found')"
+    assert home.warm(code, PYTHONPATH=str(later)).returncode == 1
+    later.mkdir()
+    (later / "found_later.py").write_text("")
+
+    assert home.warm(code, PYTHONPATH=str(later)).stdout == "found\n"
+    assert [one["runs"] for one in home.kept()] == [2]
+
+
+@pytest.mark.parametrize("options", [["--env", "WANTED=1"], ["--clean-env"]])
 def test_modules_are_imported_in_the_environment_of_the_script(home: Home, options: list[str]) -> None:
     (home.path / "reads.py").write_text("import os\nfound = os.environ.get('WANTED'), os.environ.get('OTHER')\n")
     code = "import os; import reads; print(reads.found == (os.environ.get('WANTED'), os.environ.get('OTHER')))"
@@ -143,6 +157,17 @@ def test_one_that_is_frozen_is_ended_and_followed_by_another(home: Home) -> None
 
     assert (result.stdout, result.returncode) == ("ran\n", 0)
     assert "did not answer" in result.stderr
+    eventually(lambda: not is_alive(frozen))
+
+
+def test_one_that_is_frozen_is_seen_and_can_be_ended(home: Home) -> None:
+    home.warm("pass")
+    frozen = home.pid()
+    os.kill(frozen, signal.SIGSTOP)
+
+    assert [(one["pid"], one["is_answering"]) for one in home.kept()] == [(frozen, False)]
+    assert "does not answer" in scriptfleet("warm", "ls", home=home.path).stdout
+    assert scriptfleet("warm", "stop", str(frozen), home=home.path).stdout == f"{frozen}  ended\n"
     eventually(lambda: not is_alive(frozen))
 
 
@@ -253,6 +278,17 @@ def test_a_run_is_charged_its_own_cost_and_not_that_of_the_import(home: Home) ->
         result = home.warm("import heavy", "--preload", "heavy", "--json", PYTHONPATH=str(home.path))
         metrics = json.loads(result.stdout)["metrics"]
         assert metrics["user_time_seconds"] + metrics["system_time_seconds"] < 0.3
+
+
+@pytest.mark.parametrize("code", ["import os; os._exit(3)", "raise ValueError('no')", "import sys; sys.exit(3)"])
+def test_a_module_that_ends_its_interpreter_is_told(home: Home, code: str) -> None:
+    (home.path / "ends.py").write_text(code)
+
+    result = home.warm("print('never')", "--preload", "ends", PYTHONPATH=str(home.path))
+
+    assert (result.returncode, result.stdout) == (125, "")
+    assert "cannot preload ends: " in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(

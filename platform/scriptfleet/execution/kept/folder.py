@@ -4,26 +4,23 @@ All that is done in it is done by that descriptor: what was looked at is what is
 addresses of sockets stay below the 108 bytes that the kernel takes.
 """
 
-import array
 import fcntl
 import os
 import stat
 import threading
 import time
-from _socket import AF_UNIX, SOCK_STREAM, SOL_SOCKET, socket
+from _socket import AF_UNIX, SOCK_STREAM, socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from scriptfleet.execution.launcher import Unkept
-from scriptfleet.execution.shim.kept_words import CREDENTIALS_BYTES
+from scriptfleet.execution.shim.peer import peer_of
 
 #: Of a socket's name; other files are locks, or sockets on their way.
 NAME_LENGTH: Final = 32
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-#: Linux alone has it.
-_SO_PEERCRED: Final = 17
 _CONNECT_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.02
 
@@ -107,12 +104,6 @@ class Folder:
             self.path.mkdir(mode=0o700)
         except FileExistsError:
             return
-
-
-def peer_of(connection: socket) -> tuple[int, int]:
-    """Give process and user of who listens; the process is 0 where it is outside this one's namespace."""
-    credentials = array.array("i", connection.getsockopt(SOL_SOCKET, _SO_PEERCRED, CREDENTIALS_BYTES))
-    return credentials[0], credentials[1]
 
 
 def is_stopped(connection: socket) -> bool:

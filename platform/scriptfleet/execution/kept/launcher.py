@@ -8,12 +8,13 @@ from typing import Final
 
 from scriptfleet.domain.value import replace
 from scriptfleet.errors import EngineFailed
-from scriptfleet.execution.kept.folder import Folder, is_stopped, peer_of
+from scriptfleet.execution.kept.folder import Folder, is_stopped
 from scriptfleet.execution.kept.keep import Keep
 from scriptfleet.execution.kept.key import import_environment, name_of
 from scriptfleet.execution.launcher import IMPORT_SECONDS, Line, Unkept, greeted
 from scriptfleet.execution.launching import Started
 from scriptfleet.execution.shim.kept_words import RUN
+from scriptfleet.execution.shim.peer import peer_of, standing_of_peer
 from scriptfleet.execution.shim.posture import standing
 from scriptfleet.late_log import late_log
 
@@ -130,7 +131,7 @@ def _asked(folder: Folder, name: str) -> socket | None:
 
 def _is_alike(connection: socket) -> bool:
     try:
-        return standing(peer_of(connection)[0]) == standing()
+        return standing_of_peer(connection) == standing()
     except OSError:
         # Gone, or in another container.
         return False

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 from scriptfleet.domain.value import value
 from scriptfleet.errors import EngineFailed
-from scriptfleet.execution.kept.folder import Folder, peer_of
+from scriptfleet.execution.kept.folder import Folder, is_stopped
 from scriptfleet.execution.launcher import Line, Unkept
 from scriptfleet.execution.shim.kept_words import ASK, STOP
+from scriptfleet.execution.shim.peer import peer_of
 from scriptfleet.late_log import late_log
 
 log = late_log("scriptfleet.engine")
@@ -94,6 +95,8 @@ def _connected(folder: Folder, name: str) -> socket | None:
 
 
 def _answer(connection: socket, word: bytes) -> dict[str, Any] | None:
+    if is_stopped(connection):
+        return None
     try:
         connection.sendall(word)
         return Line(connection).receive(_ANSWER_SECONDS)

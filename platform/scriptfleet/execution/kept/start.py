@@ -3,7 +3,7 @@
 import os
 from _socket import socketpair
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 from scriptfleet.errors import EngineFailed
 from scriptfleet.execution import launching
@@ -28,14 +28,11 @@ def start(folder: Folder, name: str, way: str, modules: Sequence[str], keep: Kee
     """
     started = _started(folder, name, way, modules, keep)
     try:
-        trouble = _trouble(Line(started.line), modules, keep)
+        _await(Line(started.line), modules, keep)
     except BaseException:
         # Also when a person will not wait.
         started.end()
         raise
-    if trouble:
-        started.end()
-        raise EngineFailed(trouble)
     started.line.close()
 
 
@@ -62,10 +59,23 @@ def _started(folder: Folder, name: str, way: str, modules: Sequence[str], keep: 
     return launching.Started(pid, ours)
 
 
-def _trouble(line: Line, modules: Sequence[str], keep: Keep) -> str:
+def _await(line: Line, modules: Sequence[str], keep: Keep) -> None:
+    what = ", ".join(modules) or "nothing"
     try:
         ready = line.receive(_LONG_SECONDS)
     except EngineFailed:
-        keep.tell(f"importing {', '.join(modules) or 'nothing'} into an interpreter that stays for later runs …")
-        ready = line.receive(IMPORT_SECONDS)
-    return "the interpreter died" if ready is None else ready["trouble"]
+        keep.tell(f"importing {what} into an interpreter that stays for later runs …")
+        ready = _last_word(line, what)
+    if ready is None:
+        raise EngineFailed(f"cannot preload {what}: the interpreter died")
+    if ready["trouble"]:
+        raise EngineFailed(ready["trouble"])
+    if ready["obstacle"]:
+        raise Unkept(f"no interpreter can be kept: {ready['obstacle']}")
+
+
+def _last_word(line: Line, what: str) -> dict[str, Any] | None:
+    try:
+        return line.receive(IMPORT_SECONDS)
+    except EngineFailed as fault:
+        raise EngineFailed(f"cannot preload {what}: not imported within {IMPORT_SECONDS:g} s") from fault

@@ -18,7 +18,6 @@ from _socket import (
     MSG_CTRUNC,
     MSG_DONTWAIT,
     SCM_RIGHTS,
-    SO_PEERCRED,
     SOCK_STREAM,
     SOL_SOCKET,
     socket,
@@ -27,8 +26,9 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from scriptfleet.execution.shim import launcher, warm, wire
-from scriptfleet.execution.shim.kept_words import ASK, CREDENTIALS_BYTES, RUN, STOP
+from scriptfleet.execution.shim.kept_words import ASK, RUN, STOP
 from scriptfleet.execution.shim.loaded import Loaded
+from scriptfleet.execution.shim.peer import peer_of, standing_of_peer
 from scriptfleet.execution.shim.posture import posture, standing
 from scriptfleet.execution.shim.slot import Slot
 from scriptfleet.execution.shim.subreaper import become_subreaper
@@ -62,15 +62,24 @@ def main(line_fd: int, folder_fd: int, way: str, name: str, idle_seconds: float,
     launcher.ignore_terminal_signals()
     trouble = warm.preload(modules)
     if trouble:
-        line.sendall(wire.pack({"event": "imported", "trouble": trouble}))
+        _tell(line, trouble=trouble)
         os._exit(1)
     _fall_silent()
-    kept = Kept(folder_fd, name, idle_seconds, modules, is_portable)
+    try:
+        kept = Kept(folder_fd, name, idle_seconds, modules, is_portable)
+    except OSError as fault:
+        _tell(line, obstacle=str(fault))
+        os._exit(1)
     # Where who started it is gone, the next one finds it.
     with contextlib.suppress(OSError):
-        line.sendall(wire.pack({"event": "imported", "trouble": ""}))
+        _tell(line)
     line.close()
     kept.serve()
+
+
+def _tell(line: socket, trouble: str = "", obstacle: str = "") -> None:
+    """Tell who started this that it is ready, or what of its modules is wrong, or what keeps it from listening."""
+    line.sendall(wire.pack({"event": "imported", "trouble": trouble, "obstacle": obstacle}))
 
 
 def _fall_silent() -> None:
@@ -147,7 +156,7 @@ class Kept:
             self._retire()
             return
         connection = socket(AF_UNIX, SOCK_STREAM, 0, fd)
-        if _peer(connection)[1] != os.geteuid():
+        if peer_of(connection)[1] != os.geteuid():
             connection.close()
             return
         if len(self._silent) >= _MOST_SILENT:
@@ -173,7 +182,7 @@ class Kept:
 
     def _obey(self, word: bytes, connection: socket, streams: Sequence[int]) -> None:
         try:
-            if word == RUN and len(streams) == _STREAMS and standing(_peer(connection)[0]) == standing():
+            if word == RUN and len(streams) == _STREAMS and standing_of_peer(connection) == standing():
                 self._run(connection, streams)
             elif word in (ASK, STOP):
                 connection.sendall(wire.pack(self._about()))
@@ -255,12 +264,6 @@ class Kept:
             os.unlink(self._name, dir_fd=self._folder_fd)
         self._listener.close()
         self._listener = None
-
-
-def _peer(connection: socket) -> tuple[int, int]:
-    """Give process and user of who connected."""
-    credentials = array.array("i", connection.getsockopt(SOL_SOCKET, SO_PEERCRED, CREDENTIALS_BYTES))
-    return credentials[0], credentials[1]
 
 
 def _word(connection: socket) -> tuple[bytes, list[int]]:

@@ -6,5 +6,3 @@ from __future__ import annotations
 RUN = b"sf1 run."
 ASK = b"sf1 ask."
 STOP = b"sf1 stop"
-#: Of struct ucred, see unix(7): pid, uid, gid.
-CREDENTIALS_BYTES = 12

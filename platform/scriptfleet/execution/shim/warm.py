@@ -96,6 +96,7 @@ def _shut_down(code: int) -> int:
 
 def _put_back(argv: Sequence[str], env: dict[str, str]) -> None:
     _new_path(os.path.dirname(argv[0]), dict(os.environ), env)
+    _forget_absent_folders()
     os.environ.clear()
     os.environ.update(env)
     signal.set_wakeup_fd(-1)
@@ -118,6 +119,13 @@ def _new_path(folder: str, before: dict[str, str], env: dict[str, str]) -> None:
     path = [one for one in path if one not in was_said]
     is_safe = bool(env.get("PYTHONSAFEPATH"))
     sys.path[:] = [*([] if is_safe else [folder]), *dict.fromkeys([*_said_path(env), *path])]
+
+
+def _forget_absent_folders() -> None:
+    """Have folders sought again that were not there when a module was last sought in them."""
+    for path, finder in list(sys.path_importer_cache.items()):
+        if finder is None:
+            del sys.path_importer_cache[path]
 
 
 def _said_path(env: dict[str, str]) -> list[str]:
