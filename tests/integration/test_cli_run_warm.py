@@ -5,7 +5,6 @@ import json
 import os
 import pty
 import resource
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -15,8 +14,6 @@ from typing import Any
 
 import pytest
 
-from scriptfleet.execution.kept.folder import Folder
-from scriptfleet.execution.kept.seen import make_room
 from tests.command import environment, one_line, scriptfleet, start
 from tests.eventually import eventually
 from tests.kept_home import Home, is_alive
@@ -110,6 +107,15 @@ def test_modules_are_imported_in_the_environment_of_the_script(home: Home, optio
     assert home.warm(code, "--preload", "reads", *options, OTHER="2").stdout == "True\n"
 
 
+def test_what_names_a_terminal_or_a_session_alone_makes_no_difference(home: Home) -> None:
+    code = "import os; print(os.environ['TMUX_PANE'], os.environ['SHLVL'])"
+
+    said = [home.warm(code, TMUX_PANE=f"%{number}", SHLVL=str(number)).stdout for number in (1, 2)]
+
+    assert said == ["%1 1\n", "%2 2\n"]
+    assert [one["runs"] for one in home.kept()] == [2]
+
+
 def test_commands_that_race_share_one_interpreter(home: Home) -> None:
     script = home.script("print('ran')")
     words = ["run", "--quiet", "--disable-history", "--warm", "--preload", "decimal", script]
@@ -137,38 +143,6 @@ def test_what_was_changed_on_disk_since_is_imported_anew(home: Home) -> None:
         assert result.stdout == f"{said}\n"
     (kept,) = home.kept()
     assert kept["runs"] == 1
-
-
-def test_one_that_was_killed_is_followed_by_another(home: Home) -> None:
-    home.warm("pass")
-    gone = home.pid()
-    os.kill(gone, signal.SIGKILL)
-
-    assert home.warm("print('ran')").stdout == "ran\n"
-    assert home.pid() != gone
-
-
-def test_one_that_is_frozen_is_ended_and_followed_by_another(home: Home) -> None:
-    home.warm("pass")
-    frozen = home.pid()
-    os.kill(frozen, signal.SIGSTOP)
-
-    result = home.warm("print('ran')")
-
-    assert (result.stdout, result.returncode) == ("ran\n", 0)
-    assert "did not answer" in result.stderr
-    eventually(lambda: not is_alive(frozen))
-
-
-def test_one_that_is_frozen_is_seen_and_can_be_ended(home: Home) -> None:
-    home.warm("pass")
-    frozen = home.pid()
-    os.kill(frozen, signal.SIGSTOP)
-
-    assert [(one["pid"], one["is_answering"]) for one in home.kept()] == [(frozen, False)]
-    assert "does not answer" in scriptfleet("warm", "ls", home=home.path).stdout
-    assert scriptfleet("warm", "stop", str(frozen), home=home.path).stdout == f"{frozen}  ended\n"
-    eventually(lambda: not is_alive(frozen))
 
 
 def test_killing_the_command_ends_the_script_and_not_the_interpreter(home: Home) -> None:
@@ -236,17 +210,6 @@ def test_measuring_by_readings_alone_works_as_well(home: Home) -> None:
     assert [one["runs"] for one in home.kept()] == [2]
 
 
-def test_those_that_were_idle_longest_make_room(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("decimal", "json", "fractions"):
-        home.warm("pass", "--preload", module)
-    monkeypatch.setattr("scriptfleet.execution.kept.seen.MOST_KEPT", 2)
-    folder = Folder(home.path)
-    make_room(folder)
-    folder.close()
-
-    assert [one["modules"] for one in home.kept()] == [["fractions"]]
-
-
 def test_history_keeps_that_a_run_was_warm(home: Home) -> None:
     kept = home.path / "runs.db"
     scriptfleet("run", "--warm", "--history-db", str(kept), home.script("pass"), home=home.path)
@@ -304,35 +267,6 @@ def test_bounds_and_exit_codes_hold(home: Home, options: list[str], code: str, e
     assert home.warm(code, *options).returncode == exit_code
 
 
-def test_it_ends_by_itself_when_it_is_not_used(home: Home) -> None:
-    home.warm("pass", SCRIPTFLEET_WARM_IDLE_SECONDS="1")
-    pid = home.pid()
-
-    eventually(lambda: not is_alive(pid))
-    assert home.kept() == []
-
-
-def test_it_ends_when_its_folder_is_gone(home: Home) -> None:
-    home.warm("pass", SCRIPTFLEET_WARM_IDLE_SECONDS="5")
-    pid = home.pid()
-    shutil.rmtree(home.folder)
-
-    eventually(lambda: not is_alive(pid))
-
-
-def test_what_runs_goes_on_when_its_interpreter_is_told_to_stop(home: Home) -> None:
-    code = "print('up', flush=True); input(); print('done')"
-    process = start("run", "--quiet", "--warm", "--disable-history", home.script(code), home=home.path)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "up\n"
-    pid = home.pid()
-
-    assert "1 of its runs go on" in scriptfleet("warm", "stop", str(pid), home=home.path).stdout
-    assert home.kept() == []
-    assert process.communicate("\n", timeout=60)[0] == "done\n"
-    eventually(lambda: not is_alive(pid))
-
-
 def test_within_a_run_a_script_starts_cold(home: Home) -> None:
     result = home.warm("import sys; print('decimal' in sys.modules)", "--preload", "decimal", SCRIPTFLEET_RUN_ID="x")
 
@@ -366,29 +300,3 @@ def test_what_does_not_go_with_a_warm_start_is_refused(home: Home, words: list[s
     assert result.returncode == 2
     assert told in one_line(result)
     assert not home.folder.exists() or home.kept() == []
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
-        (["stop"], "either processes"),
-        (["stop", "1", "--all"], "either processes"),
-        (["stop", "1"], "one of an interpreter that stays"),
-        (["stop", "x"], "the number of a process"),
-    ],
-)
-def test_only_interpreters_that_stay_are_stopped(home: Home, words: list[str], told: str) -> None:
-    result = scriptfleet("warm", *words, home=home.path)
-
-    assert result.returncode == 2
-    assert told in one_line(result)
-
-
-def test_the_table_fits_80_columns(home: Home) -> None:
-    home.warm("pass", "--preload", "decimal,json,fractions,unittest.mock,http.client")
-
-    lines = scriptfleet("warm", "ls", home=home.path).stdout.splitlines()
-
-    assert max(map(len, lines)) <= 80
-    assert "decimal" in lines[-1]
-    assert "ended" in scriptfleet("warm", "stop", "--all", home=home.path).stdout

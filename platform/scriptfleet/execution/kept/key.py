@@ -11,12 +11,14 @@ from scriptfleet.execution.kept.folder import NAME_LENGTH
 from scriptfleet.execution.shim.posture import posture
 
 _ROOT: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-#: Tells of a terminal, a login or a unit that a command was called in, and nothing of what an import makes of it.
+#: Tells of a terminal, a login, a unit or a make that a command was called in, nothing of what an import makes of it.
 _OF_SESSION: Final = frozenset(
     {
         *("_", "PWD", "OLDPWD", "SHLVL", "LINES", "COLUMNS", "WINDOW", "WINDOWID", "STY", "TMUX", "TMUX_PANE"),
         *("SSH_CLIENT", "SSH_CONNECTION", "SSH_TTY", "GPG_TTY", "XDG_SESSION_ID", "XDG_VTNR"),
-        *("TERM_SESSION_ID", "ITERM_SESSION_ID", "INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID"),
+        *("TERM_SESSION_ID", "ITERM_SESSION_ID", "SHELL_SESSION_ID", "KITTY_WINDOW_ID", "WEZTERM_PANE"),
+        *("ALACRITTY_WINDOW_ID", "KONSOLE_DBUS_SESSION", "KONSOLE_DBUS_WINDOW"),
+        *("INVOCATION_ID", "JOURNAL_STREAM", "SYSTEMD_EXEC_PID", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"),
     }
 )
 

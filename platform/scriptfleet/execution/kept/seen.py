@@ -18,7 +18,7 @@ log = late_log("scriptfleet.engine")
 
 #: More are not kept at once: before one more is started the one that was idle longest ends.
 MOST_KEPT: Final = 8
-_ANSWER_SECONDS: Final = 1.0
+_ANSWER_SECONDS: Final = 5.0
 _MIB: Final = 1024
 
 
