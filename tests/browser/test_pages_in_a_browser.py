@@ -166,10 +166,20 @@ def addresses(service: tuple[Fleet, Server]) -> list[str]:
     httpx.put(f"{server.url}/api/v1/definitions/shown", json=body).raise_for_status()
     run_id = fleet.client().submit_shell("echo shown", name="shown.sh").result(60).run_id
     eventually(lambda: httpx.get(f"{server.url}/api/v1/runs/{run_id}").is_success, within=60)
+    job_id = fleet.client().submit_code("print(1)  # " + "long " * 100).id
+    eventually(lambda: "Source" in httpx.get(f"{server.url}/jobs/{job_id}").text, within=60)
     plain = ["/", "/runs", "/fleet", "/schedules", "/dead", "/submit", "/definitions", "/account", "/compare"]
     admins = ["/tokens", "/audit", "/audit?actor=local&since=x"]
     asked = ["/runs?search=shown&sort=wall&label=team%3Dops", "/runs?label=ops", "/script?name=shown.sh", "/nowhere"]
-    return [*plain, *admins, *asked, "/definitions/shown", f"/runs/{run_id}", f"/compare?left={run_id}&right={run_id}"]
+    return [
+        *plain,
+        *admins,
+        *asked,
+        "/definitions/shown",
+        f"/jobs/{job_id}",
+        f"/runs/{run_id}",
+        f"/compare?left={run_id}&right={run_id}",
+    ]
 
 
 def test_each_page_fits_a_phone_and_is_without_serious_faults_by_axe_in_light_and_dark(

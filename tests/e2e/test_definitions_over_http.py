@@ -1,5 +1,6 @@
 """Definitions over REST and by the page's form, with a fleet of real processes."""
 
+import html
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -117,6 +118,8 @@ def test_the_form_is_made_from_the_parameters_and_lands_on_the_job(web: httpx.Cl
     assert "<script>" not in page
     assert 'type="number" value="10"' in page
     assert '<option value="eu" selected>' in page
+    assert html.escape(SCRIPT).replace("&#x27;", "&#39;").replace("&quot;", "&#34;") in page
+    assert "REGION=${params.region}" in page
     form = form_of(page) | {"p.day": HOSTILE, "p.region": "us", "timeout": "77", "memory_mb": "300"}
     landed = web.post("/definitions/report/jobs", data=form)
     assert landed.status_code == 303

@@ -80,8 +80,9 @@ def test_a_policy_is_added_tried_applied_and_its_archive_restored(
 
     assert "quarter" in said(capsys, "retention", "add", "quarter", "--days", "90", "--archive", str(folder), *place)
     told = json.loads(said(capsys, "retention", "apply", "quarter", "--dry-run", "--json", *place))
+    assert json.loads(said(capsys, "retention", "ls", "--json", *place))[0]["last_at"] is None
     assert "runs" in said(capsys, "retention", "apply", "quarter", *place, code=0)
-    assert told["runs"] == 48
+    assert told["runs"] == json.loads(said(capsys, "retention", "ls", "--json", *place))[0]["last_result"]["runs"] == 48
     assert json.loads(said(capsys, "history", "--json", *place)) == []
     assert "48" in said(capsys, "retention", "restore", str(next(folder.iterdir())), *place)
     assert len(json.loads(said(capsys, "history", "--json", *place))) == 48

@@ -94,5 +94,4 @@ class Retention:
             self._policies.note(policy.name, {"error": str(fault)}, now)
             return False
         _log.info("retention_applied policy=%s jobs=%s runs=%s", policy.name, result["jobs"], result["runs"])
-        self._policies.note(policy.name, result, now)
         return True

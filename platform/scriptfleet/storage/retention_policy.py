@@ -189,7 +189,9 @@ def apply(
     except OSError as fault:
         raise InvalidValue("archive_path", policy.archive_path, f"a folder that can be written ({fault})") from fault
     written = str(archive.path) if archive is not None and gone["jobs"] else None
-    return {**said, "archive": written, **gone}
+    result = {**said, "archive": written, **gone}
+    PolicyStore(database).note(policy.name, result, now)
+    return result
 
 
 def _archive_folder(database: Database, given: str | Path | None, preset: Preset) -> str | None:

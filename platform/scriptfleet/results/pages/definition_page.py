@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from scriptfleet.domain import check
 from scriptfleet.domain.definition import MOST_VERSION, Reference, changes_from
 from scriptfleet.domain.ids import form_job_id, new_job_id
+from scriptfleet.domain.masking import shown_spec
 from scriptfleet.domain.parameter import Parameter, ParameterType
 from scriptfleet.domain.parameter import shown as shown_value
 from scriptfleet.domain.role import Role
@@ -18,8 +19,11 @@ from scriptfleet.results.access.audit import audit
 from scriptfleet.results.access.needs import actor_of, needs
 from scriptfleet.results.pages.form_options import FIELDS, options_of
 from scriptfleet.results.pages.forms import Form, read_form
+from scriptfleet.results.pages.limit_rows import limit_rows
+from scriptfleet.results.pages.source_view import kept_source
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.pages.submit_page import REFUSED
+from scriptfleet.results.pages.what_rows import what_rows
 from scriptfleet.results.rest.definitions import draft_of
 from scriptfleet.storage.definitions import DefinitionStore, KeptVersion
 
@@ -72,11 +76,17 @@ def _page(
     form: Form | None = None,
 ) -> HTMLResponse:
     """Show a definition and its form; ``said`` and ``fault`` are of a form that was refused."""
+    prefixes = sources.client.broker.settings.secret_prefixes
+    spec = shown_spec(kept.living().spec.to_dict(), prefixes)
+    content = DefinitionStore(sources.database).content(kept.name, kept.version)
     befores = [*(one.definition for one in history[1:]), None]
     return sources.renderer.page(
         request,
         "definition.html",
         kept=kept,
+        what=what_rows(spec),
+        bounds=limit_rows(spec),
+        source=kept_source(spec, content, prefixes),
         fields=[_field(one, said) for one in kept.living().parameters],
         fault=fault,
         others={field: (form or {}).get(field, "") for field in FIELDS},

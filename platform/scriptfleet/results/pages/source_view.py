@@ -1,6 +1,6 @@
 """What a job's page shows of the script that travelled with it, while the broker has it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from scriptfleet.config import NoFleet
@@ -43,7 +43,14 @@ def source_view(broker: Broker, spec: Mapping[str, Any]) -> SourceView | None:
         return _untold(name, source, "Its bytes are no longer in the broker, which keeps them for a week.")
     except (NoFleet, BrokerUnreachable):
         return _untold(name, source, "The broker, which has its bytes, is away.")
-    return _told(name, source, content, broker)
+    return _told(name, source, content, broker.settings.secret_prefixes)
+
+
+def kept_source(spec: Mapping[str, Any], content: bytes | None, secret_prefixes: Sequence[str]) -> SourceView | None:
+    """Give the source of a definition's spec, whose bytes are in the store; None for one that has none."""
+    if content is None:
+        return None
+    return _told(_entry_of(spec), Source.from_dict(spec["source"]), content, secret_prefixes)
 
 
 def source_name(spec: Mapping[str, Any]) -> str | None:
@@ -62,11 +69,11 @@ def _untold(name: str, source: Source, why: str) -> SourceView:
     return SourceView(shown.printable(name), _size(source), None, why)
 
 
-def _told(name: str, source: Source, content: bytes, broker: Broker) -> SourceView:
+def _told(name: str, source: Source, content: bytes, secret_prefixes: Sequence[str]) -> SourceView:
     start = bundle.start_of(content, name, SHOWN_BYTES + 1) if source.form == "bundle" else content[: SHOWN_BYTES + 1]
     if start is None:
         return _untold(name, source, "Its bundle has no plain file of this name.")
-    text = masked_source(start[:SHOWN_BYTES].decode("utf-8", "replace"), broker.settings.secret_prefixes)
+    text = masked_source(start[:SHOWN_BYTES].decode("utf-8", "replace"), secret_prefixes)
     cut = f"The first {SHOWN_BYTES // 1024} KiB of it. " if len(start) > SHOWN_BYTES else ""
     return SourceView(shown.printable(name), _size(source), shown.printable(text), cut + _HIDDEN)
 
