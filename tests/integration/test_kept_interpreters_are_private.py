@@ -129,39 +129,31 @@ def test_another_user_who_reaches_the_socket_is_answered_nothing(home: Home) -> 
     assert [one["runs"] for one in home.kept()] == [1]
 
 
-def _asked_for_a_run(home: Home) -> bytes:
-    null = os.open(os.devnull, os.O_RDONLY)
-    with _connected(home) as connection:
-        socket.send_fds(connection, [b"sf1 run."], [null] * 3)
-        connection.settimeout(30)
-        try:
-            return b"heard " + connection.recv(4)
-        except ConnectionResetError:
-            return b"heard "
+ASKS = """
+    import os, socket, sys
+    null = os.open(os.devnull, os.O_RDWR)
+    connection = socket.socket(socket.AF_UNIX)
+    folder, name = os.path.split(sys.argv[1])
+    # The path may be longer than an address.
+    connection.connect(f"/proc/self/fd/{os.open(folder, os.O_RDONLY)}/{name}")
+    socket.send_fds(connection, [b"sf1 run."], [null] * 3)
+    try:
+        print("heard", bool(connection.recv(100)))
+    except ConnectionResetError:
+        print("heard False")
+"""
 
 
-def _in_child(prepare: Callable[[], object], act: Callable[[], bytes]) -> bytes:
-    reading, writing = os.pipe()
-    if (pid := os.fork()) == 0:
-        try:
-            prepare()
-            os.write(writing, act())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    os.waitpid(pid, 0)
-    with os.fdopen(reading, "rb") as said:
-        return said.read()
-
-
-def test_a_process_of_the_same_user_that_may_do_less_gets_nothing_run(home: Home) -> None:
+@pytest.mark.parametrize("options", [["--no-new-privileges"], pytest.param(["--no-network"], marks=needs_root)])
+def test_a_script_that_was_set_apart_gets_nothing_run_outside(home: Home, options: list[str]) -> None:
     home.warm("pass")
+    # Of the same user as the command, but it may do less.
+    run = ["run", "--quiet", "--disable-history"]
+    asks, address = home.script(ASKS), home.socket()
 
-    assert len(_in_child(lambda: None, lambda: _asked_for_a_run(home))) > len(b"heard ")
-    # As scripts are set apart, and could leave what sets them apart by having something run outside.
-    assert _in_child(_gain_no_privileges, lambda: _asked_for_a_run(home)) == b"heard "
-    (kept,) = home.kept()
-    assert kept["runs"] == 2
+    assert scriptfleet(*run, asks, address, home=home.path).stdout == "heard True\n"
+    assert scriptfleet(*run, *options, asks, address, home=home.path).stdout == "heard False\n"
+    assert [one["runs"] for one in home.kept()] == [2]
 
 
 def _gain_no_privileges() -> None:
