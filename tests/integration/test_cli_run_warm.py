@@ -145,6 +145,30 @@ def test_what_was_changed_on_disk_since_is_imported_anew(home: Home) -> None:
     assert kept["runs"] == 1
 
 
+def test_what_a_hook_or_an_attempt_changed_is_imported_anew(home: Home) -> None:
+    module = home.path / "ours.py"
+    module.write_text("said = 'first'\n")
+    code = f"""
+        import ours, sys
+        print(ours.said)
+        open({str(module)!r}, "a").write("said += ' more'")
+        sys.exit(1)
+    """
+    options = [
+        "--preload",
+        "ours",
+        "--retry",
+        "1",
+        "--retry-delay",
+        "0.01",
+        "--before",
+        f"echo \"said = 'hooked'\" > {module}",
+    ]
+    home.warm("pass", "--preload", "ours", PYTHONPATH=str(home.path))
+
+    assert home.warm(code, *options, PYTHONPATH=str(home.path)).stdout == "hooked\nhooked more\n"
+
+
 def test_killing_the_command_ends_the_script_and_not_the_interpreter(home: Home) -> None:
     home.warm("pass")
     pid_file = home.path / "pid"

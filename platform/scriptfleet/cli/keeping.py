@@ -30,7 +30,7 @@ def keep_of(chosen: Namespace, settings: Settings) -> Keep:
 
 
 def prepare(engine: Engine, spec: JobSpec, script: Path | None) -> None:
-    """Wait for the interpreter that a job wants, before it counts as running: Ctrl-C ends the wait at once."""
+    """Wait for the interpreter that a job wants, before its run begins: Ctrl-C ends the wait at once."""
     if spec.warm and not (script is not None and wants_uv(spec, script)):
         engine.prepare(spec.preload)
 

@@ -86,6 +86,11 @@ class LocalJob:
     def _attempt(self, attempt: int) -> "RunRecord":
         self._claimed_at = time.time()
         log.debug("attempt %d of %s begins", attempt, self._spec.name)
+        if self._spec.warm:
+            # Few jobs are.
+            from scriptfleet.cli.keeping import prepare  # noqa: PLC0415
+
+            prepare(self._engine, self._spec, self._script)
         return run_local(
             self._spec.after_out_of_memory(self._out_of_memory),
             script=self._script,

@@ -42,11 +42,6 @@ def run_here(chosen: Namespace, wishes: RunWishes, settings: Settings, engine: E
     with _script_in_place(chosen, settings) as (draft, script):
         if chosen.before is not None:
             hooks.before(chosen.before)
-        if draft.spec.warm:
-            # Few jobs are.
-            from scriptfleet.cli.keeping import prepare  # noqa: PLC0415
-
-            prepare(engine, draft.spec, script)
         open_history = partial(_history, wishes, settings) if wishes.is_kept else None
         job = LocalJob(draft.spec, script, settings, engine, open_history, echo=not chosen.as_json)
         end = job.run()

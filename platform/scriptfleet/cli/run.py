@@ -78,7 +78,10 @@ def _engine_on_its_way(chosen: Namespace, settings: Settings, wishes: RunWishes)
     keep = _keep(chosen, settings)
     engine = Engine(wishes.interval_seconds, not chosen.as_json, Method(settings.monitor), keep=keep)
     try:
-        engine.start_ahead(early.taken(), (chosen.preload or ()) if chosen.warm else None)
+        # What runs before the script may change what an interpreter has loaded.
+        is_ahead = not chosen.warm or chosen.before is None
+        if is_ahead:
+            engine.start_ahead(early.taken(), (chosen.preload or ()) if chosen.warm else None)
         yield engine
     finally:
         engine.close()

@@ -143,7 +143,9 @@ class Shelves:
                 self._replace_if_changed()
             if preload not in self._warm:
                 self._make_room()
-                self._warm[preload] = Shelf(self._warm_source(preload), RUNS_PER_WARM_SHIM)
+                # One that is kept is asked for each run anew, whether it still is what a fresh one would be.
+                most = RUNS_PER_WARM_SHIM if self._keep is None else 1
+                self._warm[preload] = Shelf(self._warm_source(preload), most)
             return self._warm[preload]
 
     def close(self) -> None:
