@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.eventually import eventually
 from tests.fleet_parts import Fleet, Server
@@ -95,6 +95,27 @@ def test_hostile_output_is_shown_harmless_and_ten_megabytes_do_not_freeze_the_pa
     page.reload()
     expect(page.locator("pre").first).to_contain_text("END OF IT")
     expect(page.get_by_role("heading", level=1)).to_contain_text("<script>alert(2)</script>")
+
+
+def test_a_line_that_was_cut_and_then_refused_is_opened_anew_and_nothing_is_shown_twice(page: Page) -> None:
+    refused: list[str] = []
+
+    def refuse_twice(route: Route) -> None:
+        # As a proxy does while the service behind it starts anew.
+        if len(refused) < 2:
+            refused.append(route.request.url)
+            route.fulfill(status=502)
+        else:
+            route.continue_()
+
+    page.route("**/runs/*/events", refuse_twice)
+    submit(page, _COUNTS, "refused.py")
+
+    output = page.locator("#output")
+    expect(output).to_contain_text("line 9\n")
+    assert output.inner_text().count("line 0\n") == 1
+    page.get_by_role("button", name="Cancel").click()
+    ended(page, "cancelled")
 
 
 def test_two_runs_are_compared_with_what_differs_most_first(page: Page) -> None:

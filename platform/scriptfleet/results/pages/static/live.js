@@ -2,7 +2,7 @@
 "use strict";
 for (const part of document.querySelectorAll("[data-live]")) {
   // A service that has no room for one more line is asked again after this many milliseconds.
-  const PATIENCE = 10000;
+  const PATIENCE = 3000;
   let source = null;
   let isPaused = false;
   let isPressed = false;

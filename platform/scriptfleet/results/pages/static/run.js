@@ -8,6 +8,8 @@
   // A browser lays out this much at once without a pause that people notice.
   const MOST_CHARACTERS = 200000;
   const MOST_PIECES = 400;
+  // A service that had no room for one more line is asked again after this many milliseconds.
+  const PATIENCE = 3000;
   let waiting = [];
   let shown = 0;
   let isPaused = false;
@@ -116,13 +118,28 @@
     place.textContent = seconds < 100 ? `${seconds.toFixed(0)} s` : `${Math.floor(seconds / 60)} min ${String(Math.floor(seconds % 60)).padStart(2, "0")} s`;
   }, 1000);
 
-  const source = new EventSource(live.dataset.events);
-  source.onopen = () => say(isPaused ? "paused" : "live");
-  source.onerror = () => say("connecting again");
-  source.addEventListener("output", (event) => add(JSON.parse(event.data)));
-  source.addEventListener("reading", (event) => read(JSON.parse(event.data)));
-  source.addEventListener("processes", (event) => show(JSON.parse(event.data)));
-  source.addEventListener("end", () => { source.close(); isPaused = false; draw(); finish(); });
+  let source = null;
+  const open = () => {
+    source = new EventSource(live.dataset.events);
+    source.onopen = () => say(isPaused ? "paused" : "live");
+    source.onerror = () => {
+      say("connecting again");
+      // Cut lines are taken up by the browser, refused ones by nobody: a proxy tells so while the service starts anew.
+      if (source.readyState === EventSource.CLOSED) setTimeout(again, PATIENCE);
+    };
+    source.addEventListener("output", (event) => add(JSON.parse(event.data)));
+    source.addEventListener("reading", (event) => read(JSON.parse(event.data)));
+    source.addEventListener("processes", (event) => show(JSON.parse(event.data)));
+    source.addEventListener("end", () => { source.close(); isPaused = false; draw(); finish(); });
+  };
+  // A new line begins at the beginning of the output.
+  const again = () => {
+    waiting = [];
+    shown = 0;
+    output.replaceChildren();
+    open();
+  };
+  open();
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   button.addEventListener("click", () => {
