@@ -48,7 +48,7 @@ def test_a_look_shows_what_runs_and_what_it_takes(fleet: Fleet, tmp_path: Path) 
 
     assert (job["job_id"], job["progress"], job["processes"]) == (job_id, 0.5, 1)
     assert job["elapsed_seconds"] > 0
-    assert "1 running · 1 workers" in shown
+    assert "1 running · 1 worker, " in shown
     assert job_id[:8] in shown
     assert "50%" in shown
     assert "\x1b" not in shown

@@ -42,8 +42,11 @@ def execute(chosen: Namespace) -> int:
     settings = settings_of(chosen)
     if chosen.group is not None or chosen.label:
         return _cancel_found(chosen, Broker(settings))
-    if chosen.queue is not None or not chosen.jobs:
-        raise InvalidValue("jobs", chosen.queue or "", "ids of jobs, --group or --label")
+    if chosen.queue is not None:
+        what = f"--group or --label beside it; `scriptfleet queues purge {chosen.queue}` cancels all that wait in it"
+        raise InvalidValue("--queue", chosen.queue, what)
+    if not chosen.jobs:
+        raise InvalidValue("jobs", "", "ids of jobs, --group or --label")
     return _cancel_named(chosen, settings)
 
 

@@ -19,7 +19,7 @@ from scriptfleet.queues.connection import told_plainly
 from scriptfleet.storage.job_store import JobFilter, JobRow
 from scriptfleet.storage.run_store import RunRow
 
-_COLUMNS = ("job", "state", "age>", "name*", "queue*", "try>", "worker*", "wall s>", "CPU s>", "MiB>")
+_COLUMNS = ("job", "state", "age>", "name*", "queue**", "try>", "worker**", "wall s>", "CPU s>", "MiB>")
 
 
 def build(parser: VerbParser) -> None:

@@ -100,11 +100,18 @@ def _lines(broker: Broker, chosen: Namespace, most: int | None) -> list[str]:
     with told_plainly(broker.url):
         workers = FleetView(broker.redis, broker.keys).workers()
     slots = sum(worker.slots for worker in workers)
-    lines = [f"{len(jobs)} running · {len(workers)} workers, {slots} slots · {_totals(jobs)}", ""]
+    lines = [
+        f"{len(jobs)} running · {_counted(len(workers), 'worker')}, {_counted(slots, 'slot')} · {_totals(jobs)}",
+        "",
+    ]
     lines += table_lines(_COLUMNS, [_cells(job) for job in jobs[:most]]) if jobs else ["nothing runs"]
     if most is not None and len(jobs) > most:
         lines.append(f"and {len(jobs) - most} more")
     return lines
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _jobs(broker: Broker, chosen: Namespace) -> list[RunningJob]:

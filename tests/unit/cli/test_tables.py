@@ -28,6 +28,21 @@ def test_a_table_that_can_fit_80_columns_does(capsys: pytest.CaptureFixture[str]
     assert max(map(len, capsys.readouterr().out.splitlines())) == 80
 
 
+def test_what_may_shrink_first_leaves_room_to_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    columns = ("job", "name*", "queue**", "worker**", "wall s>")
+    rows = [("4f0c2a9e", "a" * 30, "q" * 30, "w" * 30, "1.00"), ("4f0c2a9e", "b", "default", "w", "1.00")]
+
+    print_table(columns, rows)
+
+    heading, _, first, _ = capsys.readouterr().out.splitlines()
+    assert "a" * 30 in first
+    assert "qqqqqqqqqqqqqq…" in first
+    assert "wwwww…" in first
+    assert max(map(len, (heading, first))) == 80
+    print_table(columns, rows[1:])
+    assert "default  w" in capsys.readouterr().out
+
+
 def test_no_color_means_no_escape_sequence_at_all(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
