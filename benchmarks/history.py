@@ -26,7 +26,8 @@ from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.migrate import upgrade_open
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunStore
 from scriptfleet.storage.segment_making import make_segments
 
 DEFAULT_RUNS = 1_000_000
@@ -144,7 +145,7 @@ import sys
 from pathlib import Path
 from scriptfleet.storage.engine import open_store
 from scriptfleet.storage.export import export
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 written = export(open_store(sys.argv[1]), RunFilter(), None, sys.argv[2], Path(sys.argv[3]))
 assert written == int(sys.argv[4]), written
 # Not ru_maxrss, which is that of the process which started this one where that was larger.

@@ -21,7 +21,8 @@ from benchmarks.waiting import until
 from scriptfleet.domain.ids import new_job_id, new_run_id
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunStore
 from scriptfleet.storage.tables import runs
 
 LIVE_RUNS: Final = 1_000

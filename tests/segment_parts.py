@@ -23,7 +23,8 @@ def small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run_row(number: int, began_at: float, name: str | None = "a.py", **more: Any) -> dict[str, Any]:
-    columns = ("cpu_max", "page_faults_minor", "success", "custom", "outcome", "worker", "group_name", "queue", "kind")
+    measures = ("cpu_max", "page_faults_minor", "success", "execution_time_seconds", "user_time_seconds")
+    columns = (*measures, "system_time_seconds", "custom", "outcome", "worker", "group_name", "queue", "kind")
     row = {"run_id": f"run-{number}", "job_id": f"job-{number}", "name": name, "began_at": began_at}
     return row | dict.fromkeys(columns) | {"outcome": "succeeded", "cpu_max": float(number)} | more
 

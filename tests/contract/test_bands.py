@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from scriptfleet.storage.bands import Band, bands, first_moment, week
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import Metric
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 from scriptfleet.storage.tables import runs
 
 #: A Monday, midnight in UTC.

@@ -15,7 +15,7 @@ from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.export import DataExporter, export
 from scriptfleet.storage.history import HistoryManager
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 
 HOSTILE = '=HYPERLINK("http://x")'
 

@@ -19,7 +19,8 @@ from scriptfleet.storage.history import HistoryManager
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.local_history import LocalHistory
 from scriptfleet.storage.metric import Metric
-from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunStore
 from scriptfleet.storage.tables import runs
 from scriptfleet.storage.time_series import TimeSeriesDB
 from tests import event_factory as make

@@ -16,7 +16,8 @@ from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.job_store import JobStore
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunStore
 from tests import event_factory as make
 from tests.contract.test_ingest_store import all_rows, clear, one_by_one
 from tests.eventually import eventually

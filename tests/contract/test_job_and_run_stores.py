@@ -8,7 +8,8 @@ from scriptfleet.storage.engine import Database
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.job_store import JobFilter, JobStore
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunStore
 from tests import event_factory as make
 
 MINUTE = 60_000

@@ -16,9 +16,11 @@ from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.migrate import upgrade_open
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_list import RunList, SortBy, Wish
-from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_list import RunList, Wish
+from scriptfleet.storage.run_store import RunStore
 from scriptfleet.storage.segment_making import make_segments
+from scriptfleet.storage.sorted_runs import SortBy
 
 SCRIPT = "script_000.py"
 ONE = Metric("cpu_max", RunFilter(name=SCRIPT, since=1.0))

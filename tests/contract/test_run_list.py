@@ -11,8 +11,10 @@ from scriptfleet.storage import run_choice, run_list, script_names
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_list import FoundRuns, RunList, SortBy, Wish
-from scriptfleet.storage.run_store import RunFilter, RunRow
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_list import FoundRuns, RunList, Wish
+from scriptfleet.storage.run_store import RunRow
+from scriptfleet.storage.sorted_runs import SortBy
 from tests import event_factory as make
 
 MINUTE = 60_000

@@ -3,6 +3,7 @@
 import json
 import random
 import threading
+from itertools import cycle, product
 from typing import Any
 
 import pytest
@@ -21,13 +22,17 @@ from scriptfleet.storage.distribution import aggregates, deviation, spread
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.history import HistoryManager
 from scriptfleet.storage.metric import NUMBERS, Metric
+from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.retention import forget
 from scriptfleet.storage.retention_policy import RetentionPolicy
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_list import Counts, RunList, Wish
+from scriptfleet.storage.run_store import RunStore
 from scriptfleet.storage.segment_making import drop_all, make_segments
 from scriptfleet.storage.segments import FLAT, WORDS, SegmentState, whole_segments
-from scriptfleet.storage.series import buckets, counts
-from scriptfleet.storage.tables import jobs, runs, segment_columns, segments
+from scriptfleet.storage.series import Bucket, buckets, counts, values
+from scriptfleet.storage.sorted_runs import SortBy
+from scriptfleet.storage.tables import jobs, labels, runs, segment_columns, segments
 from tests.eventually import eventually
 from tests.segment_parts import NOW, run_row, small_segments, states, store
 
@@ -50,19 +55,43 @@ WHICH = [
     RunFilter(name="a.py", outcome=State.RUNNING, worker="w1"),
     RunFilter(name="b.py", group_name="g1", until=900_000.0, queue="default", kind="shell"),
     RunFilter(name="a.py", label=("team", "x")),
+    RunFilter(name="b.py", label=("team", "y"), outcome=State.FAILED, since=400_000.0),
 ]
 METRICS = ("cpu_max", "page_faults_minor", "success", "custom.rows")
+PAGES = 3
 
 
 def answers(database: Database, name: str) -> list[Any]:
     """Ask all that can be asked of a metric."""
     found: list[Any] = []
-    for which in WHICH:
+    for which, order in zip(WHICH, cycle(product(SortBy, (False, True))), strict=False):
         found.append(counts(database, which))
         metric = Metric(name, which)
         found += [aggregates(database, metric), buckets(database, metric, "1day"), deviation_of(database, metric)]
         found += [bands(database, metric, 50_000), week(database, metric)]
+        found += [
+            list(values(database, metric)),
+            list(values(database, metric, 20, 15)),
+            RunStore(database).counts(which),
+        ]
+        found += listed(database, which, *order)
     return found
+
+
+def listed(database: Database, which: RunFilter, by: SortBy, is_ascending: bool) -> list[Any]:
+    """Go through some pages of a list."""
+    listing = RunList(database)
+    found: list[Any] = [plain_counts(listing.counts(Wish(which)))]
+    cursor = None
+    for _ in range(PAGES):
+        page = listing.page(Wish(which, by=by, is_ascending=is_ascending), PageRequest(17, cursor)).page
+        found.append([run.run_id for run in page.items])
+        cursor = page.next_cursor
+    return found
+
+
+def plain_counts(counts: Counts) -> tuple[Any, ...]:
+    return sorted(counts.by_outcome.items()), counts.is_cut
 
 
 def deviation_of(database: Database, metric: Metric) -> float | None:
@@ -91,7 +120,7 @@ def assert_same_as_rows(database: Database, metric: str = "cpu_max") -> None:
     by_column = answers(database, metric)
     drop_all(database)
     for one, other in zip(by_column, answers(database, metric), strict=True):
-        if isinstance(one, list):
+        if isinstance(one, list) and one and isinstance(one[0], Bucket):
             assert [vars_of(part) for part in one] == [close(vars_of(part)) for part in other]
         else:
             assert plain(one) == close(other)
@@ -104,8 +133,11 @@ def vars_of(bucket: Any) -> dict[str, float]:
 def drawn_row(draw: random.Random) -> dict[str, Any]:
     return {
         "name": draw.choice(NAMES),
-        "began_at": draw.choice((draw.uniform(0, NOW * 1.1), 600_000.0, 86_400.0 * draw.randint(0, 20))),
+        "began_at": draw.choice((draw.uniform(-NOW / 9, NOW * 1.1), 600_000.0, 86_400.0 * draw.randint(-3, 20))),
         "cpu_max": draw.choice((None, 5.0, draw.randint(-(10**9), 10**9) / 1000)),
+        "execution_time_seconds": draw.choice((None, 1.5, draw.uniform(0, 9))),
+        "user_time_seconds": draw.choice((None, 1.0, 2.0)),
+        "system_time_seconds": draw.choice((None, 0.5, draw.uniform(0, 9))),
         "page_faults_minor": draw.choice((None, draw.randrange(2**52))),
         "success": draw.choice((True, False, None)),
         "custom": draw.choice((None, {}, {"rows": 1}, {"rows": 2.5, "other": 1}, {"other": 7})),
@@ -117,9 +149,22 @@ def drawn_row(draw: random.Random) -> dict[str, Any]:
     }
 
 
+def label(database: Database, draw: random.Random) -> None:
+    with database.writing() as connection:
+        connection.execute(sa.delete(labels).where(labels.c.value == draw.choice("xy")))
+        jobs_of = list(connection.scalars(sa.select(runs.c.job_id).order_by(runs.c.run_id)))
+        rows = [
+            {"job_id": job_id, "name": draw.choice(("team", "env")), "value": draw.choice("xy")}
+            for job_id in draw.sample(jobs_of, len(jobs_of) // 2)
+        ]
+        connection.execute(database.insert_into(labels).on_conflict_do_nothing(), rows)
+
+
 def change(database: Database, act: str, draw: random.Random, at: int) -> None:
     if act == "make":
         make_segments(database, NOW)
+    elif act == "label":
+        label(database, draw)
     elif act == "insert":
         count = draw.choice((1, 20, 100))
         store(database, *(run_row(at * 1000 + place, **drawn_row(draw)) for place in range(count)))
@@ -131,15 +176,15 @@ def change(database: Database, act: str, draw: random.Random, at: int) -> None:
             connection.execute(how.where(some_of_them))
 
 
-@given(st.integers(), st.lists(st.sampled_from(("insert", "update", "delete", "make")), max_size=6))
+@given(st.integers(), st.lists(st.sampled_from(("insert", "update", "delete", "label", "make")), max_size=6))
 @settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
 def test_answers_are_those_of_the_rows_whatever_changes(database: Database, number: int, acts: list[str]) -> None:
     draw = random.Random(number)
     with database.writing() as connection:
-        for table in (runs, segments, segment_columns):
+        for table in (runs, labels, segments, segment_columns):
             connection.execute(sa.delete(table))
     store(database, *(run_row(place, **drawn_row(draw)) for place in range(100)))
-    for at, act in enumerate(("make", *acts), 1):
+    for at, act in enumerate(("label", "make", *acts), 1):
         change(database, act, draw, at)
 
     assert_same_as_rows(database, draw.choice(METRICS))
@@ -197,16 +242,16 @@ def test_each_column_that_a_segment_has_marks_it_when_it_changes(database: Datab
 def test_runs_that_come_late_or_go_mark_their_own_segment_alone(database: Database) -> None:
     some(database, 60)
     make_segments(database, NOW)
-    assert states(database) == [2, 2, 2]
+    assert states(database) == [3, 3, 3]
 
     store(database, run_row(900, 1205.0), run_row(901, 1205.0, "b.py"), run_row(902, NOW))
-    assert states(database) == [2, 0, 2]
+    assert states(database) == [3, 0, 3]
     with database.writing() as connection:
         connection.execute(sa.delete(runs).where(runs.c.run_id == "run-0"))
-    assert states(database) == [0, 0, 2]
+    assert states(database) == [0, 0, 3]
 
     assert make_segments(database, NOW) == 40
-    assert states(database) == [2, 2, 2]
+    assert states(database) == [3, 3, 3]
     assert aggregates(database, Metric("cpu_max", RunFilter(name="a.py")), ("count",)) == {"count": 61}
 
 
@@ -277,7 +322,7 @@ def test_what_a_writer_had_under_way_is_not_left_out(database: Database) -> None
         writer.commit()
         making.join(30)
 
-    assert states(database) == [2]
+    assert states(database) == [3]
     assert_same_as_rows(database)
 
 

@@ -12,7 +12,7 @@ from scriptfleet.storage.columns import counts_of
 from scriptfleet.storage.distribution import aggregates, deviation, spread
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.metric import Metric
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 from scriptfleet.storage.segment_making import drop_all, make_segments
 from scriptfleet.storage.segments import Segment, SegmentState
 from scriptfleet.storage.series import counts

@@ -19,8 +19,9 @@ from scriptfleet.storage.distribution import aggregates
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.metric import Metric
+from scriptfleet.storage.run_filter import RunFilter
 from scriptfleet.storage.run_row import RUN_COLUMNS
-from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.run_store import RunStore
 from scriptfleet.storage.segment_making import make_segments
 from scriptfleet.storage.tables import metadata, runs
 from tests import event_factory as make

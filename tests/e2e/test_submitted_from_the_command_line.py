@@ -15,7 +15,8 @@ import pytest
 
 from scriptfleet.domain.state import State
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunRow
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunRow
 from tests.command import scriptfleet
 from tests.conftest import missing
 from tests.eventually import eventually

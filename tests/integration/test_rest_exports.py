@@ -17,7 +17,7 @@ from scriptfleet.results.web_server import PatientProtocol
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.export import export
 from scriptfleet.storage.export_forms import FORMS
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 from scriptfleet.storage.tables import runs
 from scriptfleet.storage.token_store import TokenStore
 from tests import event_factory as make

@@ -19,7 +19,8 @@ from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import FinishedRun, IngestStore
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.quick_said import quick_said
-from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunStore
 from tests import event_factory as make
 from tests.eventually import eventually
 

@@ -12,7 +12,7 @@ from scriptfleet.cli.verb_parser import Namespace
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.moments import end_of, start_of
 from scriptfleet.storage.retention_policy import PolicyStore, apply, new_policy
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 
 _DEFAULT_LIMIT: Final = 1000
 

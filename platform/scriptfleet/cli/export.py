@@ -8,7 +8,7 @@ from scriptfleet.cli.verb_parser import Namespace, VerbParser
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.export import export
 from scriptfleet.storage.export_forms import FORMS
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 
 _FORMS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 

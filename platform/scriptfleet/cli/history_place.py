@@ -13,7 +13,7 @@ from scriptfleet.errors import InvalidValue, StoreUnreachable
 from scriptfleet.storage import migrate
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.moments import end_of, start_of
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 
 _STATES: Final = ("running", "succeeded", "failed", "timed_out", "out_of_memory", "cancelled", "lost")
 

@@ -10,7 +10,8 @@ from scriptfleet.errors import InvalidValue, JobNotFound, RunNotFound
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.job_store import JobStore
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunRow, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunRow, RunStore
 
 _ID: Final = re.compile(r"[0-9a-f-]{4,36}")
 #: A short id is looked for among so many of the newest runs.

@@ -16,7 +16,8 @@ from scriptfleet.storage.engine import Database
 from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.local_history import LocalHistory
 from scriptfleet.storage.retention import forget, totals
-from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunStore
 
 _DAY_SECONDS: Final = 86_400
 _MIB: Final = 1 << 20

@@ -10,7 +10,7 @@ from scriptfleet.storage import distribution, series
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.moments import iso
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _NOTHING: Final = "no run has this metric"

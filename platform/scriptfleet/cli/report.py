@@ -15,7 +15,8 @@ from scriptfleet.errors import InvalidValue, RunNotFound
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.record_row import STREAMS
-from scriptfleet.storage.run_store import RunFilter, RunRow, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunRow, RunStore
 
 _RUNS: Final = 100
 _MOST_RUNS: Final = 500

@@ -7,7 +7,8 @@ from scriptfleet.cli.screen import UNKNOWN, mebibytes, moment, note, print_json,
 from scriptfleet.cli.tables import print_table
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.paging import MOST_ROWS, PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunRow, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunRow, RunStore
 
 _COLUMNS: Final = ("began", "run", "outcome", "name*", "try>", "exit>", "wall s>", "CPU s>", "MiB>")
 

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from scriptfleet.domain.state import State
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.run_store import of_outcomes
+from scriptfleet.storage.run_filter import of_outcomes
 from scriptfleet.storage.tables import runs
 
 

@@ -12,9 +12,10 @@ from scriptfleet.storage.columns import Piece, cover, pieces
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.packed import packed, unpacked
-from scriptfleet.storage.run_store import RunFilter, conditions_of
+from scriptfleet.storage.run_filter import RunFilter, conditions_of
 from scriptfleet.storage.spread import parts_of
 from scriptfleet.storage.tables import runs
+from scriptfleet.storage.time_pieces import piece_number
 
 HOURS_OF_WEEK: Final = 168
 #: The epoch began on a Thursday; weeks begin on Monday.
@@ -83,11 +84,11 @@ def _hour_of_week(hour: int) -> int:
 
 def _of_rows(connection: sa.Connection, metric: Metric, width_seconds: int, is_weekly: bool) -> dict[int, Band]:
     is_sqlite = connection.dialect.name == "sqlite"
-    # Written out: PostgreSQL takes two parameters of one value for two expressions.
-    ratio = runs.c.began_at / sa.literal_column(f"{width_seconds}.0")
-    key: sa.ColumnElement[int] = sa.cast(ratio if is_sqlite else sa.func.floor(ratio), sa.BigInteger)
+    key = piece_number(connection.dialect.name, width_seconds)
     if is_weekly:
-        key = (key + sa.literal_column(str(_FIRST_HOUR))) % sa.literal_column(str(HOURS_OF_WEEK))
+        # What is left of a negative number is negative in SQL.
+        hours: sa.ColumnElement[int] = sa.literal_column(str(HOURS_OF_WEEK))
+        key = ((key + sa.literal_column(str(_FIRST_HOUR))) % hours + hours) % hours
     of_values = _packed_values(metric) if is_sqlite else _percentiles(metric)
     wanted = sa.select(key, sa.func.count(), of_values).where(*conditions_of(metric.which)).group_by(key)
     return {int(number): _band(int(count), found) for number, count, found in connection.execute(wanted)}

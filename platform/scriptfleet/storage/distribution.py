@@ -19,7 +19,7 @@ from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.packed import packed, unpacked
 from scriptfleet.storage.ranks import DEVIATIONS, Bracket, Places, Ranked, brackets_of
-from scriptfleet.storage.run_store import conditions_of
+from scriptfleet.storage.run_filter import conditions_of
 from scriptfleet.storage.spread import Summary, spread_of, squares_of
 from scriptfleet.storage.tables import runs
 

@@ -11,7 +11,7 @@ from scriptfleet.storage.export_forms import form_of
 from scriptfleet.storage.export_rows import Export, Values, rows_of
 from scriptfleet.storage.history import HistoryManager, history_of
 from scriptfleet.storage.moments import Moment, end_of, start_of
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 
 if TYPE_CHECKING:
     from scriptfleet.storage.engine import Database

@@ -12,7 +12,7 @@ from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import CUSTOM, Metric
 from scriptfleet.storage.moments import iso
 from scriptfleet.storage.row import MEASURE_TYPES
-from scriptfleet.storage.run_store import RunFilter, conditions_of
+from scriptfleet.storage.run_filter import RunFilter, conditions_of
 from scriptfleet.storage.tables import runs
 
 _AT_ONCE: Final = 500

@@ -18,7 +18,8 @@ from scriptfleet.storage.migrate import current_of, require_current, upgrade_ope
 from scriptfleet.storage.moments import iso
 from scriptfleet.storage.paging import MOST_ROWS, PageRequest
 from scriptfleet.storage.run_alerts import save_alerts
-from scriptfleet.storage.run_store import RunFilter, RunRow, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunRow, RunStore
 from scriptfleet.storage.saved_run import saved_facts
 from scriptfleet.storage.tables import run_alerts, runs
 

@@ -9,7 +9,7 @@ from scriptfleet.domain import check
 from scriptfleet.domain.usage import MEASURES
 from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.row import MEASURE_TYPES
-from scriptfleet.storage.run_store import RunFilter, conditions_of
+from scriptfleet.storage.run_filter import RunFilter, conditions_of
 from scriptfleet.storage.tables import runs
 
 CUSTOM = "custom."

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -69,6 +70,6 @@ def place_of(cursor: str) -> tuple[float, str]:
     """Read what cursor_of() wrote; raises InvalidValue."""
     try:
         moment, key = json.loads(base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4)))
-        return check.number("cursor", moment), check.text("cursor", key)
+        return check.number("cursor", moment, -math.inf), check.text("cursor", key)
     except (ValueError, TypeError, RecursionError, binascii.Error) as fault:
         raise InvalidValue("cursor", cursor, "the next_cursor of an earlier answer") from fault

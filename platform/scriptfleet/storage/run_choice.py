@@ -7,7 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from scriptfleet.domain.state import State
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 from scriptfleet.storage.tables import labels, runs
 
 #: How many runs of one index are looked through for those that all the rest holds of; the newest ones.

@@ -4,7 +4,8 @@ However many runs there are, the database looks at a bounded number of them, and
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from functools import reduce
+from operator import add
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -14,29 +15,22 @@ from scriptfleet.domain.state import State
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.paging import Page, PageRequest, cursor_of, place_of
 from scriptfleet.storage.run_choice import MOST_LOOKED_AT, Choice, choices_of
-from scriptfleet.storage.run_store import RunFilter, RunRow, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunRow, RunStore
 from scriptfleet.storage.script_names import names_with
+from scriptfleet.storage.sorted_runs import (
+    GREATEST,
+    LEAST,
+    MOST_SORTED,
+    SUMMED,
+    SortBy,
+    newest_outcomes,
+    sorted_page,
+)
 from scriptfleet.storage.tables import runs
 
-#: What is sorted by cost, and what is counted, is the newest so many of the runs that were asked for.
-MOST_SORTED: Final = 10_000
-#: Before and after every value there is: what is not known comes last.
-_LEAST, _GREATEST = -1.0, 1e300
-
-
-class SortBy(StrEnum):
-    """What a list is ordered by."""
-
-    START = "start"
-    WALL = "wall"
-    CPU = "cpu"
-    MEMORY = "memory"
-
-
 _VALUES: Final[dict[SortBy, sa.ColumnElement[Any]]] = {
-    SortBy.WALL: runs.c.execution_time_seconds,
-    SortBy.CPU: runs.c.user_time_seconds + runs.c.system_time_seconds,
-    SortBy.MEMORY: runs.c.memory_max_mb,
+    by: reduce(add, (runs.c[name] for name in names)) for by, names in SUMMED.items()
 }
 
 
@@ -60,12 +54,12 @@ class FoundRuns:
 
     page: Page[RunRow]
     #: How many scripts were searched for, None where no name was; there are more where ``has_more_scripts``.
-    scripts: int | None
-    has_more_scripts: bool
+    scripts: int | None = None
+    has_more_scripts: bool = False
     #: Sorted are only so many runs, the newest ones - of each script, if several; None where all are.
-    sorted_runs: int | None
+    sorted_runs: int | None = None
     #: Only so many runs were looked through, the newest ones - of each script, if several; None where all were.
-    looked_at_runs: int | None
+    looked_at_runs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +79,28 @@ class RunList:
 
     def page(self, wish: Wish, request: PageRequest) -> FoundRuns:
         """Give one page; raises InvalidValue for a bad cursor."""
+        found = self._page_of_a_script(wish, request) if wish.search is None and wish.which.name is not None else None
+        return found or self._page_of_rows(wish, request)
+
+    def _page_of_a_script(self, wish: Wish, request: PageRequest) -> FoundRuns | None:
+        if wish.by is SortBy.START:
+            page = None if wish.is_ascending else self._runs.page_of_a_script(wish.which, request)
+            return None if page is None else FoundRuns(page)
+        with self._database.snapshot() as connection:
+            found = sorted_page(connection, wish.which, wish.by, wish.is_ascending, request)
+        if found is None:
+            return None
+        keys, is_cut = found
+        shown = keys[: request.limit]
+        cursor = cursor_of(*shown[-1]) if len(keys) > len(shown) else None
+        rows = self._runs.several([run_id for _, run_id in shown])
+        return FoundRuns(Page(rows, cursor), sorted_runs=MOST_SORTED if is_cut else None)
+
+    def _page_of_rows(self, wish: Wish, request: PageRequest) -> FoundRuns:
         with self._database.reading() as connection:
             scripts = names_with(connection, wish.search) if wish.search else None
             parts = choices_of(connection, wish.which, scripts.names if scripts else None)
-            query = _Query(wish, request, parts)
+            query = _Query(wish, request, parts, connection.dialect.name)
             rows = connection.execute(query.statement()).all() if parts else []
         shown = rows[: request.limit]
         cursor = cursor_of(shown[-1].value, shown[-1].run_id) if len(rows) > len(shown) else None
@@ -102,6 +114,11 @@ class RunList:
 
     def counts(self, wish: Wish) -> Counts:
         """Count the runs of each outcome, whatever outcome is asked for."""
+        if wish.search is None and wish.which.name is not None:
+            with self._database.snapshot() as connection:
+                told = newest_outcomes(connection, wish.which)
+            if told is not None:
+                return Counts(*told)
         with self._database.reading() as connection:
             scripts = names_with(connection, wish.search) if wish.search else None
             parts = choices_of(connection, wish.which, scripts.names if scripts else None, any_outcome=True)
@@ -119,8 +136,10 @@ class RunList:
 class _Query:
     """Builds the statement that gives ids and values of a page, and of one run more."""
 
-    def __init__(self, wish: Wish, request: PageRequest, parts: list[Choice]) -> None:
+    def __init__(self, wish: Wish, request: PageRequest, parts: list[Choice], dialect: str) -> None:
         self._wish, self._request, self._parts = wish, request, parts
+        # In the order that sorted_runs.py has them in, since a list may go on from there.
+        self._has_own_order = dialect == "postgresql" and wish.by is not SortBy.START
         #: Of how many runs of each part the values are read; None where the index has the order.
         self.limit = None if wish.by is SortBy.START else MOST_SORTED // max(1, len(parts))
 
@@ -139,13 +158,14 @@ class _Query:
         if self.limit is None:
             wanted = choice.chosen([runs.c.run_id, runs.c.began_at.label("value")])
             return self._in_order(wanted, runs.c.began_at, runs.c.run_id)
-        unknown = _GREATEST if self._wish.is_ascending else _LEAST
+        unknown = GREATEST if self._wish.is_ascending else LEAST
         value = sa.func.coalesce(_VALUES[self._wish.by], unknown).label("value")
         return _placed(choice, value, self.limit + 1)
 
     def _in_order(
         self, wanted: sa.Select[Any], value: sa.ColumnElement[Any], run_id: sa.ColumnElement[Any]
     ) -> sa.Select[Any]:
+        run_id = run_id.collate("C") if self._has_own_order else run_id
         both = sa.tuple_(value, run_id)
         is_ascending = self._wish.is_ascending
         if self._request.cursor is not None:

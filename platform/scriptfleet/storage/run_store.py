@@ -1,6 +1,7 @@
 """Runs as they are kept: their measures, output and curve."""
 
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,14 +12,17 @@ from scriptfleet.domain import check
 from scriptfleet.domain.process_tree import ProcessTree
 from scriptfleet.domain.run import Artifact
 from scriptfleet.domain.sample import Sample
-from scriptfleet.domain.state import FINAL, State
+from scriptfleet.domain.state import State
 from scriptfleet.domain.usage import MEASURES, Usage
 from scriptfleet.errors import InvalidValue, RunNotFound
 from scriptfleet.storage import curve_bytes, tree_bytes
 from scriptfleet.storage.engine import Database
-from scriptfleet.storage.paging import Page, PageRequest, read_page
+from scriptfleet.storage.matches import words_of
+from scriptfleet.storage.paging import Page, PageRequest, cursor_of, read_page
 from scriptfleet.storage.record_row import STREAMS
-from scriptfleet.storage.tables import curves, labels, outputs, runs, tails
+from scriptfleet.storage.run_filter import RunFilter, conditions_of, of_outcomes
+from scriptfleet.storage.run_order import newest_page, outcomes
+from scriptfleet.storage.tables import curves, outputs, runs, tails
 
 _OWN = ("run_id", "job_id", "name", "kind", "queue", "group_name", "attempt", "worker", "host")
 _TIMES = ("claimed_at", "started_at", "finished_at", "began_at")
@@ -61,32 +65,6 @@ class RunRow:
     usage: Usage = field(default_factory=Usage)
 
 
-@dataclass(frozen=True, slots=True)
-class RunFilter:
-    """Which runs; None means any. ``since`` is included, ``until`` is not."""
-
-    job_id: str | None = None
-    name: str | None = None
-    kind: str | None = None
-    queue: str | None = None
-    worker: str | None = None
-    group_name: str | None = None
-    #: A label of its job: name and value.
-    label: tuple[str, str] | None = None
-    outcome: State | None = None
-    since: float | None = None
-    until: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in _EQUAL:
-            check.optional_text(name, getattr(self, name), 255)
-        check.optional_number("since", self.since)
-        check.optional_number("until", self.until)
-
-
-_EQUAL = ("job_id", "name", "kind", "queue", "worker", "group_name")
-
-
 class RunStore:
     """Reads runs; they are written by the ingest store. Each method raises StoreUnreachable."""
 
@@ -104,29 +82,42 @@ class RunStore:
 
     def several(self, run_ids: Sequence[str]) -> list[RunRow]:
         """Give the runs of these ids, in their order; those that are gone are left out."""
-        wanted = sa.select(*_COLUMNS).where(runs.c.run_id.in_(run_ids))
         with self._database.reading() as connection:
-            found = {row.run_id: _run(row) for row in connection.execute(wanted)}
-        return [found[run_id] for run_id in run_ids if run_id in found]
+            return _several(connection, run_ids)
 
     def page(self, which: RunFilter, request: PageRequest) -> Page[RunRow]:
         """Give a page of runs, the last begun first."""
+        # By its name alone a script's runs stand in an index.
+        found = self.page_of_a_script(which, request) if words_of(which) else None
+        if found is not None:
+            return found
         wanted = sa.select(*_COLUMNS).where(*conditions_of(which))
         with self._database.reading() as connection:
             return read_page(connection, wanted, (runs.c.began_at, runs.c.run_id), request, _run)
+
+    def page_of_a_script(self, which: RunFilter, request: PageRequest) -> Page[RunRow] | None:
+        """Give what page() gives, from segments; None where more than one script is meant or rows alone tell."""
+        if which.name is None:
+            return None
+        with self._database.snapshot() as connection:
+            keys = newest_page(connection, which, request)
+            if keys is None:
+                return None
+            shown = keys[: request.limit]
+            last = cursor_of(*shown[-1]) if len(keys) > len(shown) else None
+            return Page(_several(connection, [run_id for _, run_id in shown]), last)
 
     def counts(self, which: RunFilter) -> dict[str, int]:
         """Give the number of runs by outcome; those still under way count as ``running``."""
         # By the column itself, which an index has in order.
         wanted = sa.select(runs.c.outcome, sa.func.count()).where(*conditions_of(which)).group_by(runs.c.outcome)
         is_of_all_runs = replace(which, since=None, until=None) == RunFilter()
-        with self._database.reading() as connection:
-            rows = [
-                row
-                for part in (of_outcomes(wanted) if is_of_all_runs else [wanted])
-                for row in connection.execute(part)
-            ]
-        return {str(name or State.RUNNING): int(count) for name, count in rows}
+        with self._database.snapshot() as connection:
+            found = outcomes(connection, which)
+            if found is None:
+                parts = of_outcomes(wanted) if is_of_all_runs else [wanted]
+                found = Counter({name: int(count) for part in parts for name, count in connection.execute(part)})
+        return {str(name or State.RUNNING): count for name, count in found.items()}
 
     def curve(self, run_id: str) -> list[Sample]:
         """Give a run's cost curve; empty for none."""
@@ -186,34 +177,10 @@ def _stored(run_id: str, stream: str) -> sa.ColumnElement[bool]:
     return (outputs.c.run_id == check.text("run_id", run_id)) & (outputs.c.stream == stream)
 
 
-def conditions_of(which: RunFilter) -> list[sa.ColumnElement[bool]]:
-    """Give what a filter says of the table of runs."""
-    found = [runs.c[name] == getattr(which, name) for name in _EQUAL if getattr(which, name) is not None]
-    if which.outcome is not None:
-        found.append(_of_outcome(which.outcome, is_narrowed=bool(found)))
-    if which.label is not None:
-        name, value = which.label
-        labelled = sa.select(labels.c.job_id).where(labels.c.name == name, labels.c.value == value)
-        found.append(runs.c.job_id.in_(labelled))
-    if which.since is not None:
-        found.append(runs.c.began_at >= which.since)
-    if which.until is not None:
-        found.append(runs.c.began_at < which.until)
-    return found
-
-
-def of_outcomes(wanted: sa.Select[Any]) -> list[sa.Select[Any]]:
-    """Give selects for the runs that ended and those under way, which find a span of time in the index of outcomes."""
-    ended = runs.c.outcome.in_(sorted(str(state) for state in FINAL))
-    return [wanted.where(ended), wanted.where(runs.c.outcome.is_(None))]
-
-
-def _of_outcome(outcome: State, is_narrowed: bool) -> sa.ColumnElement[bool]:
-    if is_narrowed:
-        # Nearly all runs succeed. Said so, it is no column of an index: SQLite, which does not know how common a value
-        # is, might go through all that succeeded to find those of one script.
-        return sa.func.coalesce(runs.c.outcome, str(State.RUNNING)) == str(outcome)
-    return runs.c.outcome.is_(None) if outcome is State.RUNNING else runs.c.outcome == outcome
+def _several(connection: sa.Connection, run_ids: Sequence[str]) -> list[RunRow]:
+    wanted = sa.select(*_COLUMNS).where(runs.c.run_id.in_(run_ids))
+    found = {row.run_id: _run(row) for row in connection.execute(wanted)}
+    return [found[run_id] for run_id in run_ids if run_id in found]
 
 
 def _run(row: sa.Row[Any]) -> RunRow:

@@ -8,18 +8,30 @@ are read. Then its columns are stored and it is made whole, unless it was marked
 import threading
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
 import sqlalchemy as sa
 
-from scriptfleet.storage.column_bytes import Number, pack_numbers, pack_words
+from scriptfleet.storage.column_bytes import Number, pack_ids, pack_numbers, pack_words
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import CUSTOM, metric_column
 from scriptfleet.storage.segment_plan import MOST_RUNS, Stretch, stretches
-from scriptfleet.storage.segments import ALWAYS, FLAT, MOMENT, WORDS, SegmentState, Span, drop_segments, whole_segments
-from scriptfleet.storage.tables import runs, segment_columns, segments, upkeep
+from scriptfleet.storage.segments import (
+    ALWAYS,
+    FLAT,
+    LABEL,
+    MOMENT,
+    RUN_ID,
+    WORDS,
+    SegmentState,
+    Span,
+    drop_segments,
+    whole_segments,
+)
+from scriptfleet.storage.tables import labels, runs, segment_columns, segments, upkeep
 
 #: Runs that began within this time are not taken: facts of most come late, at their end.
 SETTLED_SECONDS: Final = 900.0
@@ -35,6 +47,8 @@ _LOOK_AGAIN_SECONDS: Final = 0.02
 _LOCK: Final = 7_251_530_418
 
 Columns = dict[str, tuple[int, bytes]]
+#: Labels by name; of each its values by job.
+Labelled = dict[str, dict[str, str]]
 
 
 def take_turn(database: Database, now: float, until: float) -> bool:
@@ -121,7 +135,8 @@ def _made(database: Database, stretch: Stretch) -> int | None:
         return None
     with database.snapshot() as connection:
         rows = connection.execute(_runs_of(stretch)).all()
-    columns = _columns(rows) if rows else {}
+        labelled = _labels_of(connection, stretch)
+    columns = _columns(rows, labelled) if rows else {}
     if len(rows) > _MOST_READ or len(columns) > _MOST_COLUMNS or max(map(len, columns), default=0) > _LONGEST_NAME:
         return None
     return len(rows) if _store(database, stretch, segment_id, len(rows), columns) else None
@@ -159,16 +174,37 @@ def _ask(database: Database, what: "sa.Function[Any]") -> int:
 
 def _runs_of(stretch: Stretch) -> sa.Select[Any]:
     low, high = stretch.span
-    columns = [runs.c[MOMENT], *(runs.c[name] for name in WORDS), *map(metric_column, FLAT), runs.c.custom]
+    columns = [
+        runs.c[RUN_ID],
+        runs.c.job_id,
+        runs.c[MOMENT],
+        *(runs.c[name] for name in WORDS),
+        *map(metric_column, FLAT),
+        runs.c.custom,
+    ]
     here = (runs.c.name == stretch.name) & (runs.c.began_at >= low) & (runs.c.began_at < high)
-    return sa.select(*columns).where(here).order_by(runs.c.began_at).limit(_MOST_READ + 1)
+    return sa.select(*columns).where(here).order_by(runs.c.began_at, runs.c.run_id).limit(_MOST_READ + 1)
 
 
-def _columns(rows: Sequence[sa.Row[Any]]) -> Columns:
-    moments, *others, custom = zip(*rows, strict=True)
+def _labels_of(connection: sa.Connection, stretch: Stretch) -> Labelled:
+    """Give the values of each label by the jobs that have it."""
+    low, high = stretch.span
+    here = (runs.c.name == stretch.name) & (runs.c.began_at >= low) & (runs.c.began_at < high)
+    some = sa.select(runs.c.job_id).where(here).limit(_MOST_READ + 1).subquery()
+    wanted = sa.select(labels.c.name, labels.c.job_id, labels.c.value).join(some, some.c.job_id == labels.c.job_id)
+    found: Labelled = defaultdict(dict)
+    for name, job_id, value in connection.execute(wanted):
+        found[name][job_id] = value
+    return found
+
+
+def _columns(rows: Sequence[sa.Row[Any]], labelled: Labelled) -> Columns:
+    ids, jobs, moments, *others, custom = zip(*rows, strict=True)
     words, flat = others[: len(WORDS)], others[len(WORDS) :]
-    found = {MOMENT: (len(rows), pack_numbers(moments))}
+    found = {RUN_ID: (len(rows), pack_ids(ids)), MOMENT: (len(rows), pack_numbers(moments))}
     found |= {name: (len(rows), pack_words(column)) for name, column in zip(WORDS, words, strict=True)}
+    for name, values in labelled.items():
+        found[f"{LABEL}{name}"] = (len(rows), pack_words([*map(values.get, jobs)]))
     numbers = {**dict(zip(FLAT, flat, strict=True)), **_custom(custom)}
     counts = {name: len(column) - column.count(None) for name, column in numbers.items()}
     return found | {name: (counts[name], pack_numbers(column)) for name, column in numbers.items() if counts[name]}

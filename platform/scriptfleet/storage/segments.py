@@ -21,6 +21,9 @@ ALWAYS: Final = (-1e300, 1e300)
 #: What a segment has beside metrics: what the runs of a script are narrowed by.
 MOMENT: Final = "began_at"
 WORDS: Final = ("kind", "queue", "worker", "group_name", "outcome")
+RUN_ID: Final = "run_id"
+#: Before the name of a label: its value, where a run's job has it.
+LABEL: Final = "label."
 #: Metrics that are columns of a run.
 FLAT: Final = (*NUMBERS, "success")
 _LISTED: Final = 500
@@ -34,7 +37,9 @@ class SegmentState(IntEnum):
     CHANGED = 0
     #: Announced, so that it is marked by what is written while its runs are read.
     MAKING = 1
-    WHOLE = 2
+    #: 2 was that of segments without labels and ids, which a service of an older version may still make and use: it
+    #: knows no other, and those are none to this one. Either takes away what the other made.
+    WHOLE = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,14 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from scriptfleet.errors import InvalidValue
-from scriptfleet.storage.columns import Cover, counts_of, cover, pieces, rows_in_holes, whole_cover
+from scriptfleet.storage.columns import Cover, Piece, counts_within, cover, pieces, rows_in_holes
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import CUSTOM, NUMBERS, Metric
-from scriptfleet.storage.run_store import RunFilter, conditions_of
+from scriptfleet.storage.run_filter import RunFilter, conditions_of
+from scriptfleet.storage.run_order import stretches_of, values_in_order
 from scriptfleet.storage.spread import parts_of, sum_of
 from scriptfleet.storage.tables import runs
+from scriptfleet.storage.time_pieces import piece_number
 
 #: Seconds of each size; buckets begin at whole multiples since the epoch, so a day is one of UTC.
 BUCKETS: Final = {"5min": 300, "15min": 900, "1hour": 3600, "1day": 86_400}
@@ -49,11 +51,20 @@ class Bucket:
 
 def values(database: Database, metric: Metric, limit: int | None = None, offset: int = 0) -> Iterator[Value]:
     """Give values, the oldest first, a few at a time. Raises StoreUnreachable."""
+    with database.snapshot() as connection:
+        found = stretches_of(connection, metric.which)
+        if found is None:
+            yield from _values_of_rows(connection, metric, limit, offset)
+        else:
+            for began_at, run_id, value in values_in_order(connection, metric, found, limit, offset):
+                yield Value(began_at, run_id, metric.which.name, value)
+
+
+def _values_of_rows(connection: sa.Connection, metric: Metric, limit: int | None, offset: int) -> Iterator[Value]:
     wanted = sa.select(runs.c.began_at, runs.c.run_id, runs.c.name, metric.column).where(*metric.conditions)
     wanted = wanted.order_by(runs.c.began_at, runs.c.run_id).limit(limit).offset(offset)
-    with database.reading() as connection:
-        for row in connection.execute(wanted, execution_options={"yield_per": 1000}):
-            yield Value(*row)
+    for row in connection.execute(wanted, execution_options={"yield_per": 1000}):
+        yield Value(*row)
 
 
 def buckets(database: Database, metric: Metric, size: str) -> list[Bucket]:
@@ -63,36 +74,64 @@ def buckets(database: Database, metric: Metric, size: str) -> list[Bucket]:
     width = BUCKETS[size]
     with database.snapshot() as connection:
         covered = cover(connection, metric.which)
-        found = (
-            _by_rows(connection, metric, width) if covered is None else _by_column(connection, metric, width, covered)
-        )
+        if covered is not None:
+            return _by_column(connection, metric, width, covered)
+        found = _by_rows(connection, metric, width)
     return [Bucket(float(number) * width, *told) for number, told in sorted(found.items())]
 
 
-def _by_column(connection: sa.Connection, metric: Metric, width: int, covered: Cover) -> dict[int, _Told]:
-    parts: dict[int, list[float]] = {}
-    folded: dict[int, list[_Told]] = defaultdict(list)
+def _by_column(connection: sa.Connection, metric: Metric, width: int, covered: Cover) -> list[Bucket]:
+    found = _Values()
     for piece in pieces(connection, metric, covered, has_moments=True):
-        values = list(piece.values)
+        found.take(piece, width)
+    return found.buckets(width)
+
+
+class _Values:
+    """Values by the number of their bucket; of many runs memory holds some of them."""
+
+    def __init__(self) -> None:
+        # Most are alone where buckets are narrow. A list for each would be as much work again, for the collector too.
+        self._alone: dict[int, float] = {}
+        self._several: dict[int, list[float]] = {}
+        self._folded: dict[int, list[_Told]] = defaultdict(list)
+
+    def take(self, piece: Piece, width: int) -> None:
+        alone, several, values = self._alone, self._several, [*map(float, piece.values)]
         for number, start, end in parts_of(piece.moments_of_values, width):
-            # Of most scripts a bucket has a few at a time; memory holds some of them.
-            some = parts.get(number)
-            if some is None:
-                parts[number] = values[start:end]
+            if end - start == 1 and number not in alone and number not in several:
+                alone[number] = values[start]
             else:
-                some += values[start:end]
-                if len(some) > _FOLDED_AT:
-                    folded[number].append(_told(parts.pop(number)))
-    for number, told in folded.items():
-        if number in parts:
-            told.append(_told(parts.pop(number)))
-    return {number: _told(some) for number, some in parts.items()} | {at: _joined(told) for at, told in folded.items()}
+                self._join(number, values[start:end])
+
+    def buckets(self, width: int) -> list[Bucket]:
+        found, alone = [], self._alone
+        for number in sorted([*alone, *self._several]):
+            value = alone.get(number)
+            if value is None:
+                found.append(Bucket(float(number * width), *self._whole(number)))
+            else:
+                found.append(Bucket(float(number * width), 1, value, value, value, value))
+        return found
+
+    def _join(self, number: int, values: list[float]) -> None:
+        some = self._several.setdefault(number, [])
+        if number in self._alone:
+            some.append(self._alone.pop(number))
+        some += values
+        if len(some) > _FOLDED_AT:
+            # Of most scripts a bucket has a few at a time.
+            self._folded[number].append(_told(some))
+            self._several[number] = []
+
+    def _whole(self, number: int) -> _Told:
+        some = self._several[number]
+        if number not in self._folded:
+            return _told(some)
+        return _joined([*self._folded[number], *([_told(some)] if some else [])])
 
 
 def _told(values: Sequence[float]) -> _Told:
-    if len(values) == 1:
-        value = float(values[0])
-        return 1, value, value, value, value
     whole = sum_of(values)
     return len(values), whole / len(values), float(min(values)), float(max(values)), whole
 
@@ -104,11 +143,8 @@ def _joined(parts: Sequence[_Told]) -> _Told:
 
 
 def _by_rows(connection: sa.Connection, metric: Metric, width: int) -> dict[int, _Told]:
-    # Written out: PostgreSQL takes two parameters of one value for two expressions.
-    ratio = runs.c.began_at / sa.literal_column(f"{width}.0")
-    is_sqlite = connection.dialect.name == "sqlite"
     # Sorted by the caller: PostgreSQL, which can't tell how few buckets there are, would sort all the runs on its disk.
-    number = (sa.cast(ratio, sa.BigInteger) if is_sqlite else sa.func.floor(ratio)).label("number")
+    number = piece_number(connection.dialect.name, width).label("number")
     value = sa.cast(metric.column, sa.Double)
     wanted = sa.select(number, *(aggregate(value) for aggregate in _OF_BUCKET)).where(*metric.conditions)
     return {int(row[0]): tuple(row[1:]) for row in connection.execute(wanted.group_by(number))}
@@ -120,7 +156,7 @@ _OF_BUCKET = (sa.func.count, sa.func.avg, sa.func.min, sa.func.max, sa.func.sum)
 def counts(database: Database, which: RunFilter) -> dict[str, int]:
     """Give how many runs have each metric, those that none has left out. One pass. Raises StoreUnreachable."""
     with database.snapshot() as connection:
-        covered = whole_cover(connection, which)
+        covered = cover(connection, which)
         told = _counted(connection, which) if covered is None else _counted_by_column(connection, which, covered)
     own = sorted(name for name in told if name.startswith(CUSTOM))
     return {name: told[name] for name in (*NUMBERS, *own) if told.get(name)}
@@ -136,7 +172,7 @@ def _counted(connection: sa.Connection, which: RunFilter) -> Counter[str]:
 
 
 def _counted_by_column(connection: sa.Connection, which: RunFilter, covered: Cover) -> Counter[str]:
-    found = Counter(counts_of(connection, covered.segments))
+    found = Counter(counts_within(connection, which, covered.segments))
     columns = [*(runs.c[name] for name in NUMBERS), runs.c.custom]
     for rows in rows_in_holes(connection, columns, which, covered.holes):
         *flat, custom = zip(*rows, strict=True)

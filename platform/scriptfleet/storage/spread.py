@@ -9,6 +9,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress, islice, repeat
+from operator import ne, truediv
 from typing import Final
 
 from scriptfleet.storage.ranks import DEVIATIONS, Bracket, Places, Ranked, brackets_of
@@ -16,6 +18,8 @@ from scriptfleet.storage.ranks import DEVIATIONS, Bracket, Places, Ranked, brack
 #: Up to so many values, one order of all is fastest.
 _ORDERED_WHOLE: Final = 100_000
 _SAMPLED: Final = 64
+#: Pieces of time with fewer moments each are found by looking at each moment.
+_FEW: Final = 20
 #: Up to so many values are kept in memory, 8 bytes each, rather than read again.
 _KEPT: Final = 2_000_000
 
@@ -68,7 +72,21 @@ def sum_of(values: Sequence[float]) -> float:
 
 def parts_of(moments: Sequence[float], width_seconds: int) -> Iterator[tuple[int, int, int]]:
     """Give each piece of time that some of these moments, in order, lie in: its number, and from where to where."""
+    if not moments:
+        return iter(())
+    are_few = (moments[-1] - moments[0]) * _FEW < len(moments) * width_seconds
+    return _searched(moments, width_seconds) if are_few else _numbered(moments, width_seconds)
 
+
+def _numbered(moments: Sequence[float], width_seconds: int) -> Iterator[tuple[int, int, int]]:
+    """Look at each moment, without a step of Python for any."""
+    numbers = [*map(math.floor, map(truediv, moments, repeat(width_seconds)))]
+    starts = [0, *compress(range(1, len(numbers)), map(ne, islice(numbers, 1, None), numbers))]
+    return zip(map(numbers.__getitem__, starts), starts, [*islice(starts, 1, None), len(numbers)], strict=True)
+
+
+def _searched(moments: Sequence[float], width_seconds: int) -> Iterator[tuple[int, int, int]]:
+    """Look for the end of each piece."""
     start, count = 0, len(moments)
     while start < count:
         this = math.floor(moments[start] / width_seconds)

@@ -10,7 +10,7 @@ from scriptfleet.storage import distribution, series
 from scriptfleet.storage.history import HistoryManager, history_of
 from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.moments import Moment, end_of, iso, start_of
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 
 _MOST: int = 2**31
 

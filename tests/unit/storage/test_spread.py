@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scriptfleet.storage import ranks, spread
-from scriptfleet.storage.column_bytes import chosen, pack_numbers, pack_words, unpack_numbers, unpack_words
+from scriptfleet.storage.column_bytes import (
+    both,
+    chosen,
+    pack_ids,
+    pack_numbers,
+    pack_words,
+    unpack_ids,
+    unpack_numbers,
+    unpack_words,
+)
 from scriptfleet.storage.spread import parts_of, spread_of, sum_of
 
 SHARES = (0.0, 0.5, 0.9, 0.95, 0.99, 1.0)
@@ -96,7 +105,25 @@ def test_words_are_found_by_what_they_are(words: list[str | None], asked: str) -
     found = unpack_words(pack_words(words))
 
     for word in (*words, asked, None):
-        assert list(found.equal(word)) == [one == word for one in words]
+        same = found.equal(word)
+        assert (bytes([1] * len(words)) if same is None else same) == bytes(one == word for one in words)
+        assert (same is None) == (set(words) == {word})
+
+
+def test_more_words_than_a_byte_tells_are_found_too() -> None:
+    words = [str(number) for number in range(300)]
+    assert unpack_words(pack_words(words)).equal("299") == bytes(299) + b"\1"
+
+
+@given(st.lists(st.one_of(st.text(max_size=3), st.uuids().map(lambda one: one.hex)), min_size=1, max_size=20))
+def test_ids_come_back_whatever_they_are(ids: list[str]) -> None:
+    assert unpack_ids(pack_ids(ids)) == ids
+
+
+@given(st.lists(st.tuples(st.sampled_from((0, 1)), st.sampled_from((0, 1))), max_size=50))
+def test_both_is_where_each_is(pairs: list[tuple[int, int]]) -> None:
+    rows, others = (bytes(one[at] for one in pairs) for at in (0, 1))
+    assert both(rows, others) == bytes(one & other for one, other in pairs)
 
 
 def test_a_newer_version_is_refused_by_its_number() -> None:

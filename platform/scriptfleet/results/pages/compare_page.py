@@ -14,7 +14,8 @@ from scriptfleet.results.pages.curve import together
 from scriptfleet.results.pages.run_page import spec_of
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunRow
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunRow
 
 _OFFERED: Final = 20
 #: Changes are shown from here on, and from there on without a decimal place.

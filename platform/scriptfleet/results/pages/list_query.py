@@ -8,8 +8,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 from scriptfleet.domain.state import State
 from scriptfleet.errors import InvalidValue
 from scriptfleet.results.rest.models import label_of, seconds_of
-from scriptfleet.storage.run_list import SortBy, Wish
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_list import Wish
+from scriptfleet.storage.sorted_runs import SortBy
 
 #: The columns that the list is sorted by.
 SORTS: Final = {SortBy.START: "Started (UTC)", SortBy.WALL: "Wall", SortBy.CPU: "CPU", SortBy.MEMORY: "Peak memory"}

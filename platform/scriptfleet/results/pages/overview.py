@@ -17,7 +17,8 @@ from scriptfleet.results.pages.sources import Sources
 from scriptfleet.results.rest.seats import Seats
 from scriptfleet.storage.activity import activity
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunRow
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunRow
 
 #: A picture is shared by all who look, and made anew no sooner.
 _FRESH_SECONDS: Final = 1.0

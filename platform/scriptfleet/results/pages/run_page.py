@@ -28,7 +28,8 @@ from scriptfleet.results.rest.seats import Seats
 from scriptfleet.storage.job_store import JobRow
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.record_row import STREAMS
-from scriptfleet.storage.run_store import RunFilter, RunRow
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunRow
 
 #: How much of an output a page shows; the rest is one link away.
 OUTPUT_SHOWN_BYTES: Final = 64 * 1024

@@ -11,7 +11,8 @@ from scriptfleet.errors import InvalidValue
 from scriptfleet.results.pages.list_query import SORTS, ListQuery
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_list import MOST_SORTED, RunList, Wish
+from scriptfleet.storage.run_list import RunList, Wish
+from scriptfleet.storage.sorted_runs import MOST_SORTED
 
 ROWS: Final = 50
 _UNREADABLE: Final = 422

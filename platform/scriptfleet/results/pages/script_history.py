@@ -12,7 +12,8 @@ from scriptfleet.storage.bands import HOURS_OF_WEEK, Band, bands, first_moment, 
 from scriptfleet.storage.distribution import aggregates
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.metric import Metric
-from scriptfleet.storage.run_store import RunFilter, RunStore
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunStore
 
 DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _SHADES: Final = 5

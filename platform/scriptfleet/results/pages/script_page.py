@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from scriptfleet.results.pages.script_history import ScriptHistory
 from scriptfleet.results.pages.sources import Sources
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 
 _STRIP: Final = 80
 _LISTED: Final = 20

@@ -19,7 +19,7 @@ from scriptfleet.results.rest.runs import run_page
 from scriptfleet.results.rest.standing import in_body
 from scriptfleet.results.rest.waits import Wait, seconds_of_wait, wait_for
 from scriptfleet.storage.paging import MOST_ROWS, PageRequest
-from scriptfleet.storage.run_store import RunFilter
+from scriptfleet.storage.run_filter import RunFilter
 
 _UNDER_WAY = 202
 

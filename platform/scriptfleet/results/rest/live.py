@@ -25,7 +25,8 @@ from scriptfleet.results.rest.models import moment
 from scriptfleet.results.rest.parts import RestParts
 from scriptfleet.results.rest.seated_stream import Pieces
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunRow
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunRow
 
 _log = logging.getLogger(__name__)
 

@@ -15,7 +15,8 @@ from scriptfleet.errors import InvalidValue
 from scriptfleet.queues.rerun import rerun_of
 from scriptfleet.storage.job_store import JobFilter, JobRow
 from scriptfleet.storage.paging import MOST_ROWS, PageRequest
-from scriptfleet.storage.run_store import RunFilter, RunRow
+from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_store import RunRow
 
 Measure = bool | int | float | str | None
 
