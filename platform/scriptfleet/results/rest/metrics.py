@@ -1,9 +1,10 @@
 """REST of metrics: which there are, their values over time, buckets of them, and aggregates."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+import msgspec
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from scriptfleet.domain.role import Role
@@ -96,26 +97,41 @@ def metric_routes(parts: RestParts) -> APIRouter:
         found = series.counts(database, query.which())
         return MetricList(metrics=[MetricView(name=name, runs=count) for name, count in found.items()])
 
-    @router.get("/metrics/{metric}/values", summary="The values of a metric over time")
-    def get_values(metric: str, query: Annotated[MetricQuery, Query()]) -> ValueList:
+    @router.get("/metrics/{metric}/values", summary="The values of a metric over time", response_model=ValueList)
+    def get_values(metric: str, query: Annotated[MetricQuery, Query()]) -> Response:
         found = series.values(database, Metric(metric, query.which()), query.limit, query.offset)
-        values = [ValueView(at=_at(one.began_at), run_id=one.run_id, name=one.name, value=one.value) for one in found]
-        return ValueList(metric=metric, values=values)
-
-    @router.get("/metrics/{metric}/buckets", summary="A metric over time, in buckets")
-    def get_buckets(metric: str, query: Annotated[BucketQuery, Query()]) -> BucketList:
-        found = series.buckets(database, Metric(metric, query.which()), query.size)
-        views = [
-            BucketView(at=_at(one.began_at), count=one.count, avg=one.avg, min=one.min, max=one.max, sum=one.sum)
+        values = [
+            {"at": _at(one.began_at), "run_id": one.run_id, "name": one.name, "value": float(one.value)}
             for one in found
         ]
-        return BucketList(metric=metric, size=query.size, buckets=views)
+        return _many({"metric": metric, "values": values})
+
+    @router.get("/metrics/{metric}/buckets", summary="A metric over time, in buckets", response_model=BucketList)
+    def get_buckets(metric: str, query: Annotated[BucketQuery, Query()]) -> Response:
+        found = series.buckets(database, Metric(metric, query.which()), query.size)
+        views = [
+            {
+                "at": _at(one.began_at),
+                "count": one.count,
+                "avg": one.avg,
+                "min": one.min,
+                "max": one.max,
+                "sum": one.sum,
+            }
+            for one in found
+        ]
+        return _many({"metric": metric, "size": query.size, "buckets": views})
 
     @router.get("/metrics/{metric}/aggregates", summary="Aggregates of a metric")
     def get_aggregates(metric: str, query: Annotated[RunFilterQuery, Query()]) -> Aggregates:
         return Aggregates(metric=metric, aggregates=distribution.aggregates(database, Metric(metric, query.which())))
 
     return router
+
+
+def _many(answer: dict[str, Any]) -> Response:
+    """Give an answer of its model, written at once: each of ten thousand rows would be checked and copied twice."""
+    return Response(msgspec.json.encode(answer), media_type="application/json")
 
 
 def _at(seconds: float) -> datetime:
