@@ -1,6 +1,7 @@
 """`scriptfleet run --warm`: an interpreter stays for later calls, and what it forks is as a fresh one would be."""
 
 import contextlib
+import ctypes
 import json
 import os
 import pty
@@ -42,6 +43,7 @@ FACTS = """
         'limits': [resource.getrlimit(n) for n in range(10)], 'affinity': sorted(os.sched_getaffinity(0)),
         'env': {k: v for k, v in os.environ.items() if k[:12] != 'SCRIPTFLEET_'}, 'stdin': sys.stdin.read(),
         'fds': sorted(os.listdir('/proc/self/fd')), 'session': os.getsid(0) == os.getpid(), 'status': status,
+        'memory': open('/proc/self/numa_maps').readline().split()[1] if os.path.exists('/proc/self/numa_maps') else '',
         'cgroup': open('/proc/self/cgroup').read(), 'streams': [sys.stdout.encoding, sys.stderr.errors],
         'signals': [str(signal.getsignal(n)) for n in (1, 2, 3, 13, 15, 17)], 'name': __name__,
     }))
@@ -69,6 +71,9 @@ def _another_posture() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if os.uname().machine == "x86_64":
+        # set_mempolicy(2): all memory from the first node.
+        ctypes.CDLL(None).syscall(238, 2, ctypes.byref(ctypes.c_ulong(1)), 64)
 
 
 def test_a_warm_script_finds_what_a_cold_one_of_the_same_command_finds(home: Home) -> None:

@@ -40,6 +40,8 @@ _OWN = sum(
 #: ioprio_get(2), which the C library has no function for, by machine.
 _IOPRIO_GET = {"x86_64": 252, "aarch64": 31, "riscv64": 31}
 _OF_PROCESS = 1
+#: An address and a policy, such as bind:0-3.
+_FIRST_LINE_BYTES = 128
 #: As ctypes.CDLL takes it: what this process is linked with.
 _OWN_PROGRAM: Any = None
 
@@ -65,6 +67,7 @@ def posture() -> bytes:
         standing(),
         *_of_status("self", _HANDED_DOWN),
         *(_content(f"/proc/self/{name}") for name in _FILES_HANDED_DOWN),
+        _memory_policy(),
         *(b"%d" % fact for fact in _scheduling()),
     ]
     return b"\0".join(facts)
@@ -94,6 +97,16 @@ def _target(path: str) -> bytes:
         return os.readlink(path).encode()
     except OSError:
         # As above.
+        return b""
+
+
+def _memory_policy() -> bytes:
+    """Give on which nodes memory is taken: that of the process stands at each mapping that has none of its own."""
+    try:
+        with open("/proc/self/numa_maps", "rb", buffering=0) as file:
+            return file.read(_FIRST_LINE_BYTES).split()[1]
+    except (OSError, IndexError):
+        # A kernel without such nodes.
         return b""
 
 
