@@ -10,6 +10,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import zipapp
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,7 @@ FACTS = """
         'memory': open('/proc/self/numa_maps').readline().split()[1] if os.path.exists('/proc/self/numa_maps') else '',
         'cgroup': open('/proc/self/cgroup').read(), 'streams': [sys.stdout.encoding, sys.stderr.errors],
         'signals': [str(signal.getsignal(n)) for n in (1, 2, 3, 13, 15, 17)], 'name': __name__,
+        'main': [__file__, __cached__, str(__spec__), type(__loader__).__name__],
     }))
 """
 
@@ -88,6 +90,18 @@ def test_what_the_environment_says_to_an_interpreter_holds_for_a_warm_one(home: 
     env = {"PYTHONPATH": "../lib:", "PYTHONSAFEPATH": "1", "PYTHONIOENCODING": "latin-1"}
 
     assert _facts(home, "--warm", **env) == _facts(home, **env)
+
+
+def test_a_script_that_is_an_archive_runs_as_well(home: Home) -> None:
+    source = home.path / "app" / "__main__.py"
+    source.parent.mkdir()
+    source.write_text("import sys\nprint(__name__, sys.argv[1:], sys.path[0] == sys.argv[0])\n")
+    script = home.path / "app.pyz"
+    zipapp.create_archive(source.parent, script, interpreter="/usr/bin/env python3")
+
+    for options in ([], ["--warm"]):
+        result = scriptfleet("run", "--quiet", "--disable-history", *options, str(script), "said", home=home.path)
+        assert (result.stdout, result.stderr) == ("__main__ ['said'] True\n", "")
 
 
 def test_a_folder_of_modules_that_came_later_is_found(home: Home) -> None:

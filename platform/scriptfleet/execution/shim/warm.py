@@ -15,6 +15,7 @@ import threading
 import traceback
 import types
 from collections.abc import Sequence
+from importlib.machinery import SourceFileLoader
 from typing import Any, NoReturn
 
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
@@ -48,17 +49,32 @@ def run_script(argv: Sequence[str], env: dict[str, str]) -> NoReturn:
 
 def _run_main(path: str) -> int:
     main = types.ModuleType("__main__")
-    main.__dict__.update(__file__=path, __builtins__=__builtins__)
+    loader = SourceFileLoader("__main__", path)
+    main.__dict__.update(__file__=path, __builtins__=__builtins__, __cached__=None, __loader__=loader)
     sys.modules["__main__"] = main
     try:
-        with io.open_code(path) as source:
-            program = compile(source.read(), path, "exec")
-        exec(program, main.__dict__)  # noqa: S102
+        with io.open_code(path) as file:
+            source = file.read()
+        if b"\0" in source:
+            _run_compiled(path)
+        else:
+            exec(compile(source, path, "exec"), main.__dict__)  # noqa: S102
     except SystemExit as ending:
         return _exit_code(ending.code)
     except BaseException as fault:
         return _report(fault)
     return 0
+
+
+def _run_compiled(path: str) -> None:
+    """Run what is no text: an archive of modules, which is the folder of its script, or a compiled script."""
+    # Few scripts are.
+    import pkgutil  # noqa: PLC0415
+    import runpy  # noqa: PLC0415
+
+    if pkgutil.get_importer(path) is not None and os.path.dirname(path) in sys.path[:1]:
+        del sys.path[0]
+    runpy.run_path(path, run_name="__main__")
 
 
 def _report(fault: BaseException) -> int:
