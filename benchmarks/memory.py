@@ -35,6 +35,7 @@ def measure(effort: Effort) -> list[Figure]:
 def _with_slots(server: Server, slots: int) -> list[Figure]:
     with fleet_worker(server, slots) as worker:
         _work_in_every_slot(worker, slots)
+        _await_rest(worker.process)
         ours, busy = occupied(worker.process), _occupied_at_work(worker, slots)
     server.empty()
     peers = {}
@@ -70,6 +71,17 @@ def _work_in_every_slot(worker: FleetWorker, slots: int) -> None:
     for job in jobs:
         if (state := job.wait(_LIMIT_SECONDS)) is not State.SUCCEEDED:
             raise BenchmarkFailed(f"job {job.id} ended as {state}")
+
+
+def _await_rest(process: psutil.Process) -> None:
+    """Wait until no more shims are let go: of many that are idle some are."""
+    seen = [-1]
+
+    def rests() -> bool:
+        seen.append(len(process.children(recursive=True)))
+        return seen[-1] == seen[-2]
+
+    until(rests, "shims to be let go", every=0.2)
 
 
 def _occupied_at_work(worker: FleetWorker, slots: int) -> dict[str, float]:

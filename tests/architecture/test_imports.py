@@ -61,6 +61,21 @@ def test_a_shim_loads_no_large_part_of_the_standard_library() -> None:
     )
 
 
+def test_a_worker_loads_nothing_that_celery_has_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SCRIPTFLEET_REDIS_URL", "redis://127.0.0.1:1/0")
+    loaded = _loaded_after("import scriptfleet_workers.__main__")
+
+    assert {"celery", "kombu", "redis"} <= loaded
+    assert loaded & {"greenlet", "psutil", "yaml", "opentelemetry"} == set()
+
+
+def test_what_is_left_out_can_be_loaded_later_and_what_is_loaded_stays() -> None:
+    statement = "import yaml; from scriptfleet_workers.leave_out import left_out\nwith left_out(['yaml', 'psutil']):"
+    refused = "\n try: import yaml, psutil\n except ImportError: print('refused')\nimport psutil"
+
+    assert {"refused", "yaml", "psutil"} <= _loaded_after(statement + refused)
+
+
 @pytest.mark.parametrize("name", scriptfleet.__all__)
 def test_every_public_name_resolves(name: str) -> None:
     assert getattr(scriptfleet, name) is not None

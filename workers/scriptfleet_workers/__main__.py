@@ -7,15 +7,21 @@ among them: 15 MiB that a worker would never use.
 import argparse
 import sys
 
-from celery.utils.nodenames import host_format
+from scriptfleet_workers.leave_out import UNUSED, left_out
 
-from scriptfleet_workers.app import app
+with left_out(UNUSED):
+    from celery.utils.nodenames import host_format
+
+    from scriptfleet_workers.app import app
+
+    # Celery loads it when it is first asked for.
+    Worker = app.Worker
 
 
 def main() -> None:
     """Run until told to stop."""
     chosen = _parser().parse_args()
-    worker = app.Worker(
+    worker = Worker(
         hostname=host_format(chosen.hostname),
         queues=chosen.queues,
         concurrency=chosen.concurrency,

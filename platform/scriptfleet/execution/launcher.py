@@ -18,6 +18,8 @@ _READY_SECONDS: Final = 10.0
 #: Until an interpreter has imported what it is to have.
 IMPORT_SECONDS: Final = 120.0
 _FD_BYTES: Final = 4
+#: Python has this much ready as long as it waits, here for as long as a run lasts.
+_READ: Final = 4096
 
 
 class Unkept(EngineFailed):
@@ -55,7 +57,7 @@ class Line:
             self._socket.settimeout(timeout_seconds)
         try:
             while not self._waiting:
-                arrived = self._socket.recv(65_536)
+                arrived = self._socket.recv(_READ)
                 if not arrived:
                     return None
                 self._waiting += self._inbox.feed(arrived)
