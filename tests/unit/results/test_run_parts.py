@@ -89,9 +89,9 @@ def test_processes_that_go_round_in_a_circle_or_call_themselves_odd_names_are_sh
 
 
 def test_a_limit_tells_how_much_of_it_was_used() -> None:
-    spec = {"timeout_seconds": 60.0, "limits": {"memory_mb": 512}, "retry": {"max_attempts": 3}}
+    spec = {"timeout_seconds": 60.0, "limits": {"memory_mb": 512, "cpu_seconds": 1.5}, "retry": {"max_attempts": 3}}
 
     used = dict(limit_rows(spec, Usage(memory_max_mb=128.0)))
 
-    assert used == {"Time": "60.0 s", "Memory": "512 MiB, 25 % used", "Attempts": "3"}
+    assert used == {"Time": "60 s", "Memory": "512 MiB, 25 % used", "CPU time": "1.5 s", "Attempts": "3"}
     assert limit_rows({}) == []

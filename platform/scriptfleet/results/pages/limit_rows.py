@@ -25,12 +25,16 @@ def limit_rows(spec: dict[str, Any], usage: Usage | None = None) -> list[tuple[s
         return []
     flat = {**spec, **(spec.get("limits") or {})}
     found = [
-        (what, f"{flat[name]:,} {unit}".strip() + _share(flat[name], used(usage) if usage else None))
+        (what, f"{_number(flat[name])} {unit}".strip() + _share(flat[name], used(usage) if usage else None))
         for name, what, unit, used in _LIMITS
         if flat.get(name) is not None
     ]
     attempts = (spec.get("retry") or {}).get("max_attempts", 1)
     return [*found, ("Attempts", str(attempts))]
+
+
+def _number(limit: float) -> str:
+    return f"{int(limit) if limit == int(limit) else limit:,}"
 
 
 def _share(limit: float, used: float | None) -> str:
