@@ -29,6 +29,7 @@ from benchmarks import (
 from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, table
 from benchmarks.machine import in_words, machine
+from scriptfleet.config import without_password
 from scriptfleet.errors import ScriptfleetError
 
 _OUT = Path(__file__).parent / "out"
@@ -59,7 +60,7 @@ def main() -> int:
         signal.signal(signum, lambda number, _: sys.exit(128 + number))
     facts = machine()
     print(in_words(facts), flush=True)
-    effort = Effort(chosen.quick, chosen.jobs, chosen.runs)
+    effort = Effort(chosen.quick, chosen.jobs, chosen.runs, chosen.database)
     failed = [name for name in chosen.names or BENCHMARKS if not _take(name, effort, facts, chosen.out)]
     return 1 if failed else 0
 
@@ -69,6 +70,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(BENCHMARKS)} (else all)")
     parser.add_argument("--jobs", type=int, metavar="N", help=f"jobs of drain (else {drain.DEFAULT_JOBS:,})")
     parser.add_argument("--runs", type=int, metavar="N", help=f"runs of history (else {history.DEFAULT_RUNS:,})")
+    parser.add_argument("--database", metavar="URL", help="a seeded store: history asks it, and seeds none")
     parser.add_argument(
         "--out", type=Path, default=_OUT, metavar="FOLDER", help="where the JSON goes (else benchmarks/out)"
     )
@@ -78,6 +80,8 @@ def _arguments() -> argparse.Namespace:
         parser.error(f"no such benchmark: {', '.join(unknown)}: choose from {', '.join(BENCHMARKS)}")
     if chosen.jobs is not None and (chosen.jobs < 1 or (chosen.names and "drain" not in chosen.names)):
         parser.error(f"--jobs {chosen.jobs}: a number above 0, with the benchmark drain")
+    if chosen.database is not None and chosen.names != ["history"]:
+        parser.error(f"--database {without_password(chosen.database)}: with the benchmark history alone")
     return chosen
 
 

@@ -13,6 +13,8 @@ class Effort:
     jobs: int | None = None
     #: Runs in the store that history asks, unless it is to choose itself.
     runs: int | None = None
+    #: The address of a seeded store that history asks, unless it is to seed its own.
+    database: str | None = None
 
     def of(self, whole: int, quick: int) -> int:
         """Give the size for this effort."""

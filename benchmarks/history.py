@@ -1,8 +1,8 @@
 """How fast history answers: the queries and pages of a store of a million runs, on SQLite and PostgreSQL.
 
-The store is seeded (history_seed.py) and has its segments made; each query and page (page_times.py) is asked twenty
-times, and the figure is the 95th percentile beside the median. Exports tell the most memory that a process of its own
-took.
+The store is seeded (history_seed.py), or one that was is asked its queries again (`--database URL`), and has its segments
+made; each query and page (page_times.py) is asked twenty times, and the figure is the 95th percentile beside the median.
+Exports tell the most memory that a process of its own took.
 """
 
 import subprocess
@@ -16,23 +16,26 @@ from pathlib import Path
 from benchmarks.databases import opened_postgres, opened_sqlite
 from benchmarks.effort import Effort
 from benchmarks.figure import BenchmarkFailed, Figure, at_most
-from benchmarks.history_seed import Seeded, seed
+from benchmarks.history_seed import SHARD, Seeded, known_of, seed
 from benchmarks.page_times import page_figures
 from benchmarks.timing import answer_figure, seconds_of
 from scriptfleet.domain.state import State
 from scriptfleet.storage import distribution, series
 from scriptfleet.storage.bands import bands, week
-from scriptfleet.storage.engine import Database
+from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.metric import Metric
-from scriptfleet.storage.migrate import upgrade_open
+from scriptfleet.storage.migrate import require_current, upgrade_open
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.run_filter import RunFilter
+from scriptfleet.storage.run_list import RunList, Wish
 from scriptfleet.storage.run_store import RunStore
 from scriptfleet.storage.segment_making import make_segments
+from scriptfleet.storage.sorted_runs import SortBy
 
 DEFAULT_RUNS = 1_000_000
 _TIMES = 20
 _DEEP_PAGES = 100
+_VALUES = 10_000
 #: DESIGN's budgets, milliseconds.
 _ONE_SCRIPT, _WHOLE_TABLE = 100.0, 1000.0
 _EXPORT_MIB = 200.0
@@ -42,6 +45,8 @@ Query = tuple[str, float | None, Callable[[Database, Seeded], object]]
 
 def measure(effort: Effort) -> list[Figure]:
     """Seed each database once and ask all of it."""
+    if effort.database is not None:
+        return _of_seeded(effort.database, effort.of(_TIMES, 2))
     count = effort.runs or effort.of(DEFAULT_RUNS, 5_000)
     figures: list[Figure] = []
     for name, opened in (("SQLite", opened_sqlite), ("PostgreSQL", opened_postgres)):
@@ -56,6 +61,17 @@ def measure(effort: Effort) -> list[Figure]:
             figures += [_exported(database, name, form, count) for form in ("csv", "parquet")]
             # These come last: they have runs under way of their own.
             figures += page_figures(database, known, name, effort.of(_TIMES, 2))
+    return figures
+
+
+def _of_seeded(url: str, times: int) -> list[Figure]:
+    """Ask a store that is there; it gets what segments it lacks, and nothing else."""
+    database = open_store(url, create=False)
+    require_current(database)
+    known, where = known_of(database), "SQLite" if database.is_sqlite else "PostgreSQL"
+    figures = [_segments_made(database, where, known.runs)]
+    figures += [_asked(database, known, where, query, times) for query in QUERIES]
+    database.close()
     return figures
 
 
@@ -113,21 +129,46 @@ def _one_of(name: str) -> Callable[[Database, Seeded], object]:
     return lambda database, known: distribution.aggregates(database, replace(_one(known), name=name))
 
 
+def _labelled(known: Seeded, label: tuple[str, str] = SHARD) -> RunFilter:
+    return RunFilter(name=known.busiest, since=known.first_at, label=label)
+
+
+def _deep_values(database: Database, known: Seeded) -> object:
+    metric = replace(_one(known), name="page_faults_minor")
+    return list(series.values(database, metric, _VALUES, 3 * min(_VALUES, known.runs // 100)))
+
+
+def _by_memory(database: Database, known: Seeded) -> object:
+    return RunList(database).page(Wish(_labelled(known), by=SortBy.MEMORY), PageRequest(50))
+
+
+def _of_label(label: tuple[str, str]) -> Callable[[Database, Seeded], object]:
+    return lambda database, known: distribution.aggregates(
+        database, Metric("page_faults_minor", _labelled(known, label))
+    )
+
+
 def _overall(name: str) -> Callable[[Database, Seeded], object]:
     return lambda database, _known: distribution.aggregates(database, Metric(name, RunFilter()))
 
 
 QUERIES: list[Query] = [
-    ("10,000 values of a script", _ONE_SCRIPT, lambda at, known: list(series.values(at, _one(known), 10_000))),
+    ("10,000 values of a script", _ONE_SCRIPT, lambda at, known: list(series.values(at, _one(known), _VALUES))),
+    ("10,000 values after 30,000, no index", _ONE_SCRIPT, _deep_values),
+    ("a script's year by 5 minutes", _ONE_SCRIPT, lambda at, known: series.buckets(at, _one(known), "5min")),
     ("a script's year by day", _ONE_SCRIPT, lambda at, known: series.buckets(at, _one(known), "1day")),
     ("all aggregates of a script", _ONE_SCRIPT, lambda at, known: distribution.aggregates(at, _one(known))),
     ("the same, no index", _ONE_SCRIPT, _one_of("page_faults_minor")),
     ("the same, a custom metric", _ONE_SCRIPT, _one_of("custom.rows")),
+    ("the same, by a label of a tenth", _ONE_SCRIPT, _of_label(SHARD)),
+    ("the same, by a label of all", _ONE_SCRIPT, _of_label(("team", "team-0"))),
     ("bands of a script's year", _ONE_SCRIPT, lambda at, known: bands(at, _one(known), 7 * 86_400)),
     ("hours of a script's week", _ONE_SCRIPT, lambda at, known: week(at, _one(known))),
     ("outcomes of a script", _ONE_SCRIPT, lambda at, known: RunStore(at).counts(RunFilter(name=known.busiest))),
     ("newest 100 runs of a script", _ONE_SCRIPT, _page(lambda known: RunFilter(name=known.busiest), 100)),
     ("failed runs of a script", _ONE_SCRIPT, _page(lambda known: RunFilter(name=known.busiest, outcome=State.FAILED))),
+    ("runs of a script with a label", _ONE_SCRIPT, _page(_labelled)),
+    ("the same, by memory", _ONE_SCRIPT, _by_memory),
     ("runs of a worker", _ONE_SCRIPT, _page(lambda _known: RunFilter(worker="worker-3@host-3"))),
     ("runs of a group", _ONE_SCRIPT, _page(lambda _known: RunFilter(group_name="group-7"))),
     ("runs with a label", None, _page(lambda _known: RunFilter(label=("team", "team-3")))),

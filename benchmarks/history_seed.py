@@ -22,6 +22,8 @@ from scriptfleet.storage.tables import curves, jobs, labels, metadata, outputs, 
 
 YEAR_SECONDS = 365 * 86_400
 SCRIPTS = 500
+#: A label of a tenth of the runs of the busiest script.
+SHARD = ("shard", "shard-3")
 _BATCH = 5_000
 #: One run of so many has a curve and output of its own: they are the bulk of a real store, and no query reads them.
 _WITH_PARTS = 50
@@ -63,6 +65,16 @@ def seed(database: Database, count: int, ends_at: float | None = None) -> Seeded
     _indexes(database, "create")
     _settle(database)
     return Seeded(count, _script(0), whole, until - YEAR_SECONDS, until)
+
+
+def known_of(database: Database) -> Seeded:
+    """Find out what is known of a store that seed() has written."""
+    with database.reading() as connection:
+        count, first, last = connection.execute(
+            sa.select(sa.func.count(), sa.func.min(runs.c.began_at), sa.func.max(runs.c.began_at)).select_from(runs)
+        ).one()
+        whole = connection.scalar(sa.select(sa.func.min(outputs.c.run_id)).select_from(outputs))
+    return Seeded(int(count), _script(0), str(whole), first, last)
 
 
 def _insert(database: Database, table: sa.Table) -> BulkInsert:
@@ -113,6 +125,8 @@ class _Maker:
         found["jobs"].append(job)
         found["runs"].append(run)
         found["labels"].append({"job_id": job["job_id"], "name": "team", "value": f"team-{rank % 20}"})
+        if rank == 0:
+            found["labels"].append({"job_id": job["job_id"], "name": SHARD[0], "value": f"shard-{number % 10}"})
         if number % _WITH_PARTS == 0:
             found["curves"].append({"run_id": run["run_id"], "packed": self._curve()})
             body = zlib.compress(b"".join(b"line %d of the output\n" % line for line in range(200)))
