@@ -1,8 +1,8 @@
 """How fast history answers: the queries and pages of a store of a million runs, on SQLite and PostgreSQL.
 
-The store is seeded (history_seed.py), or one that was is asked its queries again (`--database URL`), and has its segments
-made; each query and page (page_times.py) is asked twenty times, and the figure is the 95th percentile beside the median.
-Exports tell the most memory that a process of its own took.
+The store is seeded (history_seed.py), or one that was is asked its queries again (`--database URL`), and has its
+segments made; each query and page (page_times.py) is asked twenty times, and the figure is the 95th percentile beside
+the median. Exports tell the most memory that a process of its own took.
 """
 
 import subprocess

@@ -11,12 +11,14 @@ from scriptfleet.storage import segment_making
 from scriptfleet.storage.columns import counts_of
 from scriptfleet.storage.distribution import aggregates, deviation, spread
 from scriptfleet.storage.engine import Database, open_store
+from scriptfleet.storage.ingest_store import IngestStore
 from scriptfleet.storage.metric import Metric
 from scriptfleet.storage.run_filter import RunFilter
 from scriptfleet.storage.segment_making import drop_all, make_segments
 from scriptfleet.storage.segments import Segment, SegmentState
 from scriptfleet.storage.series import counts
 from scriptfleet.storage.tables import labels, segment_columns, segments
+from tests import event_factory as make
 from tests.segment_parts import NOW, run_row, small_segments, states, store
 
 __all__ = ["small_segments"]
@@ -102,12 +104,13 @@ def test_who_drops_all_segments_leaves_nothing_of_one_that_is_made_meanwhile(pos
     database.close()
 
 
-def test_a_label_that_comes_changes_or_goes_marks_the_segments_of_its_job(database: Database) -> None:
+def test_a_label_that_changes_or_goes_marks_the_segments_of_its_job(database: Database) -> None:
     store(database, *(run_row(at, 1000.0 + at) for at in range(8)), run_row(20, 1000.0, "b.py", job_id="job-3"))
     store(database, *(run_row(30 + at, 1000.0 + at, "c.py") for at in range(8)))
-    labelled = {"job_id": "job-3", "name": "team", "value": "x"}
     of_it = labels.c.job_id == "job-3"
-    for change in (sa.insert(labels).values(labelled), sa.update(labels).where(of_it).values(value="y")):
+    with database.writing() as connection:
+        connection.execute(sa.insert(labels), [{"job_id": one, "name": "team", "value": "x"} for one in ("job-3", "j")])
+    for change in (sa.update(labels).where(of_it).values(value="y"), sa.delete(labels).where(of_it)):
         make_segments(database, NOW)
         assert states(database) == [SegmentState.WHOLE] * 2
         with database.writing() as connection:
@@ -115,9 +118,22 @@ def test_a_label_that_comes_changes_or_goes_marks_the_segments_of_its_job(databa
         assert sorted(states(database)) == [SegmentState.CHANGED, SegmentState.WHOLE]
     make_segments(database, NOW)
     with database.writing() as connection:
-        connection.execute(sa.insert(labels), [labelled | {"job_id": f"of-no-run-{at}"} for at in range(3)])
-        connection.execute(sa.delete(labels).where(~of_it))
-    assert states(database) == [SegmentState.WHOLE] * 2
-    with database.writing() as connection:
         connection.execute(sa.delete(labels))
-    assert sorted(states(database)) == [SegmentState.CHANGED, SegmentState.WHOLE]
+    assert states(database) == [SegmentState.WHOLE] * 2
+
+
+def test_labels_that_come_after_the_runs_of_their_job_are_found_in_segments(database: Database) -> None:
+    began, late = make.START_MS / 1000, make.START_MS / 1000 + NOW
+    store(database, *(run_row(at, began - 10 + 4 * at, "late.py") for at in range(8)))
+    submitted, *others = make.whole_job(make.shell_spec("late.py", labels={"team": "x"}))
+    ingest, labelled = IngestStore(database), Metric("success", RunFilter(name="late.py", label=("team", "x")))
+    ingest.apply(others)
+    make_segments(database, late)
+    assert aggregates(database, labelled, ("count",)) == {"count": 0}
+
+    ingest.apply([submitted])
+    assert states(database) == [SegmentState.CHANGED]
+    assert aggregates(database, labelled, ("count",)) == {"count": 1}
+    make_segments(database, late)
+    assert states(database) == [SegmentState.WHOLE]
+    assert aggregates(database, labelled, ("count",)) == {"count": 1}

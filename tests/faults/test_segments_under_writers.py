@@ -94,10 +94,16 @@ class _Writer:
     def _insert(self, connection: sa.Connection) -> None:
         rows = [self._row() for _ in range(self._draw.choice((1, 5, 30)))]
         connection.execute(sa.insert(runs), rows)
+        # With the runs, as the ingest writes them.
+        told = [{"job_id": job_id, "name": "team", "value": self._draw.choice("xy")} for job_id in self._jobs_of(rows)]
+        connection.execute(self._database.insert_into(labels).on_conflict_do_nothing(), told)
+
+    def _jobs_of(self, rows: list[dict[str, Any]]) -> list[str]:
+        return sorted({row["job_id"] for row in rows})
 
     def _row(self) -> dict[str, Any]:
         self._made += 1
-        own = {"run_id": f"{self._number}-{self._made}", "job_id": f"job-{self._number}-{self._made // 3}"}
+        own = {"run_id": f"{self._number}-{self._made}", "job_id": f"job-{self._number}-{self._made}"}
         outcome, cost = self._draw.choice(("succeeded", "failed")), float(self._draw.randint(0, 100))
         row = run_row(0, self._draw.uniform(0, _LATEST), self._draw.choice(("a.py", "b.py")), outcome=outcome)
         return row | own | {"cpu_max": cost}
@@ -110,12 +116,12 @@ class _Writer:
         connection.execute(sa.delete(runs).where(runs.c.job_id == self._any("job-")))
 
     def _label(self, connection: sa.Connection) -> None:
-        label = {"job_id": self._any("job-"), "name": "team", "value": self._draw.choice("xy")}
-        connection.execute(sa.delete(labels).where(labels.c.job_id == label["job_id"]))
-        connection.execute(sa.insert(labels), [label])
+        connection.execute(sa.delete(labels).where(labels.c.job_id == self._any("job-")))
+        value = self._draw.choice("xy")
+        connection.execute(sa.update(labels).where(labels.c.job_id == self._any("job-")).values(value=value))
 
     def _any(self, prefix: str) -> str:
-        return f"{prefix}{self._number}-{self._draw.randint(0, max(1, self._made // (3 if prefix else 1)))}"
+        return f"{prefix}{self._number}-{self._draw.randint(0, max(1, self._made))}"
 
 
 def _assert_same(database: Database, read: Counter[str]) -> None:

@@ -1,4 +1,7 @@
-"""Segments hold labels and ids too: what changes a label of a job marks the segments that its runs are in.
+"""Segments hold labels and ids too: what changes a label of a job, or takes it away, marks the segments of its runs.
+
+A label comes in the transaction that names the runs of its job, which marks them: so new ones, of which most jobs have
+some, need not be looked at.
 
 Segments that were made before are known by their state, and are made anew.
 """
@@ -9,10 +12,10 @@ from alembic import op
 revision = "0011"
 down_revision = "0010"
 
-# No segment ends after this moment: runs of most labels that come are newer, or are not there yet.
+# No segment ends after this moment.
 _LAST = "(SELECT max(until_at) FROM segments)"
 #: A label never goes to another job.
-_SAID = (("inserted", "INSERT", "NEW"), ("deleted", "DELETE", "OLD"), ("updated", "UPDATE", "NEW"))
+_SAID = (("deleted", "DELETE", "OLD"), ("updated", "UPDATE", "NEW"))
 
 
 def upgrade() -> None:
