@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,30 @@ def test_those_that_were_idle_longest_make_room(home: Home, monkeypatch: pytest.
     folder.close()
 
     assert [one["modules"] for one in home.kept()] == [["fractions"]]
+
+
+def test_machines_that_share_a_home_leave_each_other_alone_until_long_after(home: Home) -> None:
+    home.folder.mkdir(mode=0o700)
+    others, old = home.folder / ("0" * 32), home.folder / ("f" * 32)
+    for path in (others, old):
+        path.touch()
+    os.utime(old, (0, 0))
+    home.warm("pass")
+
+    assert [one["runs"] for one in home.kept()] == [1]
+    assert (others.exists(), old.exists()) == (True, False)
+
+
+def test_where_no_socket_can_be_made_a_run_starts_cold(home: Home) -> None:
+    home.warm("pass", "--preload", "decimal")
+    name = home.socket()
+    scriptfleet("warm", "stop", "--all", home=home.path)
+    # What is in the way cannot be taken away.
+    Path(name).mkdir()
+
+    result = home.warm("import sys; print('decimal' in sys.modules)", "--preload", "decimal")
+    assert result.stdout == "False\n"
+    assert "started_cold reason=no interpreter can be kept" in one_line(result)
 
 
 #: Prints the process that its shim was forked by.

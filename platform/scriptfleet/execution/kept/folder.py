@@ -20,6 +20,10 @@ from scriptfleet.execution.shim.peer import peer_of
 
 #: Of a socket's name; other files are locks, or sockets on their way.
 NAME_LENGTH: Final = 32
+#: Of what tells starts of machines apart: machines may share a home.
+_MARK_LENGTH: Final = 8
+#: As SCRIPTFLEET_WARM_IDLE_SECONDS at most.
+_LONGEST_SECONDS: Final = 7 * 86_400
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _CONNECT_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.02
@@ -52,8 +56,19 @@ class Folder:
 
     def names(self) -> list[str]:
         """Give the names of all interpreters in it, of which some may be gone."""
-        with os.scandir(self.fd) as found:
-            return sorted(entry.name for entry in found if len(entry.name) == NAME_LENGTH)
+        mark = boot_mark()
+        with os.scandir(self.fd) as entries:
+            found = [entry.name for entry in entries if len(entry.name) == NAME_LENGTH]
+        return sorted(name for name in found if name.startswith(mark))
+
+    def remove_old(self) -> None:
+        """Remove sockets of other starts of this machine, or other machines, that are older than any stays unused."""
+        mark, oldest = boot_mark(), time.time() - _LONGEST_SECONDS
+        with os.scandir(self.fd) as entries:
+            for entry in entries:
+                is_other = len(entry.name) >= NAME_LENGTH and not entry.name.startswith(mark)
+                if is_other and entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    self.remove(entry.name)
 
     def connect(self, name: str) -> socket | None:
         """Connect to the interpreter of this name; None where there is none. Raises Unkept where it is not ours."""
@@ -90,7 +105,7 @@ class Folder:
         # One file for many names: files of locks cannot be removed without a race.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         try:
-            fd = os.open(f"lock-{name[:1]}", flags, 0o600, dir_fd=self.fd)
+            fd = os.open(f"lock-{name[-1:]}", flags, 0o600, dir_fd=self.fd)
         except OSError as fault:
             raise Unkept(f"no lock in {self.path}: {fault.strerror}") from fault
         try:
@@ -104,6 +119,12 @@ class Folder:
             self.path.mkdir(mode=0o700)
         except FileExistsError:
             return
+
+
+def boot_mark() -> str:
+    """Give what names begin with here and now: another machine's, or those from before its start, are not reached."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read(_MARK_LENGTH)
 
 
 def is_stopped(connection: socket) -> bool:

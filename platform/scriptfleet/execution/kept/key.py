@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from scriptfleet import __version__
-from scriptfleet.execution.kept.folder import NAME_LENGTH
+from scriptfleet.execution.kept.folder import NAME_LENGTH, boot_mark
 from scriptfleet.execution.shim.posture import posture
 
 _ROOT: Final = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -26,22 +26,17 @@ _OF_SESSION: Final = frozenset(
 def import_environment(env: Mapping[str, str]) -> dict[str, str]:
     """Give the part of a script's environment in which its modules are imported, ahead of it and in another folder."""
     found = {name: value for name, value in env.items() if name not in _OF_SESSION}
-    if "PYTHONPATH" in found:
+    if found.get("PYTHONPATH"):
         found["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, found["PYTHONPATH"].split(os.pathsep)))
     return found
 
 
 def name_of(modules: Sequence[str], env: Mapping[str, str], way: str) -> str:
     """Give the name. Raises OSError where this process cannot be known."""
-    digest = blake2b(digest_size=NAME_LENGTH // 2)
-    facts = [sys.executable, sys.version, sys.prefix, __version__, _ROOT, way, _boot(), str(len(modules)), *modules]
+    mark = boot_mark()
+    digest = blake2b(digest_size=(NAME_LENGTH - len(mark)) // 2)
+    facts = [sys.executable, sys.version, sys.prefix, __version__, _ROOT, way, str(len(modules)), *modules]
     facts += [text for pair in sorted(env.items()) for text in pair]
     for fact in (posture(), *(os.fsencode(fact) for fact in facts)):
         digest.update(len(fact).to_bytes(8, "big") + fact)
-    return digest.hexdigest()
-
-
-def _boot() -> str:
-    """Tell this machine since its start from others, which may share the folder."""
-    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-        return file.read()
+    return mark + digest.hexdigest()

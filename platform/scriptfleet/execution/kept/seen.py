@@ -77,6 +77,7 @@ def kill(connection: socket) -> None:
 
 def make_room(folder: Folder) -> None:
     """End those that were idle longest until one more may be kept."""
+    folder.remove_old()
     idle = [one for one in seen(folder) if one.said is not None and not one.said["running"]]
     idle.sort(key=lambda one: float((one.said or {})["idle_seconds"]), reverse=True)
     for one in idle[: max(0, len(idle) - MOST_KEPT + 1)]:

@@ -60,12 +60,13 @@ def main(line_fd: int, folder_fd: int, way: str, name: str, idle_seconds: float,
     if not is_portable:
         become_subreaper()
     launcher.ignore_terminal_signals()
-    trouble = warm.preload(modules)
-    if trouble:
-        _tell(line, trouble=trouble)
-        os._exit(1)
-    _fall_silent()
     try:
+        _check_place(folder_fd, name)
+        trouble = warm.preload(modules)
+        if trouble:
+            _tell(line, trouble=trouble)
+            os._exit(1)
+        _fall_silent()
         kept = Kept(folder_fd, name, idle_seconds, modules, is_portable)
     except OSError as fault:
         _tell(line, obstacle=str(fault))
@@ -80,6 +81,14 @@ def main(line_fd: int, folder_fd: int, way: str, name: str, idle_seconds: float,
 def _tell(line: socket, trouble: str = "", obstacle: str = "") -> None:
     """Tell who started this that it is ready, or what of its modules is wrong, or what keeps it from listening."""
     line.sendall(wire.pack({"event": "imported", "trouble": trouble, "obstacle": obstacle}))
+
+
+def _check_place(folder_fd: int, name: str) -> None:
+    """Raise OSError where no socket can be made, as in some shared folders: better known before a long import."""
+    tried = f"{name}.{os.getpid()}"
+    with contextlib.closing(socket(AF_UNIX, SOCK_STREAM)) as probe:
+        probe.bind(f"/proc/self/fd/{folder_fd}/{tried}")
+    os.unlink(tried, dir_fd=folder_fd)
 
 
 def _fall_silent() -> None:
