@@ -52,18 +52,10 @@ def main(line_fd: int, folder_fd: int, way: str, name: str, idle_seconds: float,
     """
     is_portable = way == "portable"
     line = socket(AF_UNIX, SOCK_STREAM, 0, line_fd)
-    for fd in (line_fd, folder_fd):
-        os.set_inheritable(fd, False)
-    launcher.close_others({line_fd, folder_fd})
-    launcher.lead_session()
-    os.chdir("/")
-    if not is_portable:
-        become_subreaper()
-    launcher.ignore_terminal_signals()
+    _settle({line_fd, folder_fd}, is_portable)
     try:
         _check_place(folder_fd, name)
-        trouble = warm.preload(modules)
-        if trouble:
+        if trouble := warm.preload(modules):
             _tell(line, trouble=trouble)
             os._exit(1)
         _fall_silent()
@@ -76,6 +68,18 @@ def main(line_fd: int, folder_fd: int, way: str, name: str, idle_seconds: float,
         _tell(line)
     line.close()
     kept.serve()
+
+
+def _settle(own: set[int], is_portable: bool) -> None:
+    """Keep nothing of who started this but the descriptors that are its own."""
+    for fd in own:
+        os.set_inheritable(fd, False)
+    launcher.close_others(own)
+    launcher.lead_session()
+    os.chdir("/")
+    if not is_portable:
+        become_subreaper()
+    launcher.ignore_terminal_signals()
 
 
 def _tell(line: socket, trouble: str = "", obstacle: str = "") -> None:
