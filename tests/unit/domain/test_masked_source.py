@@ -21,6 +21,14 @@ from scriptfleet.domain.masked_source import masked_source
         ("AKIAABCDEFGHIJKLMNOP", "***"),
         ("-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END", "-----BEGIN RSA PRIVATE KEY-----***-----END"),
         ('vault_x = "hunter2"', 'vault_x = "***"'),
+        ('TOKEN = """hunter2\n"quoted" hunter2"""', 'TOKEN = """***"""'),
+        ("$env:API_TOKEN = 'hunter2'", "$env:API_TOKEN = '***'"),
+        ("url=https://host/?n=1;token=hunter2 end", "url=https://host/?n=1;token=*** end"),
+        ("url=https://host/?token=hunter2 end", "url=https://host/?token=*** end"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4\nhunter2\n-----END",
+            "-----BEGIN RSA PRIVATE KEY-----***-----END",
+        ),
     ],
 )
 def test_what_looks_like_a_secret_is_hidden(text: str, shown: str) -> None:
@@ -42,9 +50,12 @@ def test_code_that_only_speaks_of_secrets_stays_as_it_is(text: str) -> None:
     assert masked_source(text) == text
 
 
-@pytest.mark.parametrize("piece", ["a", "token=", '"token:', "--a ", "://a:", "-----BEGIN ", 'token="\\'])
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "a=", "token=", '"token:', "--a ", "://a:", "-----BEGIN ", 'token="\\', "a='\\", 'a="""b=\'\'\'c="\\'],
+)
 def test_a_text_of_any_form_is_read_in_a_time_that_its_length_bounds(piece: str) -> None:
     # One that went back over what it has read would not come to an end within the tests' deadline.
-    text = piece * (200_000 // len(piece))
+    text = piece * (200_000 // len(piece)) + '"'
 
     assert masked_source(text).count("\n") == 0
