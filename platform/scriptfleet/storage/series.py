@@ -26,7 +26,8 @@ _FOLDED_AT: Final = 1000
 _Told = tuple[int, float, float, float, float]
 
 
-@dataclass(frozen=True, slots=True)
+# Neither this nor the next is frozen: a year has a hundred thousand, and a frozen one takes four times as long to make.
+@dataclass(slots=True)
 class Value:
     """One value. The moment is when its run began, seconds since the epoch."""
 
@@ -36,7 +37,6 @@ class Value:
     value: float
 
 
-# Not frozen: a year has a hundred thousand of five minutes, and a frozen one takes four times as long to make.
 @dataclass(slots=True)
 class Bucket:
     """The values of some time, from ``began_at`` on, seconds since the epoch."""

@@ -46,7 +46,7 @@ class TimeSeriesDB:
         if metric_name is not None:
             found = series.values(database, Metric(metric_name, which), limit, offset)
             return [_point(metric_name, one) for one in found]
-        return list(islice(self._all(which), offset, offset + limit))
+        return list(islice(self._all(which, offset), limit))
 
     def aggregate(
         self,
@@ -91,7 +91,14 @@ class TimeSeriesDB:
         """
         metric = Metric(metric_name, self._which(script_path, start_date, end_date))
         return [
-            {"timestamp": iso(one.began_at), **{name: getattr(one, name) for name in _OF_BUCKET}}
+            {
+                "timestamp": iso(one.began_at),
+                "count": one.count,
+                "avg": one.avg,
+                "min": one.min,
+                "max": one.max,
+                "sum": one.sum,
+            }
             for one in series.buckets(self._history.database, metric, bucket_size)
         ]
 
@@ -105,13 +112,16 @@ class TimeSeriesDB:
         since, until = start_of("start_date", start), end_of("end_date", end)
         return RunFilter(name=self._history.name_of(script), since=since, until=until)
 
-    def _all(self, which: RunFilter) -> Iterator[dict[str, Any]]:
+    def _all(self, which: RunFilter, offset: int) -> Iterator[dict[str, Any]]:
         for name in series.counts(self._history.database, which):
-            for one in series.values(self._history.database, Metric(name, which)):
-                yield _point(name, one)
-
-
-_OF_BUCKET = ("count", "avg", "min", "max", "sum")
+            metric = Metric(name, which)
+            count = distribution.aggregates(self._history.database, metric, ("count",))["count"] if offset else None
+            if count is not None and count <= offset:
+                offset -= int(count)
+            else:
+                for one in series.values(self._history.database, metric, None, offset):
+                    yield _point(name, one)
+                offset = 0
 
 
 def _point(metric_name: str, one: series.Value) -> dict[str, Any]:
