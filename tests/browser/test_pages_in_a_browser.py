@@ -1,6 +1,7 @@
 """Pages in a real browser, with a real worker behind them."""
 
 import re
+from html import unescape
 from importlib.resources import files
 from pathlib import Path
 
@@ -203,7 +204,7 @@ def addresses(service: tuple[Fleet, Server]) -> list[str]:
     ]
 
 
-def test_each_page_fits_a_phone_and_is_without_serious_faults_by_axe_in_light_and_dark(
+def test_each_page_fits_a_phone_and_is_without_faults_by_axe_in_light_and_dark(
     page: Page, addresses: list[str]
 ) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
@@ -211,22 +212,26 @@ def test_each_page_fits_a_phone_and_is_without_serious_faults_by_axe_in_light_an
         page.emulate_media(color_scheme="light")
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= 360, address
-        assert serious_faults(page) == [], address
+        assert faults_by_axe(page) == [], address
         # Nothing but colours is otherwise.
         page.emulate_media(color_scheme="dark")
-        assert serious_faults(page, "color-contrast") == [], f"{address} in the dark"
+        assert faults_by_axe(page, "color-contrast") == [], f"{address} in the dark"
 
 
-def serious_faults(page: Page, *rules: str) -> list[str]:
-    """Give what axe finds: names, roles, landmarks, contrast and more, but for what it calls minor or moderate."""
+def faults_by_axe(page: Page, *rules: str) -> list[str]:
+    """Give what axe finds: names, roles, landmarks, contrast and more."""
     page.evaluate(_AXE)
     found = page.evaluate("(rules) => axe.run(rules.length ? { runOnly: rules } : {})", list(rules))["violations"]
-    return [
-        f"{fault['id']}: {node['html']}"
-        for fault in found
-        if fault["impact"] in {"serious", "critical"}
-        for node in fault["nodes"]
-    ]
+    return [f"{fault['id']}: {node['html']}" for fault in found for node in fault["nodes"]]
+
+
+def test_no_link_of_any_page_leads_nowhere(service: tuple[Fleet, Server], addresses: list[str]) -> None:
+    with httpx.Client(base_url=service[1].url, headers={"Accept": "text/html"}, timeout=30) as client:
+        pages = [found.text for address in addresses if not (found := client.get(address)).is_client_error]
+        links = {unescape(link) for page in pages for link in re.findall(r'href="(/[^"#]*)', page)}
+
+        assert len(links) > 30
+        assert {link: answer.status_code for link in links if (answer := client.get(link)).is_error} == {}
 
 
 def test_by_keyboard_the_first_stop_skips_to_the_content_and_each_stop_is_seen(page: Page) -> None:
@@ -271,7 +276,7 @@ def test_one_logs_in_with_a_token_acts_and_logs_out(browser: Browser, redis_url:
             page.get_by_label("Token").fill("wrong")
             page.get_by_role("button", name="Log in").click()
             expect(page.get_by_role("alert")).to_contain_text("not known")
-            assert serious_faults(page) == []
+            assert faults_by_axe(page) == []
             page.get_by_label("Token").fill("secret")
             page.get_by_role("button", name="Log in").click()
             page.wait_for_url("**/runs")
