@@ -11,6 +11,8 @@ import sqlalchemy as sa
 
 from scriptfleet.domain.role import Role
 from scriptfleet.results.access.login import local_path
+from scriptfleet.results.pages import live_line
+from scriptfleet.results.rest import event_stream
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.token_store import TokenStore
 from tests.eventually import eventually
@@ -118,6 +120,28 @@ def test_a_session_ends_with_its_token_and_no_later_than_it(service: Service) ->
         assert client.get("/account").status_code == 200
         TokenStore(service.database).revoke("long")
         assert client.get("/account").status_code == 303
+
+
+def test_a_line_that_is_followed_ends_with_the_token_that_it_was_opened_with(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = "/overview/events"
+    for module, name in ((event_stream, "_ASKED_EVERY_SECONDS"), (live_line, "_HEARTBEAT_SECONDS")):
+        monkeypatch.setattr(module, name, 0.1)
+    stays, goes = ({"Authorization": f"Bearer {token(service, name=name)}"} for name in ("ann", "bob"))
+    with (
+        service.client.stream("GET", path, headers=stays) as kept,
+        service.client.stream("GET", path, headers=goes) as cut,
+    ):
+        lines, still = cut.iter_lines(), kept.iter_lines()
+        assert next(lines).startswith("retry")
+        assert next(still).startswith("retry")
+        TokenStore(service.database).revoke("bob")
+
+        assert len(list(lines)) < 1_000
+
+        assert next(line for line in still if line)
+        assert service.client.get(path, headers=goes).status_code == 401
 
 
 def test_a_session_that_expired_is_none(service: Service) -> None:

@@ -28,6 +28,7 @@ from scriptfleet.results.access.bind import names_loopback
 from scriptfleet.results.access.cookie import cookie_name
 from scriptfleet.results.access.keyring import LOCAL, Keyring
 from scriptfleet.results.bounded_body import REFUSED
+from scriptfleet.results.rest.event_stream import STILL_KNOWN
 from scriptfleet.storage.token_store import PREFIX
 
 _log = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Access:
         headers = Headers(scope=scope)
         state = scope.setdefault("state", {})
         state |= {"actor": None, "changes": [], "csrf_token": "", "session": ""}
+        state[STILL_KNOWN] = partial(self._is_still_known, scope, headers)
         refused: Refusal | Response | None
         try:
             asker = await self._asker(scope, headers)
@@ -148,6 +150,13 @@ class Access:
             if scope["path"] not in self._open_paths:
                 raise
             return Asker(None)
+
+    async def _is_still_known(self, scope: Scope, headers: Headers) -> bool:
+        try:
+            return (await self._asker(scope, headers)).actor == scope["state"]["actor"]
+        except StoreUnreachable:
+            # Nobody can say now: what was true stands.
+            return True
 
     def _identify(self, scheme: str, headers: Headers) -> Asker:
         if not self._keyring.is_guarded():

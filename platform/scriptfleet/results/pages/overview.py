@@ -8,6 +8,7 @@ from typing import Any, Final
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, StreamingResponse
 
+from scriptfleet.config import NoFleet
 from scriptfleet.domain.state import FINAL, State
 from scriptfleet.errors import BrokerUnreachable
 from scriptfleet.queues.connection import told_plainly
@@ -89,7 +90,7 @@ class Overview:
         try:
             with told_plainly(self._sources.client.broker.url):
                 queues, workers = self._sources.fleet.queues(), self._sources.fleet.workers()
-        except BrokerUnreachable as fault:
+        except (NoFleet, BrokerUnreachable) as fault:
             return {"queues": {}, "workers": [], "workers_more": 0, "slots": 0, "busy": 0, "waiting": 0, "away": fault}
         return {
             "queues": queues,
