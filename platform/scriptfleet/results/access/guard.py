@@ -153,10 +153,11 @@ class Access:
 
     async def _is_still_known(self, scope: Scope, headers: Headers) -> bool:
         try:
-            return (await self._asker(scope, headers)).actor == scope["state"]["actor"]
+            asker = await self._asker(scope, headers)
         except StoreUnreachable:
             # Nobody can say now: what was true stands.
             return True
+        return bool(asker.actor == scope["state"]["actor"])
 
     def _identify(self, scheme: str, headers: Headers) -> Asker:
         if not self._keyring.is_guarded():
