@@ -104,6 +104,21 @@ def test_a_script_that_is_an_archive_runs_as_well(home: Home) -> None:
         assert (result.stdout, result.stderr) == ("__main__ ['said'] True\n", "")
 
 
+def test_a_module_beside_the_script_is_found_before_one_that_was_preloaded(home: Home) -> None:
+    (home.path / "decimal.py").write_text("said = 'its own'\n")
+    # Those that are built in, and folders without code, come elsewhere in the order.
+    (home.path / "time.py").write_text("said = 'never'\n")
+    (home.path / "json").mkdir()
+    (home.path / "linked").mkdir()
+    code = "import decimal, json, os, time; print(decimal.said, os.path.basename(json.__file__), time.time() > 0)"
+    link = home.path / "linked" / "script.py"
+    link.symlink_to(home.script(code))
+
+    for options in (["--warm", "--preload", "decimal,json"], []):
+        result = scriptfleet("run", "--quiet", "--disable-history", *options, str(link), home=home.path)
+        assert (result.stdout, result.stderr, result.returncode) == ("its own __init__.py True\n", "", 0)
+
+
 def test_a_folder_of_modules_that_came_later_is_found(home: Home) -> None:
     later = home.path / "later"
     code = "import found_later; print('found')"

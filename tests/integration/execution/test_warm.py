@@ -38,12 +38,56 @@ def warm_and_cold(bench: Bench, code: str, args: tuple[str, ...] = ()) -> tuple[
         print(child.exitcode)
         """,
         "import atexit, threading; atexit.register(print, 'bye'); threading.Timer(0.1, print, ['late']).start()",
+        "import os, sys; print(sys.orig_argv[2:], __builtins__, __annotations__, sys.stdout, sys.stdin.mode)",
     ],
 )
 def test_a_warm_script_sees_what_a_cold_one_sees(bench: Bench, code: str) -> None:
     warm, cold = warm_and_cold(bench, code, ("a b", "--x"))
 
     assert warm == cold
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "file = open(left, 'w'); file.write('all of it')",
+        "import decimal; decimal.file = open(left, 'w'); decimal.file.write('all of it')",
+        "import zipfile; archive = zipfile.ZipFile(left, 'w'); archive.writestr('name', 'all of it')",
+        """
+        import signal
+        class Open:
+            def __del__(self): file.write("closed")
+        one, file = Open(), open(left, "w")
+        one.itself = one
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        raise SystemExit
+        """,
+    ],
+)
+def test_what_a_script_leaves_open_is_written_and_closed_at_its_end(bench: Bench, tmp_path: Path, code: str) -> None:
+    left = [tmp_path / "warm", tmp_path / "cold"]
+    code = f"import sys; left = sys.argv[1]\n{textwrap.dedent(code)}"
+
+    bench.python(code, (str(left[0]),), **WARM)
+    bench.python(code, (str(left[1]),))
+
+    assert left[0].stat().st_size == left[1].stat().st_size > 0
+
+
+def test_what_a_thread_that_goes_on_uses_is_there_until_the_end(bench: Bench) -> None:
+    code = """
+    import threading, sys
+    class Slow:
+        def __del__(self): go.set(); done.wait(10); print("slow")
+    def late(): go.wait(); print(sys.argv[1:]); done.set()
+    go, done = threading.Event(), threading.Event()
+    threading.Thread(target=late, daemon=True).start()
+    slow = Slow()
+    del slow
+    """
+    warm, cold = warm_and_cold(bench, code)
+
+    assert warm == cold == "[]\nslow\n"
 
 
 def test_what_was_preloaded_is_there_and_what_a_run_imported_is_gone(bench: Bench) -> None:

@@ -4,21 +4,24 @@ What a fresh start would give is put back: arguments, folder, environment, stand
 state, ``sys.path`` and ``__main__``. What cannot be: the hash seed, and changes that an import made to the process.
 """
 
-import atexit
+import builtins
 import gc
 import importlib
 import io
 import os
 import signal
 import sys
-import threading
 import traceback
 import types
 from collections.abc import Sequence
 from importlib.machinery import SourceFileLoader
 from typing import Any, NoReturn
 
+from scriptfleet.execution.shim import ending, shadowing
+
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
+#: A shim and what it was forked from have handlers of their own for these.
+_OWN = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
 def preload(modules: Sequence[str]) -> str:
@@ -39,18 +42,28 @@ def preload(modules: Sequence[str]) -> str:
 
 def run_script(argv: Sequence[str], env: dict[str, str]) -> NoReturn:
     """Run ``argv[0]`` as a script in this process, which is a fork made for it; ends the process as Python would."""
+    if shadowing.is_shadowed(os.path.dirname(os.path.realpath(argv[0])), env):
+        _start_afresh(argv, env)
+    before = frozenset(sys.modules) - {"__main__"}
     _put_back(argv, env)
     code = 1
     try:
         code = _run_main(argv[0])
     finally:
-        os._exit(_shut_down(code))
+        os._exit(ending.end(code, before))
+
+
+def _start_afresh(argv: Sequence[str], env: dict[str, str]) -> NoReturn:
+    """Become a fresh interpreter: this one has modules that it would not find."""
+    for signum in (*_IGNORED, *_OWN):
+        signal.signal(signum, signal.SIG_DFL)
+    os.execve(sys.executable, [sys.executable, *argv], env)  # noqa: S606
 
 
 def _run_main(path: str) -> int:
     main = types.ModuleType("__main__")
     loader = SourceFileLoader("__main__", path)
-    main.__dict__.update(__file__=path, __builtins__=__builtins__, __cached__=None, __loader__=loader)
+    main.__dict__.update(__file__=path, __builtins__=builtins, __cached__=None, __loader__=loader, __annotations__={})
     sys.modules["__main__"] = main
     try:
         with io.open_code(path) as file:
@@ -59,8 +72,8 @@ def _run_main(path: str) -> int:
             _run_compiled(path)
         else:
             exec(compile(source, path, "exec"), main.__dict__)  # noqa: S102
-    except SystemExit as ending:
-        return _exit_code(ending.code)
+    except SystemExit as fault:
+        return _exit_code(fault.code)
     except BaseException as fault:
         return _report(fault)
     return 0
@@ -97,31 +110,18 @@ def _exit_code(said: object) -> int:
     return 1
 
 
-def _shut_down(code: int) -> int:
-    """Wait for threads, run what was registered for the exit, flush: what finalisation does before it frees memory."""
-    try:
-        threading._shutdown()  # type: ignore[attr-defined]
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except Exception:
-        traceback.print_exc()
-        return code or 120
-    return code
-
-
 def _put_back(argv: Sequence[str], env: dict[str, str]) -> None:
-    _new_path(os.path.dirname(argv[0]), dict(os.environ), env)
+    _new_path(os.path.dirname(os.path.realpath(argv[0])), dict(os.environ), env)
     _forget_absent_folders()
     os.environ.clear()
     os.environ.update(env)
     signal.set_wakeup_fd(-1)
-    for signum in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+    for signum in _OWN:
         signal.signal(signum, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for signum in _IGNORED:
         signal.signal(signum, signal.SIG_IGN)
-    sys.argv = list(argv)
+    sys.argv, sys.orig_argv = list(argv), [sys.executable, *argv]
     _new_streams(bool(env.get("PYTHONUNBUFFERED")))
     _new_random_state()
 
@@ -155,12 +155,15 @@ def _new_streams(is_unbuffered: bool) -> None:
     size = 0 if is_unbuffered else -1
     # As this interpreter found them for its own, by locale and PYTHONIOENCODING; one without its own streams has none.
     (encoding, errors), (told, _) = _text_of(sys.__stdout__), _text_of(sys.__stderr__)
-    made = {
+    made: dict[str, Any] = {
         "stdin": io.TextIOWrapper(io.BufferedReader(io.FileIO(0, closefd=False)), encoding, errors),
         "stdout": _writer(1, size, encoding, errors, is_unbuffered),
         "stderr": _writer(2, size, told, "backslashreplace", True),
     }
     for name, stream in made.items():
+        # As the interpreter names them: a script may print them, or ask for their mode.
+        getattr(stream.buffer, "raw", stream.buffer).name = f"<{name}>"
+        stream.mode = "r" if name == "stdin" else "w"
         setattr(sys, name, stream)
         setattr(sys, f"__{name}__", stream)
 
