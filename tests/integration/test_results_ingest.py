@@ -16,6 +16,7 @@ from scriptfleet.queues.events import GROUP, EventReader
 from scriptfleet.queues.keys import Keys
 from scriptfleet.results.ingest import Ingest
 from scriptfleet.storage.engine import Database, open_store
+from scriptfleet.storage.event_rows import Batch
 from scriptfleet.storage.ingest_store import FinishedRun, IngestStore
 from scriptfleet.storage.paging import PageRequest
 from scriptfleet.storage.quick_said import quick_said
@@ -37,17 +38,18 @@ def runs_in(database: Database) -> list[State | None]:
     return [run.outcome for run in RunStore(database).page(RunFilter(), PageRequest(500)).items]
 
 
-class FailingStore:
+class FailingStore(IngestStore):
     """The real store, with its first tries failing."""
 
     def __init__(self, database: Database, times: int) -> None:
-        self._store, self.left = IngestStore(database), times
+        super().__init__(database)
+        self.left = times
 
-    def apply(self, events: Sequence[Event]) -> Sequence[FinishedRun]:
+    def apply(self, events: Sequence[Event], folded: Batch | None = None) -> list[FinishedRun]:
         if self.left:
             self.left -= 1
             raise StoreUnreachable("postgresql://away", "connection refused")
-        return self._store.apply(events)
+        return super().apply(events, folded)
 
 
 class ForgetfulReader(EventReader):
@@ -65,10 +67,10 @@ class ForgetfulReader(EventReader):
 class StumblingStore(IngestStore):
     """The real store, which fails in a way that nobody foresaw over events of one job."""
 
-    def apply(self, events: Sequence[Event]) -> list[FinishedRun]:
+    def apply(self, events: Sequence[Event], folded: Batch | None = None) -> list[FinishedRun]:
         if any(event.job_id == "job-odd" for event in events):
             raise LookupError("nobody foresaw this")
-        return super().apply(events)
+        return super().apply(events, folded)
 
 
 class StumblingReader(EventReader):

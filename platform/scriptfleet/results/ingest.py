@@ -1,20 +1,23 @@
 """Takes events from the broker into the store, in a thread of its own.
 
 An event is forgotten by the broker only after the commit. While the database is away, events wait there. One thread
-alone stores, batch by batch in the order of the stream; another reads the next batch meanwhile.
+alone stores, batch by batch in the order of the stream; another reads and folds the next batch meanwhile, and a third
+counts the last one's runs and has the broker forget it.
 """
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import redis
 
 from scriptfleet.domain.event import Event
 from scriptfleet.errors import BrokerUnreachable, InvalidValue, StoreUnreachable
+from scriptfleet.results.afterwards import Afterwards
 from scriptfleet.results.read_ahead import ReadAhead
+from scriptfleet.storage.event_rows import Batch
 from scriptfleet.storage.ingest_store import FinishedRun
 
 _log = logging.getLogger(__name__)
@@ -58,8 +61,18 @@ class EventSource(Protocol):
 class EventStore(Protocol):
     """Where events go."""
 
-    def apply(self, events: Sequence[Event]) -> Sequence[FinishedRun]:
-        """Take events in one transaction; give the runs whose records are new."""
+    def fold(self, events: Sequence[Event]) -> Batch:
+        """Give the rows that events make, for apply()."""
+
+    def apply(self, events: Sequence[Event], folded: Batch | None = None) -> Sequence[FinishedRun]:
+        """Take events in one transaction; give the runs whose records are new. ``folded`` serves one call."""
+
+
+class _Read(NamedTuple):
+    """A batch as it was read; its rows, where they could be made."""
+
+    events: Sequence[Event]
+    folded: Batch | None
 
 
 class Ingest:
@@ -67,7 +80,7 @@ class Ingest:
 
     def __init__(self, source: EventSource, store: EventStore, observe: Callable[[FinishedRun], None]) -> None:
         self._source, self._store, self._observe = source, store, observe
-        self._ahead = ReadAhead(lambda: source.read(BATCH_EVENTS, BLOCK_MS))
+        self._ahead, self._after = ReadAhead(self._read), Afterwards()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest", daemon=True)
         self._pause = FIRST_PAUSE_SECONDS
@@ -113,32 +126,43 @@ class Ingest:
                 self._start_over()
         self._ahead.close()
         try:
+            self._after.close()
             self._source.leave()
         except _BROKER_FAULTS as fault:
             _log.warning("ingest_left_without_saying reason=%s", fault)
 
     def _step(self) -> None:
         try:
-            events = self._ahead.take(and_go_on=not self._stopping.is_set())
+            read = self._ahead.take(and_go_on=not self._stopping.is_set())
         except _BROKER_FAULTS as fault:
             self._wait_out(fault)
             return
-        if events:
-            self._store_all(events)
-        else:
+        if read:
+            self._store_all(*read)
+        elif self._is_last_forgotten():
             self._last_lag = 0.0
             self._went_well()
 
-    def _store_all(self, events: Sequence[Event]) -> None:
+    def _read(self) -> _Read | None:
+        events = self._source.read(BATCH_EVENTS, BLOCK_MS)
+        if not events:
+            return None
+        try:
+            return _Read(events, self._store.fold(events))
+        except Exception:  # the thread that stores meets it again, and buries what it is about
+            return _Read(events, None)
+
+    def _store_all(self, events: Sequence[Event], folded: Batch | None) -> None:
         self._oldest_ms = min(event.at_ms for event in events)
-        while not self._is_taken(events):
+        while not self._is_taken(events, folded):
             if self._stopping.is_set():
                 return
+            folded = None
         self._last_lag, self._oldest_ms = _age_seconds(self._oldest_ms), None
 
-    def _is_taken(self, events: Sequence[Event]) -> bool:
+    def _is_taken(self, events: Sequence[Event], folded: Batch | None) -> bool:
         try:
-            self._take(events)
+            self._take(events, folded)
         except StoreUnreachable as fault:
             self._wait_out(fault)
             return False
@@ -150,14 +174,26 @@ class Ingest:
         self._went_well()
         return True
 
-    def _take(self, events: Sequence[Event]) -> None:
+    def _is_last_forgotten(self) -> bool:
         try:
-            new = self._store.apply(events)
+            self._after.settle()
+        except _BROKER_FAULTS as fault:
+            self._wait_out(fault)
+            self._start_over()
+            return False
+        return True
+
+    def _take(self, events: Sequence[Event], folded: Batch | None = None) -> None:
+        try:
+            new = self._store.apply(events, folded)
         except StoreUnreachable:
             raise
         except Exception as fault:  # whatever an event makes the store raise, the others are to be stored
             self._take_without_bad_one(events, fault)
             return
+        self._after.do(lambda: self._count_and_forget(new, events))
+
+    def _count_and_forget(self, new: Sequence[FinishedRun], events: Sequence[Event]) -> None:
         for run in new:
             self._observe(run)
         self._source.done([event.entry_id for event in events])

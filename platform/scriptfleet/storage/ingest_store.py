@@ -75,22 +75,27 @@ class IngestStore:
             for table in (audit, curves, tails, outputs, labels)
         }
 
-    def apply(self, events: Sequence[Event]) -> list[FinishedRun]:
+    def fold(self, events: Sequence[Event]) -> Batch:
+        """Give the rows that events make, before the database is asked; raises InvalidValue when one is malformed."""
+        return to_rows(events, self._secret_prefixes)
+
+    def apply(self, events: Sequence[Event], folded: Batch | None = None) -> list[FinishedRun]:
         """Take events into the tables, in one transaction; give the runs whose records are new.
+
+        ``folded`` is what fold() made of them: it serves one call, which fills in what the database knows.
 
         Raises InvalidValue when an event is malformed or refused by the database: then none was taken. Raises
         StoreUnreachable when the database is away.
         """
         for _ in range(_QUICK_TRIES):
             try:
-                return self._write(events, is_careful=False)
+                return self._write(events, folded or self.fold(events), is_careful=False)
             except WrittenMeanwhile:
                 # Another service has stored facts of the same jobs since the look for them; now they are there.
-                continue
-        return self._write(events, is_careful=True)
+                folded = None
+        return self._write(events, self.fold(events), is_careful=True)
 
-    def _write(self, events: Sequence[Event], *, is_careful: bool) -> list[FinishedRun]:
-        batch = to_rows(events, self._secret_prefixes)
+    def _write(self, events: Sequence[Event], batch: Batch, *, is_careful: bool) -> list[FinishedRun]:
         # The broker forgets the facts then.
         with self._database.writing(is_synced=True) as connection:
             known = KnownRows(self._database, connection)
