@@ -29,6 +29,7 @@ from scriptfleet.results.metrics import FleetMetrics, RunMetrics, new_registry
 from scriptfleet.results.restore import Restore
 from scriptfleet.results.retention import Retention
 from scriptfleet.results.segment_upkeep import SegmentUpkeep
+from scriptfleet.results.turns import take_short_turns
 from scriptfleet.results.web_server import web_server
 from scriptfleet.storage.broker_store import BrokerStore
 from scriptfleet.storage.engine import Database, open_store
@@ -94,6 +95,7 @@ def _serve(settings: Settings, database: Database, listener: socket.socket, on_r
     )
     server = web_server(create_app(settings, parts), settings.trusted_proxies, parts.leaving)
     settle_heap()
+    take_short_turns()
     with _signals_end_quietly():
         restore.start()
         ingest.start()
