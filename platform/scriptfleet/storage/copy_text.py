@@ -30,7 +30,7 @@ class CopyFile:
 
     def __init__(self, rows: Iterable[Sequence[object]], *, has_bytes: bool = False) -> None:
         """Take rows of values that a JSON has, and bytes where it is said."""
-        self._rows = iter([*map(_hex_of_bytes, row)] for row in rows) if has_bytes else iter(rows)
+        self._rows = map(_with_hex, rows) if has_bytes else iter(rows)
 
         #: What kept rows from being made: the driver tells of it as if the server had ended the copying.
         self.fault: Exception | None = None
@@ -60,5 +60,5 @@ def _control(escape: re.Match[bytes]) -> bytes:
     return bytes.fromhex(escape[1].decode())
 
 
-def _hex_of_bytes(value: object) -> object:
-    return f"\\x{value.hex()}" if isinstance(value, bytes) else value
+def _with_hex(row: Sequence[object]) -> Sequence[object]:
+    return ["\\x" + value.hex() if type(value) is bytes else value for value in row]

@@ -23,9 +23,12 @@ _SERIES: Final = {_WITHOUT_IO: 4, _WITH_IO: 6}
 def pack(curve: Sequence[Sequence[float | None]]) -> bytes:
     """Give the bytes of a curve, the numbers of a Sample each, each series on its own."""
     series = [*zip(*curve, strict=True)]
-    has_io = any(one.count(None) < len(one) for one in series[_SERIES[_WITHOUT_IO] :])
-    version = _WITH_IO if has_io else _WITHOUT_IO
-    values = [math.nan if value is None else value for value in chain(*series[: _SERIES[version]])]
+    io = [*chain(*series[_SERIES[_WITHOUT_IO] :])]
+    unknown = io.count(None)
+    version = _WITH_IO if unknown < len(io) else _WITHOUT_IO
+    values = [*chain(*series[: _SERIES[version]])]
+    if unknown and version == _WITH_IO:
+        values = [math.nan if value is None else value for value in values]
     return deflated(struct.pack(f"<B{len(values)}d", version, *values))
 
 

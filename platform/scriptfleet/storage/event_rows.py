@@ -31,6 +31,9 @@ from scriptfleet.storage.row import Row
 from scriptfleet.storage.run_row import FinishedRow
 
 CHUNK_MAX_BYTES = 256 * 1024
+#: Of what most runs have, rows are tuples: the columns in their order there.
+CURVE_COLUMNS: Final = ("run_id", "packed", "process_tree")
+TAIL_COLUMNS: Final = ("run_id", "stream", "content")
 
 #: Of what a command says it changed, as in audit_store.py.
 _LONGEST_SAID = 1000
@@ -100,8 +103,8 @@ class Batch:
         self.claimed: dict[str, Row] = {}
         self.finished: dict[str, FinishedRow] = {}
         self.lost: dict[str, Row] = {}
-        self.curves: dict[str, Row] = {}
-        self.tails: dict[tuple[str, str], Row] = {}
+        self.curves: dict[str, tuple[str, bytes, bytes | None]] = {}
+        self.tails: dict[tuple[str, str], tuple[str, str, str]] = {}
         self.outputs: dict[tuple[str, str, int], Row] = {}
         self.labels: dict[tuple[str, str], Row] = {}
         self.audit: dict[str, Row] = {}
@@ -194,9 +197,9 @@ def _finished(batch: Batch, event: Event, said: EndSaid) -> None:
     batch.finished[run_id] = FinishedRow(record, patch.job_id, is_stale, _seconds(event))
     batch.ends[run_id] = event
     for stream, content in record.tails.items():
-        batch.tails[run_id, stream] = {"run_id": run_id, "stream": stream, "content": content}
+        batch.tails[run_id, stream] = (run_id, stream, content)
     if record.curve:
-        batch.curves[run_id] = {"run_id": run_id, "packed": record.curve, "process_tree": record.process_tree}
+        batch.curves[run_id] = (run_id, record.curve, record.process_tree)
 
 
 def _output(batch: Batch, _event: Event, data: Mapping[str, Any]) -> None:

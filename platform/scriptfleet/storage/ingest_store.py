@@ -14,7 +14,7 @@ from scriptfleet.storage.engine import Database
 from scriptfleet.storage.event_rows import Batch, to_rows
 from scriptfleet.storage.known_rows import OF_JOB, KnownRows
 from scriptfleet.storage.row import Row
-from scriptfleet.storage.run_row import RUN_COLUMNS, FinishedRow
+from scriptfleet.storage.run_row import RUN_COLUMNS, FinishedRow, JobNames
 from scriptfleet.storage.tables import audit, curves, jobs, labels, outputs, runs, tails
 
 #: How often a batch is written on the strength of a look before it; another service's may come between again.
@@ -104,8 +104,9 @@ class IngestStore:
                 batch = to_rows(events, self._secret_prefixes, known.ended)
             # The jobs' rows come first: they are the lock that orders two writers with events of one job.
             made = self._write_jobs(connection, batch, None if is_careful else known.jobs)
-            _fill_names(batch, known.names_of(batch.jobs))
             known.look_for_runs({**batch.claimed, **batch.finished, **batch.lost})
+            _join_claims(batch, known.recorded)
+            _fill_names(batch, known.names_of(batch.jobs))
             self._write_runs(connection, batch, known, is_careful=is_careful)
             _give_up_forgotten(connection, batch, made)
             self._name_earlier_runs(connection, batch, made)
@@ -122,16 +123,19 @@ class IngestStore:
         )
 
     def _write_runs(self, connection: sa.Connection, batch: Batch, known: KnownRows, *, is_careful: bool) -> None:
-        _join_claims(batch, known.recorded)
         there = None if is_careful else known.runs
         self._claimed.write(connection, _sorted(batch.claimed), there)
         ended = sorted(batch.finished)
         self._finished.write_values(connection, ended, (batch.finished[run_id].values() for run_id in ended), there)
         # Their rows may have been made by this batch, just now.
         self._lost.write(connection, _sorted(batch.lost), None)
-        owners = {"labels": known.jobs, "curves": known.recorded, "tails": known.recorded}
-        for name, insert in self._ignoring.items():
-            insert.write(connection, _sorted(getattr(batch, name)), None if is_careful else owners.get(name))
+        recorded = None if is_careful else known.recorded
+        for name, of_runs in (("curves", batch.curves), ("tails", batch.tails)):
+            rows = sorted(of_runs.values())
+            self._ignoring[name].write_values(connection, [row[0] for row in rows], rows, recorded)
+        self._ignoring["labels"].write(connection, _sorted(batch.labels), None if is_careful else known.jobs)
+        for name, rarer in (("audit", batch.audit), ("outputs", batch.outputs)):
+            self._ignoring[name].write(connection, _sorted(rarer), None)
 
     def _name_earlier_runs(self, connection: sa.Connection, batch: Batch, made: Collection[str]) -> None:
         submitted = sorted(patch.job_id for patch in batch.jobs.values() if patch.spec and patch.job_id not in made)
@@ -171,12 +175,12 @@ def _give_up_forgotten(connection: sa.Connection, batch: Batch, made: Collection
     connection.execute(sa.update(runs).where(is_open).values(finished_at=ended_at, **lost))
 
 
-def _fill_names(batch: Batch, names: Mapping[str, Row]) -> None:
+def _fill_names(batch: Batch, names: Mapping[str, JobNames]) -> None:
     for row in batch.finished.values():
         row.take_names(names[row.job_id])
     for rows in (batch.claimed, batch.lost):
         for claim in rows.values():
-            claim.update(names[str(claim["job_id"])])
+            claim.update(names[str(claim["job_id"])]._asdict())
 
 
 def _join_claims(batch: Batch, recorded: Collection[str]) -> None:

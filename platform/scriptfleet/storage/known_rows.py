@@ -5,6 +5,7 @@ the time. Rows may come between the look and the write when another service writ
 """
 
 from collections.abc import Collection, Mapping
+from operator import attrgetter
 from typing import Final
 
 import sqlalchemy as sa
@@ -12,11 +13,12 @@ import sqlalchemy as sa
 from scriptfleet.domain.state import FINAL
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.event_rows import Ended, JobPatch
-from scriptfleet.storage.row import Row
+from scriptfleet.storage.run_row import JobNames
 from scriptfleet.storage.tables import jobs, runs
 
 #: Columns of a job that its runs repeat.
-OF_JOB: Final = ("name", "kind", "queue", "group_name")
+OF_JOB: Final = JobNames._fields
+_names_said: Final = attrgetter(*OF_JOB)
 _FINAL: Final = frozenset(str(state) for state in FINAL)
 
 
@@ -25,7 +27,7 @@ class KnownRows:
 
     def __init__(self, database: Database, connection: sa.Connection) -> None:
         self._database, self._connection = database, connection
-        self._names: dict[str, Row] = {}
+        self._names: dict[str, JobNames] = {}
         self.jobs: set[str] = set()
         #: Jobs whose end is recorded.
         self.ended: dict[str, Ended] = {}
@@ -39,7 +41,7 @@ class KnownRows:
         found = self._connection.execute(wanted.where(self._database.one_of(jobs.c.job_id, job_ids)))
         for row in found:
             self.jobs.add(row.job_id)
-            self._names[row.job_id] = {name: getattr(row, name) for name in OF_JOB}
+            self._names[row.job_id] = JobNames(*_names_said(row))
             if row.state in _FINAL:
                 self.ended[row.job_id] = Ended(row.revision, row.last_run_id)
 
@@ -52,18 +54,18 @@ class KnownRows:
             if is_recorded:
                 self.recorded.add(run_id)
 
-    def names_of(self, patches: Mapping[str, JobPatch]) -> dict[str, Row]:
+    def names_of(self, patches: Mapping[str, JobPatch]) -> dict[str, JobNames]:
         """Give what the jobs are called, once their rows are written; None where no submit was seen."""
         names = {job_id: self._names_of(job_id, patch) for job_id, patch in patches.items()}
-        nameless = [job_id for job_id, found in names.items() if found["kind"] is None]
+        nameless = [job_id for job_id, found in names.items() if found.kind is None]
         if nameless:
             # Another service may have stored the submit since the look.
             wanted = sa.select(jobs.c.job_id, *(jobs.c[name] for name in OF_JOB))
             for row in self._connection.execute(wanted.where(self._database.one_of(jobs.c.job_id, nameless))):
-                names[row.job_id] = {name: getattr(row, name) for name in OF_JOB}
+                names[row.job_id] = JobNames(*_names_said(row))
         return names
 
-    def _names_of(self, job_id: str, patch: JobPatch) -> Row:
+    def _names_of(self, job_id: str, patch: JobPatch) -> JobNames:
         # What was stored first stands.
         known = self._names.get(job_id)
-        return known if known and known["kind"] is not None else {name: getattr(patch, name) for name in OF_JOB}
+        return known if known and known.kind is not None else JobNames(*_names_said(patch))

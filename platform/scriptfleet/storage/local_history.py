@@ -14,7 +14,7 @@ from typing import Final
 
 from scriptfleet.domain.event import Event
 from scriptfleet.errors import StoreUnreachable
-from scriptfleet.storage.event_rows import Batch, JobPatch, to_rows
+from scriptfleet.storage.event_rows import CURVE_COLUMNS, TAIL_COLUMNS, Batch, JobPatch, to_rows
 from scriptfleet.storage.old_rows import FORGET
 from scriptfleet.storage.row import Row
 
@@ -60,8 +60,9 @@ class LocalHistory:
                 _insert(connection, "jobs", [vars(patch)], f"ON CONFLICT (job_id) DO UPDATE SET {_MERGE}")
             _insert(connection, "runs", _runs(batch))
             _insert(connection, "labels", list(batch.labels.values()), "ON CONFLICT DO NOTHING")
-            for name in ("curves", "tails", "outputs"):
-                _insert(connection, name, list(getattr(batch, name).values()))
+            _insert(connection, "curves", [dict(zip(CURVE_COLUMNS, row, strict=True)) for row in batch.curves.values()])
+            _insert(connection, "tails", [dict(zip(TAIL_COLUMNS, row, strict=True)) for row in batch.tails.values()])
+            _insert(connection, "outputs", list(batch.outputs.values()))
         return True
 
     def forget(self, before: float) -> int:

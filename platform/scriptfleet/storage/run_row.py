@@ -1,6 +1,6 @@
 """The row of a run whose record has come: what the record says, and what others of its batch say of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -42,6 +42,15 @@ class RecordSaid(NamedTuple):
     tails: dict[str, str]
 
 
+class JobNames(NamedTuple):
+    """What a run repeats of its job."""
+
+    name: str | None
+    kind: str | None
+    queue: str | None
+    group_name: str | None
+
+
 class FinishedRow:
     """One row. Its names and its claim are filled in once they are known."""
 
@@ -60,14 +69,15 @@ class FinishedRow:
 
     def take_claim(self, claimed_at: Any) -> None:
         """Take when it was claimed. A run is listed by the first of started, claimed and finished that is known."""
-        known = (self.record.started_at, claimed_at, self.finished_at)
-        self.claimed_at, self.began_at = claimed_at, next(moment for moment in known if moment is not None)
+        started_at = self.record.started_at
+        self.claimed_at = claimed_at
+        self.began_at = started_at if started_at is not None else self.finished_at if claimed_at is None else claimed_at
 
-    def take_names(self, names: Mapping[str, Any]) -> None:
+    def take_names(self, names: JobNames) -> None:
         """Take what its job is called."""
-        self.name, self.kind, self.group_name = names["name"], names["kind"], names["group_name"]
+        self.name, self.kind, queue, self.group_name = names
         # An attempt after out of memory may have been in another queue than its job began in.
-        self.queue = self.record.queue or names["queue"]
+        self.queue = self.record.queue or queue
 
     def values(self) -> tuple[object, ...]:
         """Give the values of RUN_COLUMNS."""
