@@ -188,6 +188,23 @@ def test_events_that_were_stored_but_not_forgotten_are_counted_once(
     database.close()
 
 
+def test_runs_of_all_batches_are_counted_once_though_the_broker_was_not_told_of_some(
+    redis_client: redis.Redis, database: Database, counted: list[FinishedRun]
+) -> None:
+    jobs = [make.whole_job() for _ in range(30)]
+    for part in range(3):
+        send(redis_client, [events[part] for events in jobs])
+    source = ForgetfulSmallReads(redis_client, KEYS, "one")
+    source.losses = 3
+
+    with ingesting(Ingest(source, IngestStore(database), counted.append)) as ingest:
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0, within=60)
+        eventually(lambda: ingest.trouble is None)
+
+    assert len({run.record.run_id for run in counted}) == len(counted) == 30
+    assert runs_in(database) == [State.SUCCEEDED] * 30
+
+
 def test_a_broker_that_is_away_is_told_and_the_thread_lives(sqlite_url: str, counted: list[FinishedRun]) -> None:
     database = open_store(sqlite_url)
     with socket.socket() as unused:
@@ -255,7 +272,9 @@ def test_while_a_table_is_missing_events_wait_and_none_is_buried(
         eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
         assert ingest.buried() == 0
 
-    assert runs_in(database) == [State.SUCCEEDED]
+    [run] = RunStore(database).page(RunFilter(), PageRequest(2)).items
+    # The rows that were made before it failed had been changed by then.
+    assert (run.outcome, run.claimed_at) == (State.SUCCEEDED, make.START_MS / 1000 + 1)
 
 
 def test_a_clean_stop_leaves_the_group_unless_something_is_not_done(
@@ -309,3 +328,7 @@ class SmallReads(EventReader):
 
     def read(self, count: int = 500, block_ms: int = 500) -> list[Event]:
         return super().read(min(count, 7), block_ms)
+
+
+class ForgetfulSmallReads(ForgetfulReader, SmallReads):
+    """Both: small batches, of which some are not known to be done."""
