@@ -29,8 +29,6 @@ _BATCH = 5_000
 _WITH_PARTS = 50
 _OUTCOMES = ("succeeded",) * 94 + ("failed",) * 4 + ("timed_out", "out_of_memory")
 _MIB = 1 << 20
-#: A label that comes has the triggers look for its job's runs: without this index among all of them, each time.
-_KEPT = {index for index in runs.indexes if index.name == "ix_runs_job_id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ def _indexes(database: Database, act: str) -> None:
     """Drop or create what is faster made at the end."""
     with database.writing() as connection:
         for table in (jobs, runs, labels):
-            for index in sorted(table.indexes - _KEPT, key=lambda one: str(one.name)):
+            for index in sorted(table.indexes, key=lambda one: str(one.name)):
                 getattr(index, act)(connection)
 
 

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from scriptfleet.storage import segment_making
-from scriptfleet.storage.columns import counts_of
+from scriptfleet.storage.columns import counts_of, cover
 from scriptfleet.storage.distribution import aggregates, deviation, spread
 from scriptfleet.storage.engine import Database, open_store
 from scriptfleet.storage.ingest_store import IngestStore
@@ -137,3 +137,23 @@ def test_labels_that_come_after_the_runs_of_their_job_are_found_in_segments(data
     make_segments(database, late)
     assert states(database) == [SegmentState.WHOLE]
     assert aggregates(database, labelled, ("count",)) == {"count": 1}
+
+
+@pytest.mark.parametrize("bound", ["_MOST_LABELS", "_MOST_LABEL_NAMES"])
+def test_runs_with_too_many_labels_are_found_by_them_in_rows_and_by_all_else_in_segments(
+    database: Database, monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    store(database, *(run_row(at, 1000.0 + at, ("a.py", "b.py")[at // 8]) for at in range(16)))
+    told = [{"job_id": f"job-{at}", "name": f"of-{at}", "value": "x"} for at in range(8)]
+    with database.writing() as connection:
+        connection.execute(sa.insert(labels), [*told, {"job_id": "job-9", "name": "team", "value": "x"}])
+    monkeypatch.setattr(segment_making, bound, 5)
+
+    assert make_segments(database, NOW) == 16
+    for name, label, count in (("a.py", "of-3", 1), ("a.py", "team", 0), ("b.py", "team", 1), ("a.py", None, 8)):
+        which = RunFilter(name=name, label=(label, "x") if label else None, since=999.0)
+        assert counts(database, which).get("cpu_max", 0) == count
+        with database.snapshot() as connection:
+            is_by_rows = cover(connection, which) is None
+        assert is_by_rows == (name == "a.py" and label is not None)
+    assert counts(database, RunFilter(since=1003.0, name="a.py"))["cpu_max"] == 5

@@ -22,6 +22,7 @@ from scriptfleet.storage.segments import (
     Segment,
     Span,
     by_name,
+    labelled_segments,
     listed_at_once,
     uncovered,
     whole_segments,
@@ -58,6 +59,8 @@ def cover(connection: sa.Connection, which: RunFilter) -> Cover | None:
         return None
     span = span_of(which)
     found = whole_segments(connection, which.name, span)
+    if which.label is not None:
+        found = labelled_segments(connection, found)
     if not found or (which.name is None and not _is_mostly_within(found, span)):
         return None
     return _covered(connection, which, found)

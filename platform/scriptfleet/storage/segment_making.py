@@ -25,6 +25,7 @@ from scriptfleet.storage.segments import (
     LABEL,
     MOMENT,
     RUN_ID,
+    UNLABELLED,
     WORDS,
     SegmentState,
     Span,
@@ -39,6 +40,9 @@ SETTLED_SECONDS: Final = 900.0
 #: name as nothing can be asked by and no index of PostgreSQL takes, stay rows.
 _MOST_READ: Final = 4 * MOST_RUNS
 _MOST_COLUMNS: Final = 1000
+#: Runs with more labels, or labels of more names, such as one of its own for each job, are found by them in rows.
+_MOST_LABELS: Final = 100_000
+_MOST_LABEL_NAMES: Final = 200
 _LONGEST_NAME: Final = len(CUSTOM) + 255
 _TASK: Final = "segments"
 _PATIENCE_SECONDS: Final = 5.0
@@ -186,24 +190,27 @@ def _runs_of(stretch: Stretch) -> sa.Select[Any]:
     return sa.select(*columns).where(here).order_by(runs.c.began_at, runs.c.run_id).limit(_MOST_READ + 1)
 
 
-def _labels_of(connection: sa.Connection, stretch: Stretch) -> Labelled:
-    """Give the values of each label by the jobs that have it."""
+def _labels_of(connection: sa.Connection, stretch: Stretch) -> Labelled | None:
+    """Give the values of each label by the jobs that have it; None where they are too many."""
     low, high = stretch.span
     here = (runs.c.name == stretch.name) & (runs.c.began_at >= low) & (runs.c.began_at < high)
     some = sa.select(runs.c.job_id).where(here).limit(_MOST_READ + 1).subquery()
     wanted = sa.select(labels.c.name, labels.c.job_id, labels.c.value).join(some, some.c.job_id == labels.c.job_id)
     found: Labelled = defaultdict(dict)
-    for name, job_id, value in connection.execute(wanted):
+    rows = connection.execute(wanted.limit(_MOST_LABELS + 1)).all()
+    for name, job_id, value in rows:
         found[name][job_id] = value
-    return found
+    return None if len(rows) > _MOST_LABELS or len(found) > _MOST_LABEL_NAMES else found
 
 
-def _columns(rows: Sequence[sa.Row[Any]], labelled: Labelled) -> Columns:
+def _columns(rows: Sequence[sa.Row[Any]], labelled: Labelled | None) -> Columns:
     ids, jobs, moments, *others, custom = zip(*rows, strict=True)
     words, flat = others[: len(WORDS)], others[len(WORDS) :]
     found = {RUN_ID: (len(rows), pack_ids(ids)), MOMENT: (len(rows), pack_numbers(moments))}
     found |= {name: (len(rows), pack_words(column)) for name, column in zip(WORDS, words, strict=True)}
-    for name, values in labelled.items():
+    if labelled is None:
+        found[UNLABELLED] = (len(rows), b"")
+    for name, values in (labelled or {}).items():
         found[f"{LABEL}{name}"] = (len(rows), pack_words([*map(values.get, jobs)]))
     numbers = {**dict(zip(FLAT, flat, strict=True)), **_custom(custom)}
     counts = {name: len(column) - column.count(None) for name, column in numbers.items()}

@@ -24,6 +24,8 @@ WORDS: Final = ("kind", "queue", "worker", "group_name", "outcome")
 RUN_ID: Final = "run_id"
 #: Before the name of a label: its value, where a run's job has it.
 LABEL: Final = "label."
+#: What a segment has instead where its runs have too many labels: rows tell who asks by one.
+UNLABELLED: Final = "unlabelled"
 #: Metrics that are columns of a run.
 FLAT: Final = (*NUMBERS, "success")
 _LISTED: Final = 500
@@ -68,6 +70,15 @@ def whole_segments(connection: sa.Connection, name: str | None = None, span: Spa
     if name is not None:
         wanted = wanted.where(segments.c.name == name)
     return [Segment(*row) for row in connection.execute(wanted.order_by(segments.c.name, segments.c.until_at))]
+
+
+def labelled_segments(connection: sa.Connection, found: Sequence[Segment]) -> list[Segment]:
+    """Give those that hold the labels of their runs."""
+    wanted = sa.select(segment_columns.c.segment_id).where(segment_columns.c.name == UNLABELLED)
+    without: set[str] = set()
+    for some in listed_at_once([one.segment_id for one in found]):
+        without.update(connection.scalars(wanted.where(segment_columns.c.segment_id.in_(some))))
+    return [one for one in found if one.segment_id not in without]
 
 
 def by_name(found: Iterable[Segment]) -> dict[str, list[Segment]]:
