@@ -47,6 +47,8 @@ class Script:
 
     def settle(self) -> None:
         """Read it until it sleeps."""
+        # Having answered it runs on until it waits for the next line.
+        eventually(lambda: Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S")
         seen: list[object] = [None]
 
         def sleeps() -> bool:

@@ -20,8 +20,8 @@ _MIB: Final = 1024 * 1024
 _FILES_EVERY: Final = 10
 _SHORTEST_INTERVAL: Final = 0.02
 _NOTHING_REFUSED: Final = Refusals()
-#: Readings at which nothing had run are counted when so many have come: what is done at once costs a tenth.
-_MOST_STILL: Final = 50
+#: Readings are counted when so many have come: what is done many times over at once costs a fraction.
+_MOST_UNCOUNTED: Final = 50
 
 
 class _Sums(NamedTuple):
@@ -44,10 +44,10 @@ class Watched:
         self._last_at, self._last_cpu = run.started_at, 0.0
         self._pids: set[int] = set()
         self._io: IoBytes | None = None
-        #: The newest readings, their sums, and the moments since at which they were still the same.
         self._last: Mapping[int, Reading] | None = None
         self._sums = _Sums(0, 0, 0, 0.0, None)
-        self._still: list[float] = []
+        #: Moments, and the sums at each, that are not in the curve yet.
+        self._uncounted: list[tuple[float, _Sums]] = []
         #: Those after which open files were counted last.
         self._files_of: Mapping[int, Reading] | None = None
         #: Whether more than its processes tells of the run: then no reading is like the one before.
@@ -129,11 +129,8 @@ class Watched:
         before = time.monotonic()
         readings = self._tree.read()
         if self._is_as_before(before, readings):
-            self._still.append(before)
-            if len(self._still) >= _MOST_STILL:
-                self._catch_up()
+            self._count_later(before, self._sums)
             return
-        self._catch_up()
         now = (before + time.monotonic()) / 2
         if readings is not self._last:
             self._last, self._sums = readings, self._sums_of(readings)
@@ -145,37 +142,40 @@ class Watched:
         """Tell whether nothing has run since the last reading, and nothing but the same numbers is due."""
         if readings is not self._last or self._has_others or not self._sums.resident:
             return False
-        is_counting = readings is not self._files_of and self._is_counting_files(len(self._still))
+        is_counting = readings is not self._files_of and self._is_counting_files()
         return not is_counting and not self.snapshots.is_due(now - self._run.started_at, readings)
 
-    def _catch_up(self) -> None:
-        """Count the readings at which nothing had run."""
-        still, self._still = self._still, []
-        for now in still:
-            self._note(now, self._sums.cpu_seconds)
-
     def _take(self, now: float, readings: Mapping[int, Reading]) -> None:
-        group = self._run.group
-        cpu = group.cpu_seconds() if group else None
-        if cpu is None:
-            cpu = self._sums.cpu_seconds
+        group, sums = self._run.group, self._sums
+        if group is not None and (cpu := group.cpu_seconds()) is not None:
+            sums = sums._replace(cpu_seconds=cpu)
         if self._is_counting_files():
             self.files, self._files_of = max(self.files, self._tree.open_files()), readings
-        self._note(now, cpu)
+        self._count_later(now, sums)
         self.gpu.add(readings.keys())
         self.snapshots.consider(round(now - self._run.started_at, 3), readings)
-        self._enforce(cpu, self._refusals(group, readings))
+        self._enforce(sums, self._refusals(group, readings))
 
-    def _note(self, now: float, cpu: float) -> None:
-        """Count one reading."""
-        processes, resident, threads, _, io = self._sums
+    def _is_counting_files(self) -> bool:
+        return (self._readings + len(self._uncounted)) % _FILES_EVERY == 0
+
+    def _count_later(self, now: float, sums: _Sums) -> None:
+        self._uncounted.append((now, sums))
+        if len(self._uncounted) >= _MOST_UNCOUNTED:
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """Count the readings that were not counted yet."""
+        uncounted, self._uncounted = self._uncounted, []
+        for now, sums in uncounted:
+            self._count(now, sums)
+
+    def _count(self, now: float, sums: _Sums) -> None:
+        processes, resident, threads, cpu, io = sums
         percent = self._interval(now, cpu)
         self._add(resident, processes, threads)
         seconds = round(now - self._run.started_at, 3)
         self._curve.add(Sample(seconds, round(percent, 1), round(resident / _MIB, 2), processes, *(io or ())))
-
-    def _is_counting_files(self, uncounted: int = 0) -> bool:
-        return (self._readings + uncounted) % _FILES_EVERY == 0
 
     def _sums_of(self, readings: Mapping[int, Reading]) -> _Sums:
         resident, threads, cpu = 0, 0, 0.0
@@ -231,8 +231,8 @@ class Watched:
         is_limited = limits.memory_mb is not None or limits.processes is not None
         return group.refusals() if is_limited or gone else _NOTHING_REFUSED
 
-    def _enforce(self, cpu: float, refused: Refusals) -> None:
-        limits, processes, resident = self._run.limits, self._sums.processes, self._sums.resident
+    def _enforce(self, sums: _Sums, refused: Refusals) -> None:
+        limits, (processes, resident, _, cpu, _) = self._run.limits, sums
         if refused.oom_kills or (limits.memory_mb is not None and resident > limits.memory_mb * _MIB):
             self._run.stop(StopReason.MEMORY, 0.0)
         elif limits.cpu_seconds is not None and cpu > limits.cpu_seconds:
