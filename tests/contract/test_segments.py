@@ -15,16 +15,12 @@ from scriptfleet.cli.dispatch import main
 from scriptfleet.domain.state import State
 from scriptfleet.results.segment_upkeep import SegmentUpkeep
 from scriptfleet.storage import segment_making, segment_plan
-from scriptfleet.storage.archive import restore
 from scriptfleet.storage.bands import Band, bands, week
 from scriptfleet.storage.columns import cover
 from scriptfleet.storage.distribution import aggregates, deviation, spread
 from scriptfleet.storage.engine import Database, open_store
-from scriptfleet.storage.history import HistoryManager
 from scriptfleet.storage.metric import NUMBERS, Metric
 from scriptfleet.storage.paging import PageRequest
-from scriptfleet.storage.retention import forget
-from scriptfleet.storage.retention_policy import RetentionPolicy
 from scriptfleet.storage.run_filter import RunFilter
 from scriptfleet.storage.run_list import Counts, RunList, Wish
 from scriptfleet.storage.run_store import RunStore
@@ -32,7 +28,7 @@ from scriptfleet.storage.segment_making import drop_all, make_segments
 from scriptfleet.storage.segments import FLAT, WORDS, SegmentState, whole_segments
 from scriptfleet.storage.series import Bucket, buckets, counts, values
 from scriptfleet.storage.sorted_runs import SortBy
-from scriptfleet.storage.tables import jobs, labels, runs, segment_columns, segments
+from scriptfleet.storage.tables import labels, runs, segment_columns, segments
 from tests.eventually import eventually
 from tests.segment_parts import NOW, run_row, small_segments, states, store
 
@@ -354,36 +350,6 @@ def test_a_writer_that_began_while_a_segment_was_announced_is_waited_for(postgre
     database.close()
 
     assert found == [True]
-
-
-def test_what_retention_deletes_and_an_archive_gives_back_is_right_at_each_moment(
-    database: Database, database_url: str, tmp_path: Any
-) -> None:
-    some(database, 30)
-    with database.writing() as connection:
-        told = {"state": "succeeded", "revision": 1, "attempt": 1, "run_revision": 1}
-        rows = [{"job_id": f"job-{at}", "submitted_at": 0.0, "finished_at": 2000.0 + at, **told} for at in range(30)]
-        connection.execute(sa.insert(jobs), rows)
-    make_segments(database, NOW)
-    count = Metric("cpu_max", RunFilter(name="a.py"))
-    assert aggregates(database, count, ("count", "max")) == {"count": 30, "max": 29.0}
-
-    with HistoryManager(database_url) as history:
-        policies = RetentionPolicy(history)
-        policies.add_policy("all", 1, tmp_path / "archive")
-        gone = policies.apply_policy("all")
-    assert gone["runs"] == 30
-    assert aggregates(database, count, ("count", "max")) == {"count": 0, "max": None}
-    make_segments(database, NOW)
-
-    restore(database, next((tmp_path / "archive").iterdir()))
-    assert aggregates(database, count, ("count", "max")) == {"count": 30, "max": 29.0}
-    make_segments(database, NOW)
-    assert_same_as_rows(database)
-    make_segments(database, NOW)
-
-    forget(database, 2010.0)
-    assert aggregates(database, count, ("count", "min")) == {"count": 20, "min": 10.0}
 
 
 def test_more_names_than_are_looked_through_are_read_from_rows(

@@ -162,6 +162,10 @@ def _put_back(
             return True
         name, values = _row(path, line, total)
         connection.execute(database.insert_into(_TABLES[name]).on_conflict_do_nothing(), values)
+        if name == labels.name:
+            # Runs of its job may be in segments already: a change of a label, if to what it was, takes them out.
+            same = labels.c.job_id == values.get("job_id")
+            connection.execute(sa.update(labels).where(same).values(value=labels.c.value))
         counts[name] += 1
     if counts:
         raise _broken(path, "its last batch is cut short", total)
