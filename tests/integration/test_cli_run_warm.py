@@ -161,6 +161,28 @@ def test_commands_that_race_share_one_interpreter(home: Home) -> None:
     assert [one["runs"] for one in home.kept()] == [4]
 
 
+@pytest.mark.parametrize(
+    ("code", "what"),
+    [
+        ("threading.Thread(target=threading.Event().wait, daemon=True).start()", "threads that go on: 1"),
+        ("process = subprocess.Popen(['sleep', '30'])", "processes that go on: 1"),
+    ],
+)
+def test_a_module_that_leaves_something_running_is_imported_by_the_script_itself(
+    home: Home, code: str, what: str
+) -> None:
+    (home.path / "busy.py").write_text(f"import subprocess, threading\n{code}\n")
+    asked = (
+        "import busy, threading; print(threading.active_count(), busy.process.poll() if 'process' in dir(busy) else '')"
+    )
+
+    result = home.warm(asked, "--preload", "busy", PYTHONPATH=str(home.path))
+
+    assert result.stdout == home.run(asked, PYTHONPATH=str(home.path)).stdout
+    assert what in one_line(result)
+    assert home.kept() == []
+
+
 def test_a_module_that_cannot_be_imported_rejects_the_run_by_name(home: Home) -> None:
     result = home.warm("print('never')", "--preload", "no_such_module")
 

@@ -10,6 +10,7 @@ from scriptfleet.execution import launching
 from scriptfleet.execution.kept.folder import Folder
 from scriptfleet.execution.kept.keep import Keep
 from scriptfleet.execution.launcher import IMPORT_SECONDS, Line, Unkept
+from scriptfleet.execution.shim.tree import kill_with_tree
 
 _PROGRAM: Final = (
     "import sys; sys.path.append(sys.argv[1]); "
@@ -30,7 +31,8 @@ def start(folder: Folder, name: str, way: str, modules: Sequence[str], keep: Kee
     try:
         _await(Line(started.line), modules, keep)
     except BaseException:
-        # Also when a person will not wait.
+        # Also when a person will not wait; with it goes what an import has started.
+        kill_with_tree(started.pid)
         started.end()
         raise
     started.line.close()

@@ -22,10 +22,11 @@ from _socket import (
     SOL_SOCKET,
     socket,
 )
+from _thread import _count
 from collections.abc import Sequence
 from typing import Final, NoReturn
 
-from scriptfleet.execution.shim import launcher, warm, wire
+from scriptfleet.execution.shim import launcher, tree, warm, wire
 from scriptfleet.execution.shim.kept_words import ASK, RUN, STOP
 from scriptfleet.execution.shim.loaded import Loaded
 from scriptfleet.execution.shim.peer import peer_of, standing_of_peer
@@ -56,13 +57,13 @@ def main(line_fd: int, folder_fd: int, way: str, name: str, idle_seconds: float,
     try:
         _check_place(folder_fd, name)
         if trouble := warm.preload(modules):
-            _tell(line, trouble=trouble)
-            os._exit(1)
+            _give_up(line, trouble=trouble)
+        if obstacle := _left_running():
+            _give_up(line, obstacle=obstacle)
         _fall_silent()
         kept = Kept(folder_fd, name, idle_seconds, modules, is_portable)
     except OSError as fault:
-        _tell(line, obstacle=str(fault))
-        os._exit(1)
+        _give_up(line, obstacle=str(fault))
     # Where who started it is gone, the next one finds it.
     with contextlib.suppress(OSError):
         _tell(line)
@@ -80,6 +81,25 @@ def _settle(own: set[int], is_portable: bool) -> None:
     if not is_portable:
         become_subreaper()
     launcher.ignore_terminal_signals()
+
+
+def _left_running() -> str:
+    """Tell what goes on beside this thread after an import, or nothing."""
+    # One that has ended and was not waited for does nothing.
+    processes = [pid for pid in tree.children_of(os.getpid()) if os.waitpid(pid, os.WNOHANG)[0] == 0]
+    counts = {"threads": _count(), "processes": len(processes)}
+    left = " and ".join(f"{what} that go on: {count}" for what, count in counts.items() if count)
+    return left and f"the imports left {left}, which a fork is without: leave what starts them out of --preload"
+
+
+def _give_up(line: socket, trouble: str = "", obstacle: str = "") -> NoReturn:
+    """Tell why nothing is kept, and end with all that an import has started."""
+    # Who is told ends this process at once.
+    tree.kill_tree(os.getpid())
+    try:
+        _tell(line, trouble, obstacle)
+    finally:
+        os._exit(1)
 
 
 def _tell(line: socket, trouble: str = "", obstacle: str = "") -> None:
