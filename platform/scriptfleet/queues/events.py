@@ -25,8 +25,10 @@ GROUP: Final = "store"
 OUTPUT_PIECE_BYTES: Final = 256 * 1024
 #: A batch ends at so many bytes, as they travel.
 BATCH_BYTES: Final = 4 * 1024 * 1024
-#: So many events come in one answer, which has no bound by bytes: a piece of output may have 350 KB on its way.
+#: So many events come in one answer, which has no bound by bytes: a piece of output may have 350 KB on its way. After
+#: large ones fewer are asked for, and of the first answer nobody knows.
 _ANSWER_EVENTS: Final = 250
+_FIRST_BYTES: Final = 256 * 1024
 #: What a consumer took and did not finish in this time is taken over by another: longer than any write to the database.
 _ABANDONED_MS: Final = 60_000
 _LOOK_SECONDS: Final = 5.0
@@ -54,15 +56,17 @@ class EventReader:
         self._own_next: str | None = "0"
         self._next_look = 0.0
         self._is_group_made = False
+        #: Of the last answer, on average; before the first one, a guess that keeps that one small.
+        self._event_bytes = _FIRST_BYTES
 
     def read(self, count: int = 500, block_ms: int = 500) -> list[StreamEvent]:
         """Give the next facts: first what this consumer left unfinished, then what dead ones left, then new ones.
 
         At most ``count``, and no more once they have BATCH_BYTES.
         """
-        at_once = min(count, _ANSWER_EVENTS)
         try:
             self._make_group()
+            at_once = self._at_once(count)
             entries = self._own_pending(at_once) or self._abandoned(at_once) or self._new(count, block_ms)
             return list(self._parsed(entries))
         except redis.RedisError as fault:
@@ -157,17 +161,19 @@ class EventReader:
         return entries
 
     def _new(self, count: int, block_ms: int) -> list[_Entry]:
-        answer = self._group_read(">", min(count, _ANSWER_EVENTS), block_ms)
+        asked = self._at_once(count)
+        answer = self._group_read(">", asked, block_ms)
         entries, size = answer, _size_of(answer)
         # A short answer was the end of the stream.
-        while len(answer) == _ANSWER_EVENTS and len(entries) < count and size < BATCH_BYTES:
-            answer = self._further(count - len(entries))
+        while len(answer) == asked and len(entries) < count and size < BATCH_BYTES:
+            asked = self._at_once(count - len(entries))
+            answer = self._further(asked)
             entries, size = [*entries, *answer], size + _size_of(answer)
         return entries
 
     def _further(self, count: int) -> list[_Entry]:
         try:
-            return self._group_read(">", min(count, _ANSWER_EVENTS), None)
+            return self._group_read(">", count, None)
         except redis.ResponseError as fault:
             # What is in hand is nowhere else any more: this batch ends with it.
             self._forget_lost_group(fault)
@@ -175,7 +181,14 @@ class EventReader:
 
     def _group_read(self, start: str, count: int, block_ms: int | None) -> list[_Entry]:
         answer = self._client.xreadgroup(GROUP, self._consumer, {self._stream: start}, count=count, block=block_ms)
-        return [entry for _, entries in _streams(answer) for entry in entries]
+        found = [entry for _, entries in _streams(answer) for entry in entries]
+        if found:
+            self._event_bytes = _size_of(found) // len(found)
+        return found
+
+    def _at_once(self, count: int) -> int:
+        """Give how many facts to ask for: of large ones, such as pieces of output, an answer is to be no larger."""
+        return max(1, min(count, _ANSWER_EVENTS, BATCH_BYTES // max(1, self._event_bytes)))
 
     def _parsed(self, entries: Iterable[_Entry]) -> Iterator[StreamEvent]:
         for entry_id, fields in entries:

@@ -11,7 +11,7 @@ from scriptfleet import Client
 from scriptfleet.domain.event import EventType
 from scriptfleet.queues.client import Broker
 from scriptfleet.queues.connection import with_patience
-from scriptfleet.queues.events import GROUP, OUTPUT_PIECE_BYTES, EventReader, OutputPublisher
+from scriptfleet.queues.events import BATCH_BYTES, GROUP, OUTPUT_PIECE_BYTES, EventReader, OutputPublisher
 from scriptfleet.queues.keys import Keys
 from tests.broker_server import BrokerServer
 from tests.integration.queues.conftest import FakeWorker
@@ -84,9 +84,20 @@ def test_a_batch_has_many_facts_but_ends_where_they_are_large(broker: Broker, re
 
     pieces = [os.urandom(OUTPUT_PIECE_BYTES // 8)] * 600
     OutputPublisher(broker.redis, broker.keys).publish("j1", "r1", "stdout", pieces, at_ms=7)
-    taken = reader.read(count=700)
+    taken, following = reader.read(count=700), reader.read(count=700)
     assert len(taken) < 300
-    assert [event.data["number"] for event in taken + reader.read(count=700)[:1]] == list(range(len(taken) + 1))
+    # Now it is known how large they are.
+    assert sum(len(event.body) for event in following) < 2 * BATCH_BYTES
+    assert [event.data["number"] for event in taken + following[:1]] == list(range(len(taken) + 1))
+
+
+def test_the_first_facts_are_taken_few_at_a_time_since_they_may_be_large(broker: Broker, reader: EventReader) -> None:
+    pieces = [os.urandom(OUTPUT_PIECE_BYTES)] * 40
+    OutputPublisher(broker.redis, broker.keys).publish("j1", "r1", "stdout", pieces, at_ms=7)
+
+    assert sum(len(event.body) for event in reader.read()) < 2 * BATCH_BYTES
+    reader.start_over()
+    assert sum(len(event.body) for event in reader.read()) < 2 * BATCH_BYTES
 
 
 def test_an_answer_that_did_not_come_is_read_again(client: Client, broker: Broker, reader: EventReader) -> None:
@@ -148,7 +159,7 @@ def test_a_batch_that_a_failover_cut_short_is_read_again_at_once() -> None:
 def test_what_is_in_hand_when_the_server_is_wiped_is_given(redis_client: redis.Redis) -> None:
     reader = interrupted(redis_client, redis_client.flushall)
     add_facts(redis_client, 300)
-    assert [event.job_id for event in reader.read()] == [f"j{number}" for number in range(250)]
+    assert [event.job_id for event in reader.read()] == [f"j{number}" for number in range(16)]
 
     add_facts(redis_client, 1)
     assert [event.job_id for event in reader.read()] == ["j0"]
