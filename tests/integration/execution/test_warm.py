@@ -117,6 +117,8 @@ def test_random_numbers_differ_from_run_to_run(bench: Bench) -> None:
         ("def broken(:", 1, "SyntaxError"),
         ("import os; os.kill(os.getpid(), 9)", 137, ""),
         ("import os; os._exit(3)", 3, ""),
+        ("import sys; sys.excepthook = lambda *_: sys.exit(4); raise KeyError", 4, ""),
+        ("import sys; sys.stdout.close(); sys.stderr = None", 0, ""),
     ],
 )
 def test_warm_scripts_end_as_cold_ones_do(bench: Bench, code: str, exit_code: int, stderr: str) -> None:

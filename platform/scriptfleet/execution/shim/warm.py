@@ -95,6 +95,8 @@ def _report(fault: BaseException) -> int:
     trace = fault.__traceback__.tb_next if fault.__traceback__ else None
     try:
         sys.excepthook(type(fault), fault.with_traceback(trace), trace)
+    except SystemExit as said:
+        return _exit_code(said.code)
     except Exception:
         traceback.print_exc()
     # As a fresh interpreter ends after Ctrl-C.
