@@ -119,6 +119,15 @@ def test_a_module_beside_the_script_is_found_before_one_that_was_preloaded(home:
         assert (result.stdout, result.stderr, result.returncode) == ("its own __init__.py True\n", "", 0)
 
 
+def test_a_module_that_came_into_the_path_later_is_found_before_one_that_was_preloaded(home: Home) -> None:
+    later, code = home.path / "later", "import decimal; print(decimal.__file__)"
+    later.mkdir()
+    for _ in range(2):
+        warm = home.warm(code, "--preload", "decimal", PYTHONPATH=str(later))
+        assert warm.stdout == home.run(code, PYTHONPATH=str(later)).stdout
+        (later / "decimal.py").write_text("")
+
+
 def test_a_folder_of_modules_that_came_later_is_found(home: Home) -> None:
     later = home.path / "later"
     code = "import found_later; print('found')"

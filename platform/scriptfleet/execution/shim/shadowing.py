@@ -1,28 +1,32 @@
-"""Modules that lie beside a script, and that it would find before those of the same name that are loaded already."""
+"""Modules that a script finds before those of the same name that are loaded, beside it or in PYTHONPATH."""
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from importlib.machinery import PathFinder
 
 
-def is_shadowed(folder: str, env: Mapping[str, str]) -> bool:
-    """Tell whether a fresh interpreter would load another module from the script's folder than this one has."""
-    return not env.get("PYTHONSAFEPATH") and any(_is_other(folder, name) for name in _loaded_names(folder))
+def is_shadowed(folders: Sequence[str]) -> bool:
+    """Tell whether a fresh interpreter would load another module than is loaded from the folders that come first."""
+    return any(_is_other(folders, name) for name in _loaded_names(folders))
 
 
-def _loaded_names(folder: str) -> Iterator[str]:
-    """Give the names in a folder that modules have which are loaded; those built in are found before all others."""
+def _loaded_names(folders: Sequence[str]) -> set[str]:
+    """Give the names in folders that modules have which are loaded; those built in are found before all others."""
+    there = {name.partition(".")[0] for folder in folders for name in _names_in(folder)}
+    return (there & sys.modules.keys()) - {*sys.builtin_module_names, "__main__"}
+
+
+def _names_in(folder: str) -> list[str]:
     try:
-        there = {name.partition(".")[0] for name in os.listdir(folder)}
+        return os.listdir(folder)
     except OSError:
         # Nothing is found in it either way.
-        return iter(())
-    return iter((there & sys.modules.keys()) - {*sys.builtin_module_names, "__main__"})
+        return []
 
 
-def _is_other(folder: str, name: str) -> bool:
-    spec = PathFinder.find_spec(name, [folder])
+def _is_other(folders: Sequence[str], name: str) -> bool:
+    spec = PathFinder.find_spec(name, folders)
     # A folder without code of its own comes after all others.
     if spec is None or spec.origin is None:
         return False

@@ -42,7 +42,7 @@ def preload(modules: Sequence[str]) -> str:
 
 def run_script(argv: Sequence[str], env: dict[str, str]) -> NoReturn:
     """Run ``argv[0]`` as a script in this process, which is a fork made for it; ends the process as Python would."""
-    if shadowing.is_shadowed(os.path.dirname(os.path.realpath(argv[0])), env):
+    if shadowing.is_shadowed([*_own_folder(argv[0], env), *_said_path(env)]):
         _start_afresh(argv, env)
     before = frozenset(sys.modules) - {"__main__"}
     _put_back(argv, env)
@@ -113,7 +113,7 @@ def _exit_code(said: object) -> int:
 
 
 def _put_back(argv: Sequence[str], env: dict[str, str]) -> None:
-    _new_path(os.path.dirname(os.path.realpath(argv[0])), dict(os.environ), env)
+    _new_path(_own_folder(argv[0], env), dict(os.environ), env)
     _forget_absent_folders()
     os.environ.clear()
     os.environ.update(env)
@@ -128,15 +128,18 @@ def _put_back(argv: Sequence[str], env: dict[str, str]) -> None:
     _new_random_state()
 
 
-def _new_path(folder: str, before: dict[str, str], env: dict[str, str]) -> None:
+def _new_path(own_folder: list[str], before: dict[str, str], env: dict[str, str]) -> None:
     """Have modules sought where a fresh interpreter would; ``before`` is the environment that this one began in."""
     path, own, was_said = list(sys.path), sys.argv[1], set(_said_path(before))
     if own in path:
         # Where this package lies was added last, by our own words.
         del path[len(path) - 1 - path[::-1].index(own)]
     path = [one for one in path if one not in was_said]
-    is_safe = bool(env.get("PYTHONSAFEPATH"))
-    sys.path[:] = [*([] if is_safe else [folder]), *dict.fromkeys([*_said_path(env), *path])]
+    sys.path[:] = [*own_folder, *dict.fromkeys([*_said_path(env), *path])]
+
+
+def _own_folder(script: str, env: dict[str, str]) -> list[str]:
+    return [] if env.get("PYTHONSAFEPATH") else [os.path.dirname(os.path.realpath(script))]
 
 
 def _forget_absent_folders() -> None:
