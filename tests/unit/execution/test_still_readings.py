@@ -52,10 +52,10 @@ class Script:
         seen: list[object] = [None]
 
         def sleeps() -> bool:
-            self.watched.read()
-            seen.append(self.tree.read())
             # On a busy machine one that was set aside for others stands as still.
             is_waiting = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+            self.watched.read()
+            seen.append(self.tree.read())
             return is_waiting and seen[-1] is seen[-2]
 
         eventually(sleeps, within=60)
