@@ -78,6 +78,8 @@ def test_what_each_kind_runs_is_told(service: Service, redis_url: str) -> None:
         (drafts.of_function("json:dumps", [{"a": 1}], {"sort_keys": True, "api_key": "hunter2"}, MOST), "json:dumps"),
         (drafts.of_http("http://example.org/x?key=hunter2", "POST", headers={"X-Api-Key": "hunter2"}), "POST http://"),
         (drafts.of_file_operation("copy", "/srv/a", "/srv/b"), "/srv/b"),
+        (drafts.of_command("curl -H 'Authorization: Bearer hunter2' x"), "Authorization: ***"),
+        (drafts.of_code("print(1)", ["--token", "hunter2"], MOST), "--token ***"),
         (drafts.of_command("true", env={"DB_PASSWORD": "hunter2", "LANG": "C"}), "DB_PASSWORD=***, LANG=C"),
     ]
     for at, (draft, told) in enumerate(made):

@@ -84,7 +84,7 @@ def _page(
         request,
         "definition.html",
         kept=kept,
-        what=what_rows(spec),
+        what=what_rows(spec, prefixes),
         bounds=limit_rows(spec),
         source=kept_source(spec, content, prefixes),
         fields=[_field(one, said) for one in kept.living().parameters],

@@ -65,7 +65,7 @@ class RunPage:
             measures=shown.measure_rows(run.usage),
             reasons=reasons(run.usage),
             bounds=limit_rows(spec, run.usage),
-            what=what_rows(spec),
+            what=what_rows(spec, self._sources.client.broker.settings.secret_prefixes),
             source=source_name(spec),
             returned=_returned(run.output_data),
             outputs=[(stream, *self._output(run, stream)) for stream in STREAMS],
@@ -116,7 +116,7 @@ class JobPage:
             "runs": found,
             "facts": facts,
             "bounds": bounds,
-            "what": what_rows(spec),
+            "what": what_rows(spec, self._sources.client.broker.settings.secret_prefixes),
             "source": source_view(self._sources.client.broker, spec),
         }
         return self._sources.renderer.page(request, "job.html", **around)

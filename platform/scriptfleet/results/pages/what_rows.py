@@ -1,10 +1,11 @@
 """What a job runs, as far as its spec says it: a name and a text for each thing."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from scriptfleet.domain.http_request import without_query
+from scriptfleet.domain.masked_source import masked_source
 from scriptfleet.domain.masking import without_secrets
 from scriptfleet.results import shown
 
@@ -12,11 +13,14 @@ from scriptfleet.results import shown
 _LONGEST: Final = 4000
 
 
-def what_rows(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Give name and text of each thing that a spec says of what is run; its secrets are masked by now."""
+def what_rows(spec: Mapping[str, Any], secret_prefixes: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """Give name and text of each thing that a spec says of what is run.
+
+    Its variables and settings are masked by now. A command is a script: what looks like a secret is hidden here too.
+    """
     config = spec.get("config") or {}
     said = {
-        "Command": config.get("command"),
+        "Command": _told(str(config.get("command") or ""), secret_prefixes),
         "Shell": config.get("shell"),
         "Function": _function(config),
         "Called with": _called_with(config),
@@ -25,7 +29,7 @@ def what_rows(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
         "Operation": config.get("operation"),
         "From": config.get("source"),
         "To": config.get("destination"),
-        "Arguments": " ".join(spec.get("args") or ()),
+        "Arguments": _told(" ".join(spec.get("args") or ()), secret_prefixes),
         "Interpreter": spec.get("interpreter"),
         "Warm": "yes" if spec.get("warm") else None,
         "Folder": spec.get("working_dir"),
@@ -33,6 +37,11 @@ def what_rows(spec: Mapping[str, Any]) -> list[tuple[str, str]]:
         "Secrets": ", ".join(spec.get("secrets") or ()),
     }
     return [(name, _short(shown.printable(str(value)))) for name, value in said.items() if value]
+
+
+def _told(text: str, secret_prefixes: Sequence[str]) -> str:
+    # A little more than is shown, so that a secret at the end of that has an end of its own.
+    return masked_source(text[: 2 * _LONGEST], secret_prefixes)
 
 
 def _function(config: Mapping[str, Any]) -> str | None:
