@@ -4,6 +4,7 @@ import json
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import redis
@@ -50,6 +51,28 @@ class FailingStore(IngestStore):
             self.left -= 1
             raise StoreUnreachable("postgresql://away", "connection refused")
         return super().apply(events, folded)
+
+
+class OvertakenStore(IngestStore):
+    """The real store, whose first write is cut off at its end; another service stores some of its facts meanwhile."""
+
+    def __init__(self, database: Database, overtaking: list[Event]) -> None:
+        super().__init__(database)
+        self._other, self._overtaking = IngestStore(database), overtaking
+
+    def apply(self, events: Sequence[Event], folded: Batch | None = None) -> list[FinishedRun]:
+        if not self._overtaking:
+            return super().apply(events, folded)
+        with pytest.raises(StoreUnreachable):
+            super().apply(events, folded)
+        self._other.apply(self._overtaking)
+        self._overtaking = []
+        raise StoreUnreachable("postgresql://away", "terminating connection")
+
+    def _write_runs(self, *batch: Any, is_careful: bool) -> None:
+        super()._write_runs(*batch, is_careful=is_careful)
+        if self._overtaking:
+            raise StoreUnreachable("postgresql://away", "terminating connection")
 
 
 class ForgetfulReader(EventReader):
@@ -275,6 +298,22 @@ def test_while_a_table_is_missing_events_wait_and_none_is_buried(
     [run] = RunStore(database).page(RunFilter(), PageRequest(2)).items
     # The rows that were made before it failed had been changed by then.
     assert (run.outcome, run.claimed_at) == (State.SUCCEEDED, make.START_MS / 1000 + 1)
+
+
+def test_a_claim_is_kept_though_another_stored_the_end_before_a_write_was_tried_again(
+    redis_client: redis.Redis, database: Database, counted: list[FinishedRun]
+) -> None:
+    # Of an attempt that is not the last: rows of jobs that are over are made anew in any case.
+    failed = make.finished(make.record("job-1", "run-1", State.FAILED), state="queued")
+    send(redis_client, [make.submitted("job-1"), make.claimed("job-1", "run-1"), failed])
+    source = EventReader(redis_client, KEYS, "one")
+
+    with ingesting(Ingest(source, OvertakenStore(database, [failed]), counted.append)):
+        eventually(lambda: redis_client.xlen(KEYS("events")) == 0)
+
+    [run] = RunStore(database).page(RunFilter(), PageRequest(2)).items
+    assert (run.outcome, run.claimed_at) == (State.FAILED, make.START_MS / 1000 + 1)
+    assert counted == []
 
 
 def test_a_clean_stop_leaves_the_group_unless_something_is_not_done(
