@@ -172,6 +172,7 @@ def _usage(who: Identity, spec: JobSpec, facts: Facts, verdict: Verdict) -> Usag
         python_version=facts.python_version,
         platform=this_platform(),
         queue_wait_seconds=who.queue_wait_seconds,
+        start_overhead_seconds=ended.first_line_seconds,
         **_accounted(ended),
         **_memory(facts.watched, ended, spec.limits.memory_mb),
         **_waits(ended.group),

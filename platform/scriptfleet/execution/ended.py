@@ -62,6 +62,8 @@ class Ended(NamedTuple):
     network: tuple[int, int] | None = None
     #: CPU time of processes that nothing of the run waited for, as last read; counted where readings are all there is.
     strayed_seconds: float = 0.0
+    #: From the start to the script's first line; None where only the script itself would know.
+    first_line_seconds: float | None = None
 
     @property
     def cpu_seconds(self) -> float:
@@ -112,6 +114,7 @@ def account_of(
         stdout=StreamCount(**report["stdout"]),
         stderr=StreamCount(**report["stderr"]),
         network=report["network"],
+        first_line_seconds=report["first_line_seconds"],
     )
 
 

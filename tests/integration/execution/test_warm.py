@@ -3,6 +3,7 @@
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,6 +46,20 @@ def test_a_warm_script_sees_what_a_cold_one_sees(bench: Bench, code: str) -> Non
     warm, cold = warm_and_cold(bench, code, ("a b", "--x"))
 
     assert warm == cold
+
+
+def test_how_long_a_warm_script_took_to_its_first_line_is_told(bench: Bench) -> None:
+    usage = bench.python("import time; time.sleep(0.2)", **WARM).usage
+    assert usage.start_overhead_seconds
+    assert usage.execution_time_seconds
+    assert 0 < usage.start_overhead_seconds <= usage.execution_time_seconds - 0.2
+
+
+@pytest.mark.parametrize(("code", "wish"), [("pass", {}), ("no python", WARM)])
+def test_a_first_line_that_nobody_saw_or_that_never_came_is_not_told(
+    bench: Bench, code: str, wish: dict[str, Any]
+) -> None:
+    assert bench.python(code, **wish).usage.start_overhead_seconds is None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     from scriptfleet.execution.shim.bubble import Bubble
+    from scriptfleet.execution.shim.first_line import FirstLine
 
 #: Python ignores the first two, the launcher the others; a script expects the defaults.
 _TO_DEFAULT = (signals.SIGPIPE, signals.SIGXFSZ, signals.SIGINT, signals.SIGQUIT)
@@ -40,15 +41,17 @@ _FD_BYTES = 4
 _LONGEST_TROUBLE = 8192
 
 
-def spawn(request: Mapping[str, Any], stdout_fd: int, stderr_fd: int) -> tuple[int, int | None]:
+def spawn(
+    request: Mapping[str, Any], stdout_fd: int, stderr_fd: int, first_line: FirstLine | None = None
+) -> tuple[int, int | None]:
     """Start ``request``'s argv with env in cwd; give its pid, and a descriptor of its own network's counters if any.
 
-    Raises OSError as exec did. Without limits and isolation by posix_spawn, which shares memory until the exec and
-    takes half the time of a fork.
+    A warm script notes when it comes to its ``first_line``. Raises OSError as exec did. Without limits and isolation by
+    posix_spawn, which shares memory until the exec and takes half the time of a fork.
     """
     limits = _rlimits(request["limits"])
     if limits or request["is_warm"] or request["isolation"] or not _CAN_SPAWN:
-        return _fork(request, stdout_fd, stderr_fd, limits)
+        return _fork(request, stdout_fd, stderr_fd, limits, first_line)
     os.chdir(request["cwd"])
     try:
         pid = os.posix_spawn(
@@ -92,13 +95,17 @@ def _soft_and_hard(kind: int, wanted: float) -> tuple[int, int]:
 
 
 def _fork(
-    request: Mapping[str, Any], stdout_fd: int, stderr_fd: int, limits: Sequence[tuple[int, tuple[int, int]]]
+    request: Mapping[str, Any],
+    stdout_fd: int,
+    stderr_fd: int,
+    limits: Sequence[tuple[int, tuple[int, int]]],
+    first_line: FirstLine | None = None,
 ) -> tuple[int, int | None]:
     bubble = _prepared(request["isolation"])
     told, telling = socketpair(AF_UNIX, _MESSAGES)
     pid = os.fork()
     if pid == 0:
-        _become(request, stdout_fd, stderr_fd, limits, telling, bubble)
+        _become(request, stdout_fd, stderr_fd, limits, telling, bubble, first_line)
     telling.close()
     trouble, counters = _hear(told)
     told.close()
@@ -143,6 +150,7 @@ def _become(
     limits: Sequence[tuple[int, tuple[int, int]]],
     telling: socket,
     bubble: Bubble | None,
+    first_line: FirstLine | None,
 ) -> NoReturn:
     """Turn this fork into the script; never returns, whatever happens."""
     try:
@@ -159,7 +167,7 @@ def _become(
         for kind, values in limits:
             resource.setrlimit(kind, values)
         if request["is_warm"]:
-            _run_warm(request, telling)
+            _run_warm(request, telling, first_line)
         _default_signals()
         argv = bubble.command(request["argv"]) if bubble else request["argv"]
         os.execve(argv[0], argv, request["env"])  # noqa: S606
@@ -184,14 +192,14 @@ def _enter(folder: str) -> None:
         raise OSError(fault.errno, f"cannot enter {folder}: {fault.strerror}") from fault
 
 
-def _run_warm(request: Mapping[str, Any], telling: socket) -> NoReturn:
+def _run_warm(request: Mapping[str, Any], telling: socket, first_line: FirstLine | None) -> NoReturn:
     # Loaded already: the launcher of a warm shim imported it before it forked.
     from scriptfleet.execution.shim import warm  # noqa: PLC0415
 
     # The script must not find descriptors of its shim: the line, the pipes. Those of an exec close by themselves.
     telling.close()
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    warm.run_script(request["argv"], request["env"])
+    warm.run_script(request["argv"], request["env"], first_line)
 
 
 def _default_signals() -> None:

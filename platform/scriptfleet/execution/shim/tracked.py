@@ -18,6 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from scriptfleet.execution.shim.first_line import FirstLine
     from scriptfleet.execution.shim.reach import Reach
 
 #: What the script left running gets so long between TERM and KILL once the script itself has ended.
@@ -39,6 +40,7 @@ class Tracked:
         self.lease_until: float | None = request["lease_until"]
         self._main_pid = 0
         self._counters: int | None = None
+        self._first_line = _first_line() if request["is_warm"] else None
         self._status: int | None = None
         self._ended_at = self._ended_wall = 0.0
         self._reason = ""
@@ -92,7 +94,7 @@ class Tracked:
     def _spawn(self) -> tuple[int, int | None]:
         # Entering a group may take the kernel some 10 ms, which are not the script's.
         self._started_wall, self._started_at = time.time(), time.monotonic()
-        return spawn(self._request, self.captures[0].write_fd, self.captures[1].write_fd)
+        return spawn(self._request, self.captures[0].write_fd, self.captures[1].write_fd, self._first_line)
 
     def started(self) -> dict[str, Any]:
         """Give the facts of the start, with a first reading of the process."""
@@ -155,6 +157,7 @@ class Tracked:
             "status": self._status,
             "reason": self._reason,
             "seconds": self._ended_at - self._started_at,
+            "first_line_seconds": self._first_line and self._first_line.seconds_after(self._started_at),
             "ended_at": self._ended_at,
             "ended_wall": self._ended_wall,
             "usage": self._account(),
@@ -248,6 +251,13 @@ def _accounted(usage: resource.struct_rusage) -> dict[str, Any]:
         "blocks_in": usage.ru_inblock,
         "blocks_out": usage.ru_oublock,
     }
+
+
+def _first_line() -> FirstLine:
+    # Loaded in a warm shim alone, by what it was forked from.
+    from scriptfleet.execution.shim.first_line import FirstLine  # noqa: PLC0415
+
+    return FirstLine()
 
 
 def _groups(main_pid: int) -> Reach:

@@ -18,6 +18,7 @@ from importlib.machinery import SourceFileLoader
 from typing import Any, NoReturn
 
 from scriptfleet.execution.shim import ending, shadowing
+from scriptfleet.execution.shim.first_line import FirstLine
 
 _IGNORED = (signal.SIGPIPE, signal.SIGXFSZ)
 #: A shim and what it was forked from have handlers of their own for these.
@@ -40,15 +41,18 @@ def preload(modules: Sequence[str]) -> str:
     return ""
 
 
-def run_script(argv: Sequence[str], env: dict[str, str]) -> NoReturn:
-    """Run ``argv[0]`` as a script in this process, which is a fork made for it; ends the process as Python would."""
+def run_script(argv: Sequence[str], env: dict[str, str], first_line: FirstLine | None = None) -> NoReturn:
+    """Run ``argv[0]`` as a script in this process, which is a fork made for it; ends the process as Python would.
+
+    When the script comes to its ``first_line`` is noted.
+    """
     if shadowing.is_shadowed([*_own_folder(argv[0], env), *_said_path(env)]):
         _start_afresh(argv, env)
     before = frozenset(sys.modules) - {"__main__"}
     _put_back(argv, env)
     code = 1
     try:
-        code = _run_main(argv[0])
+        code = _run_main(argv[0], first_line)
     finally:
         os._exit(ending.end(code, before))
 
@@ -60,7 +64,7 @@ def _start_afresh(argv: Sequence[str], env: dict[str, str]) -> NoReturn:
     os.execve(sys.executable, [sys.executable, *argv], env)  # noqa: S606
 
 
-def _run_main(path: str) -> int:
+def _run_main(path: str, first_line: FirstLine | None) -> int:
     main = types.ModuleType("__main__")
     loader = SourceFileLoader("__main__", path)
     main.__dict__.update(__file__=path, __builtins__=builtins, __cached__=None, __loader__=loader, __annotations__={})
@@ -71,7 +75,10 @@ def _run_main(path: str) -> int:
         if b"\0" in source:
             _run_compiled(path)
         else:
-            exec(compile(source, path, "exec"), main.__dict__)  # noqa: S102
+            code = compile(source, path, "exec")
+            if first_line is not None:
+                first_line.note()
+            exec(code, main.__dict__)  # noqa: S102
     except SystemExit as fault:
         return _exit_code(fault.code)
     except BaseException as fault:
