@@ -115,6 +115,7 @@ def test_a_dry_run_on_a_database_counts_old_entries_of_the_audit_log_too(
         (["query", "cpu_max", "--since", "soon"], "--since"),
         (["history", "--label", "team"], "NAME=VALUE"),
         (["export", "/no/such/folder/x.csv"], "folder"),
+        (["export", "runs.xlsx"], "an ending among .csv"),
         (["retention", "apply", "none"], "policy"),
         (["retention", "add", "a/b"], "policy"),
         (["retention", "restore", "/no/such/file"], "archive"),

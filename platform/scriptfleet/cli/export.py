@@ -5,6 +5,7 @@ from pathlib import Path
 from scriptfleet.cli.history_place import add_filters, add_place, filter_of, opened
 from scriptfleet.cli.screen import print_json
 from scriptfleet.cli.verb_parser import Namespace, VerbParser
+from scriptfleet.errors import InvalidValue
 from scriptfleet.storage.engine import Database
 from scriptfleet.storage.export import export
 from scriptfleet.storage.export_forms import FORMS
@@ -16,7 +17,7 @@ _FORMS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl",
 def build(parser: VerbParser) -> None:
     """Add the arguments."""
     parser.add_argument("output", type=Path, metavar="FILE", help="where to; its ending says the format")
-    parser.add_argument("--format", choices=list(FORMS), help="the format (else by FILE's ending, else csv)")
+    parser.add_argument("--format", choices=list(FORMS), help="the format (else by FILE's ending, csv for none)")
     parser.add_argument("--metric", metavar="METRIC", help="only this metric, a row a value (else whole runs)")
     add_filters(parser)
     add_place(parser)
@@ -37,8 +38,11 @@ def execute(chosen: Namespace) -> int:
 
 
 def format_of(path: Path) -> str:
-    """Give the format that a file's ending says, csv where it says none."""
-    return _FORMS.get(path.suffix, "csv")
+    """Give the format that a file's ending says, csv where it has none. Raises InvalidValue for another ending."""
+    ending = path.suffix.lower()
+    if ending and ending not in _FORMS:
+        raise InvalidValue("file", str(path), f"an ending among {', '.join(_FORMS)}, or a format beside it")
+    return _FORMS.get(ending, "csv")
 
 
 def write(database: Database, which: RunFilter, metric: str | None, form: str, path: Path, as_json: bool) -> None:
