@@ -1,6 +1,5 @@
 """Readings of processes that sleep: each is counted, and what was not looked at again shows nothing else."""
 
-import os
 import subprocess
 import sys
 import time
@@ -14,7 +13,6 @@ import pytest
 from scriptfleet.domain.limits import Limits
 from scriptfleet.execution.monitor.procfs import TreeReader
 from scriptfleet.execution.monitor.watched import Watched
-from scriptfleet.execution.shim.tree import children_of
 from tests.eventually import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="readings are of /proc")
@@ -22,38 +20,71 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="readings are of
 #: Opens as many files as it is asked for, and sleeps until it is asked again.
 SCRIPT = "held = []\nwhile True: held += [open('/dev/null') for _ in range(int(input()))]; print('done', flush=True)"
 WRITES = "import os; os.write(1, bytes(1 << 20)); os.fsync(1); os.write(2, open('/proc/self/io', 'rb').read())"
+#: Starts that script as a shim would, has no other child but the one that writes, and passes on what it is asked.
+SHIM = """
+import subprocess, sys
+script = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdin=subprocess.PIPE)
+print(script.pid, flush=True)
+for line in sys.stdin:
+    if line.startswith("/"):
+        with open(line.strip(), "wb") as out:
+            writes = [sys.executable, "-c", sys.argv[2]]
+            said = subprocess.run(writes, stdout=out, stderr=subprocess.PIPE, check=True).stderr
+        print(dict(one.split(b": ") for one in said.splitlines())[b"write_bytes"].decode(), flush=True)
+    else:
+        script.stdin.write(line.encode())
+        script.stdin.flush()
+script.kill()
+script.wait()
+"""
 #: More than are counted at once, and than come between two looks at all.
 MANY = 120
 
 
 class Script:
-    """A process that this one watches as its shim would."""
+    """A process that is watched below the one that started it."""
 
     def __init__(self) -> None:
-        command, pipe = [sys.executable, "-c", SCRIPT], subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1)
+        command, pipe = [sys.executable, "-c", SHIM, SCRIPT, WRITES], subprocess.PIPE
+        self.shim = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, bufsize=1)
+        self.pid = int(self._answer())
         self.run: Any = SimpleNamespace(
-            started_at=time.monotonic(), main_pid=self.process.pid, group=None, limits=Limits(), masks=()
+            started_at=time.monotonic(), main_pid=self.pid, group=None, limits=Limits(), masks=()
         )
-        self.tree = TreeReader(os.getpid())
+        self.tree = TreeReader(self.shim.pid)
         self.watched = Watched(self.run, self.tree, None, None)
 
     def hold(self, files: int) -> None:
         """Have it open so many files more."""
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(f"{files}\n")
-        assert self.process.stdout.readline() == "done\n"
+        assert self._asked(str(files)) == "done\n"
+
+    def write(self, path: Path) -> int:
+        """Have another process write to a file and end; give how many bytes of storage that were."""
+        return int(self._asked(str(path)))
+
+    def end(self) -> None:
+        """End it, and what started it."""
+        self.tree.close()
+        self.shim.communicate()
+
+    def _asked(self, line: str) -> str:
+        assert self.shim.stdin
+        self.shim.stdin.write(f"{line}\n")
+        return self._answer()
+
+    def _answer(self) -> str:
+        assert self.shim.stdout
+        return self.shim.stdout.readline()
 
     def settle(self) -> None:
         """Read it until it sleeps."""
         # Having answered it runs on until it waits for the next line.
-        eventually(lambda: Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S")
+        eventually(lambda: Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S")
         seen: list[object] = [None]
 
         def sleeps() -> bool:
             # On a busy machine one that was set aside for others stands as still.
-            is_waiting = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+            is_waiting = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
             self.watched.read()
             seen.append(self.tree.read())
             return is_waiting and seen[-1] is seen[-2]
@@ -73,13 +104,9 @@ class Script:
 @pytest.fixture
 def script() -> Iterator[Script]:
     made = Script()
-    # What else this process has started is none of it.
-    eventually(lambda: children_of(os.getpid()) == [made.process.pid])
     made.hold(0)
     yield made
-    made.tree.close()
-    made.process.kill()
-    made.process.communicate()
+    made.end()
 
 
 def test_each_reading_of_a_process_that_sleeps_is_a_point_of_the_curve(script: Script) -> None:
@@ -126,9 +153,7 @@ def test_a_picture_of_processes_that_sleep_is_taken_once(script: Script) -> None
 def test_what_is_over_before_it_is_seen_is_told_of_though_the_others_sleep(script: Script, tmp_path: Path) -> None:
     script.settle()
     script.read(MANY)
-    with (tmp_path / "out").open("wb") as out:
-        said = subprocess.run([sys.executable, "-c", WRITES], stdout=out, stderr=subprocess.PIPE, check=True).stderr
-    written = int(dict(line.split(b": ") for line in said.splitlines())[b"write_bytes"])
+    written = script.write(tmp_path / "out")
 
     def shown() -> int:
         script.watched.read()
